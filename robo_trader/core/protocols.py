@@ -1,0 +1,195 @@
+"""The ports of the desk: who may be plugged in, each as narrow as its caller needs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from robo_trader.core.events import (
+    AccountSnapshot,
+    Bar,
+    Command,
+    Event,
+    Fact,
+    Fill,
+    Order,
+    OrderUpdate,
+    Quote,
+    SetTimer,
+    Signal,
+    Step,
+    Timer,
+)
+
+Vector = NDArray[np.float64]
+
+
+class Session(msgspec.Struct, frozen=True, gc=False):
+    """One trading session: its New York date as YYYY-MM-DD and its open and close in UTC nanoseconds."""
+
+    label: str
+    open: int
+    close: int
+
+
+class Calendar(Protocol):
+    """Knows when the exchange trades."""
+
+    def session(self, ts: int) -> Session | None:
+        """Return the session that contains `ts` (open < ts <= close for a bar's close), None outside hours."""
+
+
+class View(Protocol):
+    """What strategies, sizers and gates may see of the desk. Unknown is None, and unknown means no."""
+
+    @property
+    def now(self) -> int: ...
+    @property
+    def halted(self) -> str:
+        """Why new exposure is refused, empty while it is allowed."""
+
+    def position(self, symbol: str) -> int: ...
+    def working(self, symbol: str) -> int:
+        """Signed shares still to come from orders that work now."""
+
+    def price(self, symbol: str) -> float | None: ...
+    def price_age_ns(self, symbol: str) -> int | None: ...
+    def quote(self, symbol: str) -> Quote | None: ...
+    def feature(self, symbol: str, name: str) -> float | None:
+        """The named feature at the last closed bar, None while warming or unknown."""
+
+    def vector(self, symbol: str) -> Vector | None: ...
+    def held(self) -> Sequence[str]:
+        """Symbols with a position or a working order."""
+
+    def equity(self) -> Decimal | None: ...
+    def day_start_equity(self) -> Decimal | None: ...
+    def session(self) -> Session | None: ...
+    def quarantined(self, symbol: str) -> bool: ...
+
+
+class FeatureEngine(Protocol):
+    """Turns bars into vectors, one compiled step a bar."""
+
+    names: tuple[str, ...]
+    version: str
+
+    def update(self, bar: Bar) -> Vector | None:
+        """Take one closed bar of its symbol; return its (n_features,) vector, None while anything is NaN."""
+
+
+class Strategy(Protocol):
+    """Says what it wants to hold, and why."""
+
+    name: str
+
+    def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]: ...
+
+
+class Sizing(msgspec.Struct, frozen=True):
+    """How many signed shares to hold, and the steps that led there by name (USD, shares or fractions)."""
+
+    shares: int
+    steps: dict[str, float] = {}
+    reason: str = ""
+
+
+class Sizer(Protocol):
+    """Turns a signal into a target position: signed shares, floored, never rounded up."""
+
+    def size(self, signal: Signal, view: View) -> Sizing: ...
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a gate said no, with the value it saw and the limit it holds."""
+
+    gate: str
+    reason: str
+    value: float | None = None
+    limit: float | None = None
+
+
+class RiskGate(Protocol):
+    """Stands on the way out. Pure; unknown denies; never asked about cancels or reductions."""
+
+    name: str
+
+    def check(self, order: Order, view: View) -> Refusal | None: ...
+
+
+class Executor(Protocol):
+    """Works parent orders as children. Children go out as Submit, schedules as SetTimer."""
+
+    def start(self, order: Order, view: View) -> Sequence[Command]: ...
+    def on_timer(self, timer: Timer, view: View) -> Sequence[Command]: ...
+    def on_fill(self, fill: Fill) -> None: ...
+    def on_update(self, update: OrderUpdate) -> Sequence[Command]:
+        """A child was cancelled or rejected or refused by a gate: its parent must not wait for it."""
+
+    def stop(self, parent_id: str) -> Sequence[Command]:
+        """Give up what is left of a parent: its timers mean nothing any more, its working children are cancelled."""
+
+    def choose(self, order: Order, view: View) -> str:
+        """Name the algorithm that suits this parent."""
+
+    def working(self, symbol: str) -> Sequence[tuple[Order, int]]:
+        """Parents of this symbol still being worked, each with the signed shares still to come."""
+
+
+class Broker(Protocol):
+    """Carries orders out; what becomes of them returns through the inbox as OrderUpdate and Fill."""
+
+    async def submit(self, order: Order) -> None: ...
+    async def modify(self, order: Order) -> None: ...
+    async def cancel(self, order_id: str) -> None: ...
+    async def snapshot(self) -> AccountSnapshot: ...
+
+
+class Inbox(Protocol):
+    """Where events wait: by time, ties by arrival; full is loud for orders and thins market data."""
+
+    def put(self, event: Event) -> None: ...
+    def set_timer(self, timer: SetTimer) -> None: ...
+    def __aiter__(self) -> AsyncIterator[Event]: ...
+
+
+class Journal(Protocol):
+    """Remembers what happened. `record` returns once what must be on disk before sending is on disk."""
+
+    async def record(self, event: Event, step: Step) -> None: ...
+
+
+class Model(Protocol):
+    """A trained classifier."""
+
+    feature_names: tuple[str, ...]
+
+    def predict_proba(self, x: Vector) -> float:
+        """Return the calibrated probability in [0, 1] that the label is 1, for one (n_features,) row."""
+
+
+class Execution(msgspec.Struct, frozen=True, gc=False):
+    """Shares exchanged at a price, before it has an id and a commission."""
+
+    quantity: int
+    price: Decimal
+
+
+class Market(msgspec.Struct, frozen=True, gc=False):
+    """What an order can trade against now: the standing quote and the shares it may take before the next one."""
+
+    ts: int
+    bid: float
+    ask: float
+    available: int
+
+
+class FillModel(Protocol):
+    """Decides what part of an order trades, and at what price."""
+
+    def fill(self, order: Order, remaining: int, market: Market) -> Execution | None: ...
