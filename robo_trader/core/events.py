@@ -13,6 +13,8 @@ import msgspec
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
+# The same gate refusing the same side of the same symbol is told again only after this long.
+LIFE_OF_A_REFUSAL_NS = 15 * MINUTE_NS
 
 
 class Side(StrEnum):
@@ -57,7 +59,7 @@ class Feed(StrEnum):
     REJECTED = "rejected"  # a bar or tick failed validation and was dropped
 
 
-class Message(msgspec.Struct, frozen=True, tag=True, gc=False):
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="kind", gc=False):
     """The root of all messages: immutable, and the same thing in memory, in the journal and on the wire."""
 
 
@@ -179,8 +181,11 @@ class AccountSnapshot(Message, frozen=True, tag=True, gc=False):
     net_liquidation: Decimal
     holdings: tuple[Holding, ...] = ()
     orders: tuple[OpenOrder, ...] = ()
-    # Executions the broker knows of; those already booked are recognised by exec_id.
+    # Executions the broker knows of; at the opening, those that holdings and cash contain already.
     fills: tuple[Fill, ...] = ()
+    # The daily-loss counter must survive a restart: the session it counts, and the equity that session began with.
+    day: str = ""
+    day_start: Decimal | None = None
 
 
 class Timer(Message, frozen=True, tag=True, gc=False):

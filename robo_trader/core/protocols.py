@@ -138,7 +138,7 @@ class Executor(Protocol):
         """Name the algorithm that suits this parent."""
 
     def working(self, symbol: str) -> Sequence[tuple[Order, int]]:
-        """Parents of this symbol still being worked, each with the signed shares still to come."""
+        """Parents still being worked (not those given up), each with the signed shares still to come."""
 
 
 class Broker(Protocol):

@@ -1,0 +1,197 @@
+"""Every setting of RoboTrader in one place: flag > environment > .env > robo_trader.toml > default."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from robo_trader.core.errors import ConfigurationError
+
+PREFIXES = (
+    "IBKR_",
+    "EXECUTION_",
+    "RISK_",
+    "STRATEGY_",
+    "ML_",
+    "PRACTICE_",
+    "DASHBOARD_",
+    "HUB_",
+    "MONITORING_",
+    "ROBO_",
+)
+# Set by the daemon for its own child processes, never by a user.
+INTERNAL = frozenset({"ROBO_HUB_TOKEN"})
+LIVE_PORTS = frozenset({7496, 4001})
+
+
+class Settings(BaseSettings):
+    """All settings; the environment's name of each is its name here in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", toml_file="robo_trader.toml", extra="forbid", frozen=True, case_sensitive=False
+    )
+
+    ibkr_host: str = Field("127.0.0.1", description="Host of TWS or IB Gateway")
+    ibkr_port: int = Field(
+        7497, ge=0, le=65535, description="7497 paper TWS, 7496 live TWS, 4002 and 4001 IB Gateway"
+    )
+    ibkr_client_id: int = Field(7, ge=1, description="API client id; keep it the same from start to start")
+    ibkr_account: str = Field("", description="Account to trade; empty takes the only one of the login")
+    ibkr_connect_timeout_s: float = Field(
+        10.0, gt=0, description="Longest wait for one TWS handshake, seconds"
+    )
+    ibkr_give_up_s: float = Field(
+        60.0, ge=0, description="How long to retry a TWS that cannot be reached, seconds"
+    )
+    ibkr_heartbeat_s: float = Field(
+        5.0, gt=0, description="How often the session is asked for a sign of life, seconds"
+    )
+
+    execution_mode: Literal["paper", "dry-run", "live"] = Field("paper", description="Where orders go")
+    execution_algorithm: Literal["auto", "market", "twap"] = Field(
+        "auto", description="How parents are worked; auto takes TWAP for what is large against a bar's volume"
+    )
+    execution_twap_slices: int = Field(5, ge=1, description="Pieces of a TWAP order")
+    execution_twap_duration_s: float = Field(
+        300.0, ge=0, description="Length of a TWAP order, seconds of market time"
+    )
+    execution_twap_above: float = Field(
+        0.01, gt=0, description="auto: TWAP above this share of a bar's usual volume"
+    )
+
+    risk_position_sizing: Literal["atr", "fixed"] = Field("atr", description="How positions are sized")
+    risk_per_trade: float = Field(
+        0.002, gt=0, le=0.05, description="ATR sizing: risk of one position, fraction of equity"
+    )
+    risk_atr_multiple: float = Field(
+        3.0, gt=0, description="Distance in ATRs at which a position counts as wrong"
+    )
+    risk_target_fraction: float = Field(
+        0.10, gt=0, le=1, description="Largest position the sizer asks for, of equity"
+    )
+    risk_min_notional_usd: float = Field(
+        1_000.0, ge=0, description="Smallest position worth its commission, USD"
+    )
+    risk_max_order_notional_usd: float = Field(25_000.0, gt=0, description="Gate: largest single order, USD")
+    risk_max_position_fraction: float = Field(
+        0.20, gt=0, description="Gate: largest position, fraction of equity"
+    )
+    risk_max_daily_loss_fraction: float = Field(
+        0.03, ge=0, description="Gate: loss of a session that stops entries"
+    )
+    risk_max_heat_fraction: float = Field(
+        0.06, gt=0, description="Gate: largest portfolio heat, fraction of equity"
+    )
+    risk_max_price_age_s: float = Field(180.0, gt=0, description="Gate: oldest price to trade on, seconds")
+
+    strategy_fast: Literal[5, 10, 20, 50] = Field(10, description="SMA crossover: fast average, bars")
+    strategy_slow: Literal[5, 10, 20, 50] = Field(20, description="SMA crossover: slow average, bars")
+    strategy_allow_short: bool = Field(False, description="Whether strategies may sell short")
+
+    ml_threshold: float = Field(0.65, gt=0.5, lt=1, description="Calibrated probability a vote must reach")
+    ml_history_days: int = Field(30, ge=3, description="Sessions of bars to train on when there is no model")
+    ml_models_dir: Path = Field(Path("trained_models"), description="Where trained models live")
+
+    practice_mode: Literal["auto", "always", "never"] = Field(
+        "auto", description="Start the practice gateway: auto where nothing listens and no TWS was named"
+    )
+    practice_speed: float = Field(
+        60.0, gt=0, description="Practice market: seconds of market time per second"
+    )
+    practice_seed: int = Field(7, ge=0, description="Practice market: seed of the synthetic market")
+    practice_edge: float = Field(
+        1.0, ge=0, le=1, description="Practice market: strength of the planted edge, 0 is none"
+    )
+
+    dashboard_port: int = Field(5555, ge=0, le=65535, description="Port of the page on 127.0.0.1")
+    hub_port: int = Field(8765, ge=0, le=65535, description="Port of the WebSocket hub on 127.0.0.1")
+
+    monitoring_log_format: Literal["console", "json"] = Field("console", description="How logs are written")
+    monitoring_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level logged"
+    )
+
+    robo_data_dir: Path = Field(
+        Path("data"), description="Where databases, locks and the practice state live"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Rank the sources: flags, environment, .env, robo_trader.toml."""
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def names_a_broker(self) -> bool:
+        """Whether the user named a TWS host or port, so that no practice market may stand in for it."""
+        return bool({"ibkr_host", "ibkr_port"} & self.model_fields_set)
+
+    def fingerprint(self) -> str:
+        """Return a short hash of the effective configuration."""
+        return hashlib.sha256(self.as_json().encode()).hexdigest()[:12]
+
+    def as_json(self) -> str:
+        """Return the effective configuration as JSON with sorted keys."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+
+def load(**flags: Any) -> Settings:
+    """Read the settings, flags first (None means not given). Raises ConfigurationError naming what to mend."""
+    _refuse_unknown_environment()
+    try:
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_explain(dict(e)) for e in error.errors())) from error
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"robo_trader.toml or .env cannot be read: {error}") from error
+    if settings.strategy_fast >= settings.strategy_slow:
+        raise ConfigurationError("STRATEGY_FAST must be shorter than STRATEGY_SLOW")
+    return settings
+
+
+def env_example() -> str:
+    """Write .env.example from the settings: each with its meaning and its default, commented out."""
+    lines = [
+        "# Settings of RoboTrader and their defaults: copy to .env and uncomment what you change.",
+        "# A flag beats the environment, which beats .env, which beats robo_trader.toml. Unknown names are refused.",
+    ]
+    for name, field in Settings.model_fields.items():
+        lines += ["", f"# {field.description}", f"# {name.upper()}={field.default}"]
+    return "\n".join(lines) + "\n"
+
+
+def _refuse_unknown_environment() -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIXES) and name not in known | INTERNAL:
+            raise ConfigurationError(f"environment variable {name} is no setting of RoboTrader{_meant(name)}")
+
+
+def _explain(error: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in error["loc"]).upper()
+    if error["type"] == "extra_forbidden":
+        return f"{name} is no setting of RoboTrader{_meant(name)}"
+    return f"{name}={error['input']!r}: {error['msg']}"
+
+
+def _meant(name: str) -> str:
+    close = difflib.get_close_matches(name, [n.upper() for n in Settings.model_fields], n=1)
+    return f"; did you mean {close[0]}?" if close else "; .env.example lists them all"

@@ -1,0 +1,81 @@
+"""The state of the desk, and the read-only view of it that strategies, sizers and gates get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from robo_trader.core.events import Quote
+from robo_trader.core.instrument import Instrument
+from robo_trader.core.orders import OrderBook
+from robo_trader.core.portfolio import Portfolio
+from robo_trader.core.protocols import Calendar, Session, Vector
+
+
+class Desk:
+    """Everything the engine remembers; satisfies `View`."""
+
+    def __init__(
+        self, instruments: Mapping[str, Instrument], calendar: Calendar, feature_names: Sequence[str]
+    ) -> None:
+        self.portfolio = Portfolio(instruments)
+        self.orders = OrderBook()
+        self.now = 0
+        self.halted = ""
+        self.day = ""
+        self.day_start: Decimal | None = None
+        self.mismatched: dict[str, int] = {}
+        self.quotes: dict[str, Quote] = {}
+        self.vectors: dict[str, Vector] = {}
+        self._calendar = calendar
+        self._columns = {name: i for i, name in enumerate(feature_names)}
+
+    def position(self, symbol: str) -> int:
+        """Return the signed shares held."""
+        return self.portfolio.quantity(symbol)
+
+    def working(self, symbol: str) -> int:
+        """Return the signed shares that live orders may still trade."""
+        return self.orders.working(symbol)
+
+    def price(self, symbol: str) -> float | None:
+        """Return the last observed price in USD."""
+        return self.portfolio.price(symbol)
+
+    def price_age_ns(self, symbol: str) -> int | None:
+        """Return how long ago the price was observed."""
+        seen = self.portfolio.price_ts(symbol)
+        return None if seen is None else self.now - seen
+
+    def quote(self, symbol: str) -> Quote | None:
+        """Return the last quote."""
+        return self.quotes.get(symbol)
+
+    def vector(self, symbol: str) -> Vector | None:
+        """Return the feature vector of the last closed bar."""
+        return self.vectors.get(symbol)
+
+    def feature(self, symbol: str, name: str) -> float | None:
+        """Return one feature of the last closed bar by name."""
+        vector, column = self.vectors.get(symbol), self._columns.get(name)
+        return None if vector is None or column is None else float(vector[column])
+
+    def held(self) -> Sequence[str]:
+        """Return the symbols with a position or a live order."""
+        return sorted({*self.portfolio.held(), *self.orders.symbols()})
+
+    def equity(self) -> Decimal | None:
+        """Return cash plus value, None while a holding has no price."""
+        return self.portfolio.equity()
+
+    def day_start_equity(self) -> Decimal | None:
+        """Return the equity the exchange session began with."""
+        return self.day_start
+
+    def session(self) -> Session | None:
+        """Return the exchange session that is open now."""
+        return self._calendar.session(self.now)
+
+    def quarantined(self, symbol: str) -> bool:
+        """Return whether two accounts of this symbol in a row differed from ours."""
+        return self.mismatched.get(symbol, 0) >= 2

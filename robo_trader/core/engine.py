@@ -1,0 +1,353 @@
+"""The desk: one event in, orders and facts out; a pure function of its event log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import assert_never
+
+import msgspec
+
+from robo_trader.core.desk import Desk
+from robo_trader.core.events import (
+    LIFE_OF_A_REFUSAL_NS,
+    NOTHING,
+    AccountSnapshot,
+    Anomaly,
+    Bar,
+    Cancel,
+    Command,
+    Decision,
+    Denied,
+    Event,
+    Fact,
+    FeatureRow,
+    FeedStatus,
+    Fill,
+    Halt,
+    Halted,
+    Mismatch,
+    Modify,
+    Order,
+    OrderStatus,
+    OrderUpdate,
+    Quote,
+    Resume,
+    Resumed,
+    SetTimer,
+    Side,
+    Signal,
+    Step,
+    Submit,
+    Timer,
+    Trade,
+)
+from robo_trader.core.instrument import Instrument
+from robo_trader.core.protocols import (
+    Broker,
+    Calendar,
+    Executor,
+    FeatureEngine,
+    Inbox,
+    Journal,
+    RiskGate,
+    Sizer,
+    Strategy,
+)
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What an engine is made of; put together in one place, `bootstrap`."""
+
+    session_id: str
+    instruments: Mapping[str, Instrument]
+    calendar: Calendar
+    features: FeatureEngine
+    strategy: Strategy
+    sizer: Sizer
+    gates: Sequence[RiskGate]
+    executor: Executor
+
+
+class Engine:
+    """Turns each event into a Step. Holds no clock and does no I/O, so a recorded session replays byte for byte."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._executor = parts.executor
+        self.desk = Desk(parts.instruments, parts.calendar, parts.features.names)
+        self._portfolio = self.desk.portfolio
+        self._orders = self.desk.orders
+        self._parents = 0
+        self._opened = False
+        self._equity_ts = 0
+        self._told: dict[tuple[str, Side, str], int] = {}  # refusals already told, and when
+
+    def on_event(self, event: Event) -> Step:
+        """Advance the desk by one event; return the commands to carry out and the facts to remember."""
+        self.desk.now = max(self.desk.now, event.ts)
+        match event:
+            case Bar():
+                return self._on_bar(event)
+            case Quote():
+                return self._on_quote(event)
+            case Trade() | FeedStatus():
+                return NOTHING
+            case Fill():
+                return self._on_fill(event)
+            case OrderUpdate():
+                return self._on_update(event)
+            case Timer():
+                return self._out(self._executor.on_timer(event, self.desk))
+            case AccountSnapshot():
+                return self._on_account(event) if self._opened else self._open(event)
+            case Halt():
+                return self._on_halt(event)
+            case Resume():
+                self.desk.halted = ""
+                return Step(facts=(Resumed(event.ts, event.reason, event.by),))
+            case _:
+                assert_never(event)
+
+    # ------------------------------------------------------------------------------------------- the market
+
+    def _on_bar(self, bar: Bar) -> Step:
+        if not bar.history:
+            self._begin_day(bar)
+        self._portfolio.mark(bar.symbol, bar.close, bar.ts)
+        vector = self._parts.features.update(bar)
+        if vector is not None:
+            self.desk.vectors[bar.symbol] = vector
+        if bar.history or not self._opened:
+            return NOTHING
+        facts: list[Fact] = []
+        commands: list[Command] = []
+        if vector is not None:
+            facts.append(FeatureRow(bar.ts, bar.symbol, self._parts.features.version, vector.tobytes()))
+        for said in self._parts.strategy.on_bar(bar, self.desk):
+            facts.append(said)
+            if isinstance(said, Signal):
+                self._act(said, commands, facts)
+        if bar.ts > self._equity_ts:
+            self._equity_ts = bar.ts
+            self._state_equity(bar.ts, facts)
+        return Step(commands, facts)
+
+    def _begin_day(self, bar: Bar) -> None:
+        session = self._parts.calendar.session(bar.ts)
+        if session is None or session.label == self.desk.day:
+            return
+        self.desk.day = session.label
+        self.desk.day_start = self._portfolio.equity()
+
+    def _on_quote(self, quote: Quote) -> Step:
+        self.desk.quotes[quote.symbol] = quote
+        self._portfolio.mark(quote.symbol, (quote.bid + quote.ask) / 2, quote.ts)
+        return NOTHING
+
+    # ------------------------------------------------------------------------------------- signals to orders
+
+    def _act(self, signal: Signal, commands: list[Command], facts: list[Fact]) -> None:
+        """Move from what is held and still coming to what the signal wants; closing goes before opening."""
+        symbol = signal.symbol
+        sizing = self._parts.sizer.size(signal, self.desk)
+        self._give_up_opposing(symbol, sizing.shares, commands, facts)
+        coming = sum(shares for _, shares in self._executor.working(symbol))
+        expected = self.desk.position(symbol) + coming
+        wanted = sizing.shares - expected
+        if not wanted:
+            if signal.direction and not sizing.shares:
+                facts.append(self._decision(signal, "", Side.BUY, 0, "", sizing.reason, sizing.steps))
+            return
+        closing = min(abs(wanted), abs(expected)) if wanted * expected < 0 else 0
+        side = Side.BUY if wanted > 0 else Side.SELL
+        for quantity in (closing, abs(wanted) - closing):
+            if quantity:
+                self._work(signal, side, quantity, sizing.steps, commands, facts)
+
+    def _give_up_opposing(self, symbol: str, target: int, commands: list[Command], facts: list[Fact]) -> None:
+        for parent, coming in self._executor.working(symbol):
+            if (target - self.desk.position(symbol)) * coming < 0:
+                self._emit(self._executor.stop(parent.id), commands, facts)
+
+    def _work(
+        self,
+        signal: Signal,
+        side: Side,
+        quantity: int,
+        steps: dict[str, float],
+        commands: list[Command],
+        facts: list[Fact],
+    ) -> None:
+        self._parents += 1
+        parent_id = f"{self._parts.session_id}-{self._parents}"
+        order = Order(parent_id, parent_id, signal.symbol, side, quantity, reason=signal.reason)
+        algorithm = self._executor.choose(order, self.desk)
+        order = msgspec.structs.replace(order, algorithm=algorithm)
+        facts.append(self._decision(signal, parent_id, side, quantity, algorithm, signal.reason, steps))
+        self._emit(self._executor.start(order, self.desk), commands, facts)
+
+    def _decision(
+        self,
+        signal: Signal,
+        order_id: str,
+        side: Side,
+        quantity: int,
+        algorithm: str,
+        reason: str,
+        steps: dict[str, float],
+    ) -> Decision:
+        return Decision(
+            self.desk.now, signal.symbol, signal.strategy, order_id, side, quantity, algorithm, reason, steps
+        )
+
+    # ---------------------------------------------------------------------------------------- the way out
+
+    def _out(self, commands: Iterable[Command]) -> Step:
+        sent: list[Command] = []
+        facts: list[Fact] = []
+        self._emit(commands, sent, facts)
+        return Step(sent, facts) if sent or facts else NOTHING
+
+    def _emit(self, wanted: Iterable[Command], commands: list[Command], facts: list[Fact]) -> None:
+        """Let commands out. Every Submit meets every gate here, the tenth slice as the first; cancels pass."""
+        for command in wanted:
+            match command:
+                case Submit():
+                    self._emit_order(command, commands, facts)
+                case Cancel() | Modify() | SetTimer():
+                    commands.append(command)
+                case _:
+                    assert_never(command)
+
+    def _emit_order(self, submit: Submit, commands: list[Command], facts: list[Fact]) -> None:
+        order = submit.order
+        denied = None if self._reduces(order) else self._refuse(order)
+        if denied is None:
+            changed = self._orders.submit(order)
+            if changed is None:
+                facts.append(Anomaly(self.desk.now, order.symbol, f"{order.id} was about to be sent twice"))
+                return
+            commands.append(submit)
+            facts.append(msgspec.structs.replace(changed, ts=self.desk.now))
+            return
+        key = (order.symbol, order.side, denied.gate)
+        if self.desk.now - self._told.get(key, -LIFE_OF_A_REFUSAL_NS) >= LIFE_OF_A_REFUSAL_NS:
+            self._told[key] = self.desk.now
+            facts.append(denied)
+        refused = OrderUpdate(self.desk.now, order.id, OrderStatus.REJECTED, reason=denied.reason)
+        self._emit(self._executor.on_update(refused), commands, facts)
+
+    def _reduces(self, order: Order) -> bool:
+        """Whether the order only takes exposure away, counting orders that may still fill."""
+        held = self.desk.position(order.symbol)
+        same_way = self._orders.working(order.symbol)
+        left = held + (same_way if same_way * order.side.sign > 0 else 0)
+        return held * order.side.sign < 0 and held * left > 0 and order.quantity <= abs(left)
+
+    def _refuse(self, order: Order) -> Denied | None:
+        for gate in self._parts.gates:
+            refusal = gate.check(order, self.desk)
+            if refusal is not None:
+                return Denied(
+                    self.desk.now,
+                    order.id,
+                    order.symbol,
+                    refusal.gate,
+                    refusal.reason,
+                    refusal.value,
+                    refusal.limit,
+                )
+        return None
+
+    # ------------------------------------------------------------------------------------- what comes back
+
+    def _on_fill(self, fill: Fill) -> Step:
+        traded_before = self._portfolio.quantity(fill.symbol)
+        if not self._portfolio.apply(fill):
+            return NOTHING
+        facts: list[Fact] = []
+        if self._portfolio.quantity(fill.symbol) != traded_before:
+            self._executor.on_fill(fill)
+            changed = self._orders.fill(fill)
+            if changed is not None:
+                facts.append(changed)
+        facts.append(self._portfolio.changed(fill.symbol, fill.ts))
+        self._state_equity(self.desk.now, facts)
+        return Step(facts=facts)
+
+    def _on_update(self, update: OrderUpdate) -> Step:
+        changed = self._orders.update(update)
+        if changed is None:
+            return NOTHING
+        commands: list[Command] = []
+        facts: list[Fact] = [changed]
+        if not isinstance(changed, Anomaly):
+            self._emit(self._executor.on_update(update), commands, facts)
+        return Step(commands, facts)
+
+    def _on_halt(self, halt: Halt) -> Step:
+        """Stop what adds exposure: its slices still to come are dropped, its working orders cancelled."""
+        self.desk.halted = halt.reason
+        facts: list[Fact] = [Halted(halt.ts, halt.reason, halt.by)]
+        commands: list[Command] = []
+        for symbol in self.desk.held():
+            for parent, coming in self._executor.working(symbol):
+                if self.desk.position(symbol) * coming >= 0:
+                    self._emit(self._executor.stop(parent.id), commands, facts)
+        return Step(commands, facts)
+
+    # ----------------------------------------------------------------------------------------- the account
+
+    def _open(self, snapshot: AccountSnapshot) -> Step:
+        """Open the books. Orders found alive belong to schedules that died with their process: cancel them."""
+        self._opened = True
+        self._portfolio.open(snapshot)
+        self.desk.day, self.desk.day_start = snapshot.day, snapshot.day_start
+        facts: list[Fact] = []
+        for holding in snapshot.holdings:
+            if holding.quantity != holding.broker_quantity:
+                self.desk.mismatched[holding.symbol] = 2
+                facts.append(Mismatch(snapshot.ts, holding.symbol, holding.quantity, holding.broker_quantity))
+        for found in snapshot.orders:
+            self._orders.adopt(found)
+        self._state_equity(snapshot.ts, facts)
+        return Step([Cancel(found.order.id) for found in snapshot.orders], facts)
+
+    def _on_account(self, snapshot: AccountSnapshot) -> Step:
+        """Compare positions; a symbol with live orders is in motion and says nothing."""
+        facts: list[Fact] = []
+        theirs = {h.symbol: h.broker_quantity for h in snapshot.holdings}
+        for symbol in sorted({*theirs, *self._portfolio.held(), *self.desk.mismatched}):
+            ours, broker = self.desk.position(symbol), theirs.get(symbol, 0)
+            if ours == broker or self._orders.working(symbol):
+                self.desk.mismatched.pop(symbol, None)
+                continue
+            times = self.desk.mismatched[symbol] = self.desk.mismatched.get(symbol, 0) + 1
+            if times == 2:
+                facts.append(Mismatch(snapshot.ts, symbol, ours, broker))
+        return Step(facts=facts)
+
+    def _state_equity(self, ts: int, facts: list[Fact]) -> None:
+        equity = self._portfolio.summary(ts)
+        if equity is not None:
+            facts.append(equity)
+
+
+async def run(engine: Engine, inbox: Inbox, broker: Broker, journals: Sequence[Journal]) -> None:
+    """Work the inbox until it closes: decide, remember, then send. The same loop in every mode."""
+    async for event in inbox:
+        step = engine.on_event(event)
+        for journal in journals:
+            await journal.record(event, step)
+        for command in step.commands:
+            match command:
+                case Submit():
+                    await broker.submit(command.order)
+                case Modify():
+                    await broker.modify(command.order)
+                case Cancel():
+                    await broker.cancel(command.order_id)
+                case SetTimer():
+                    inbox.set_timer(command)
+                case _:
+                    assert_never(command)

@@ -1,0 +1,75 @@
+"""Where events wait for the desk: by time, ties by arrival, with timers due before the events that pass them."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator
+
+from robo_trader.core.errors import InboxFull
+from robo_trader.core.events import Event, Quote, SetTimer, Timer, Trade
+
+
+class Inbox:
+    """A bounded queue whose clock is the latest event. Quotes and trades thin when it fills; all else is never lost."""
+
+    def __init__(self, capacity: int = 100_000) -> None:
+        self._capacity = capacity
+        self._events: list[tuple[int, int, Event]] = []
+        self._timers: list[tuple[int, int, str]] = []
+        self._arrivals = 0
+        self._arrived = asyncio.Event()
+        self._closed = False
+        self.now = 0
+        self.thinned = 0
+
+    def put(self, event: Event) -> None:
+        """Add an event. Raises InboxFull when it is full of what must not be dropped."""
+        if len(self._events) >= self._capacity // 2 and isinstance(event, Quote | Trade):
+            self.thinned += 1
+            return
+        if len(self._events) >= self._capacity:
+            raise InboxFull(
+                f"{len(self._events)} events wait and the desk does not keep up; stopping rather than losing one"
+            )
+        self._arrivals += 1
+        heapq.heappush(self._events, (event.ts, self._arrivals, event))
+        self._arrived.set()
+
+    def set_timer(self, timer: SetTimer) -> None:
+        """Deliver Timer(key) once the clock of events reaches its time."""
+        self._arrivals += 1
+        heapq.heappush(self._timers, (timer.ts, self._arrivals, timer.key))
+        self._arrived.set()
+
+    def close(self) -> None:
+        """End the iteration once what waits has been delivered."""
+        self._closed = True
+        self._arrived.set()
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while True:
+            event = self._next()
+            if event is not None:
+                return event
+            if self._closed:
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _next(self) -> Event | None:
+        reached = max(self.now, self._events[0][0]) if self._events else self.now
+        if self._timers and self._timers[0][0] <= reached:
+            ts, _, key = heapq.heappop(self._timers)
+            return Timer(max(ts, self.now), key)
+        if not self._events:
+            return None
+        event = heapq.heappop(self._events)[2]
+        self.now = max(self.now, event.ts)
+        return event

@@ -1,0 +1,51 @@
+"""The plain strategy: hold while the fast average is above the slow one, after it has been seen to cross."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from robo_trader.core.events import Bar, Fact, Signal
+from robo_trader.core.protocols import View
+
+
+@dataclass(frozen=True)
+class CrossoverOptions:
+    """Which simple averages cross, and how many bars to wait after a signal before the next."""
+
+    fast: int = 10
+    slow: int = 20
+    cool_down_bars: int = 3
+    allow_short: bool = False
+
+
+class MovingAverageCrossover:
+    """Long on a golden cross, flat (or short where allowed) on a dead cross; a signal is told once per cross."""
+
+    name = "sma_crossover"
+
+    def __init__(self, options: CrossoverOptions) -> None:
+        self._options = options
+        self._fast, self._slow = f"sma_{options.fast}", f"sma_{options.slow}"
+        self._above: dict[str, bool] = {}
+        self._since: dict[str, int] = {}  # bars since the last signal
+
+    def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]:
+        """Return one signal when the averages crossed on this bar, else nothing."""
+        fast, slow = view.feature(bar.symbol, self._fast), view.feature(bar.symbol, self._slow)
+        if fast is None or slow is None:
+            return ()
+        above, before = fast > slow, self._above.get(bar.symbol)
+        waited = self._since.get(bar.symbol, self._options.cool_down_bars)
+        self._since[bar.symbol] = waited + 1
+        if before is None or above == before or waited < self._options.cool_down_bars:
+            self._above.setdefault(bar.symbol, above)
+            return ()
+        self._above[bar.symbol], self._since[bar.symbol] = above, 0
+        return (self._signal(bar, above, fast, slow),)
+
+    def _signal(self, bar: Bar, above: bool, fast: float, slow: float) -> Signal:
+        direction = 1 if above else -1 if self._options.allow_short else 0
+        where = "above" if above else "below"
+        reason = f"{self._fast} {fast:.2f} crossed {where} {self._slow} {slow:.2f}"
+        return Signal(bar.ts, bar.symbol, self.name, direction, min(1.0, abs(fast / slow - 1) * 1000), reason)
