@@ -302,7 +302,8 @@ class Engine:
         """Open the books. Orders found alive belong to schedules that died with their process: cancel them."""
         self._opened = True
         self._portfolio.open(snapshot)
-        self.desk.day, self.desk.day_start = snapshot.day, snapshot.day_start
+        if snapshot.day_start is not None:
+            self.desk.day, self.desk.day_start = snapshot.day, snapshot.day_start
         facts: list[Fact] = []
         for holding in snapshot.holdings:
             if holding.quantity != holding.broker_quantity:
@@ -311,7 +312,7 @@ class Engine:
         for found in snapshot.orders:
             self._orders.adopt(found)
         self._state_equity(snapshot.ts, facts)
-        return Step([Cancel(found.order.id) for found in snapshot.orders], facts)
+        return Step([Cancel(found.order.id) for found in snapshot.orders if found.alive], facts)
 
     def _on_account(self, snapshot: AccountSnapshot) -> Step:
         """Compare positions; a symbol with live orders is in motion and says nothing."""

@@ -165,11 +165,13 @@ class Order(Message, frozen=True, tag=True, gc=False):
 
 
 class OpenOrder(Message, frozen=True, tag=True, gc=False):
-    """An order found alive at the broker, ours by its `order.id`."""
+    """An order of ours from before, by `order.id`: alive at the broker, or one whose end we have yet to book."""
 
     order: Order
     filled: int = 0
     broker_id: int = 0
+    status: OrderStatus = OrderStatus.WORKING
+    alive: bool = True
 
 
 class AccountSnapshot(Message, frozen=True, tag=True, gc=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from robo_trader.core.errors import InboxFull
 from robo_trader.core.events import Event, Quote, SetTimer, Timer, Trade
@@ -22,6 +22,8 @@ class Inbox:
         self._closed = False
         self.now = 0
         self.thinned = 0
+        # Sees each event just before the desk does: how a simulated broker lives in the same time as the desk.
+        self.tap: Callable[[Event], None] | None = None
 
     def put(self, event: Event) -> None:
         """Add an event. Raises InboxFull when it is full of what must not be dropped."""
@@ -57,6 +59,8 @@ class Inbox:
         while True:
             event = self._next()
             if event is not None:
+                if self.tap is not None:
+                    self.tap(event)
                 return event
             if self._closed:
                 raise StopAsyncIteration

@@ -52,9 +52,8 @@ class OrderBook:
         return OrderChanged(0, order.id, S.INTENT, 0)
 
     def adopt(self, found: OpenOrder) -> None:
-        """Take over an order found alive at the broker."""
-        status = S.PARTIAL if found.filled else S.WORKING
-        self._keep(OrderState(found.order, status, found.filled, found.broker_id))
+        """Take over an order of an earlier session whose end is not booked yet."""
+        self._keep(OrderState(found.order, found.status, found.filled, found.broker_id))
 
     def get(self, order_id: str) -> Order | None:
         """Return the order with this id, None where it is not ours."""
@@ -78,9 +77,7 @@ class OrderBook:
         """Apply what the broker said; None when it was nothing new, an Anomaly when the step is not legal."""
         state = self._states.get(update.order_id)
         if state is None:
-            return Anomaly(
-                update.ts, "", f"update {update.status} for an order that is not ours: {update.order_id}"
-            )
+            return Anomaly(update.ts, "", f"{update.status} said of an unknown order: {update.order_id}")
         state.broker_id = update.broker_id or state.broker_id
         if update.status is state.status:
             return None
@@ -92,7 +89,9 @@ class OrderBook:
         """Apply an execution seen for the first time."""
         state = self._states.get(fill.order_id)
         if state is None:
-            return Anomaly(fill.ts, fill.symbol, f"fill of an order that is not ours: {fill.order_id}")
+            return Anomaly(
+                fill.ts, fill.symbol, f"fill of an order this session does not know: {fill.order_id}"
+            )
         ended = state.status not in LIVE
         state.executed += fill.quantity
         if state.executed > state.order.quantity:

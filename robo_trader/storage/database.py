@@ -1,0 +1,248 @@
+"""The one writer of a database file: opens, checks, migrates, writes whole transactions, copies itself."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import aiosqlite
+
+from robo_trader.core.errors import DataError, DeskHalted
+from robo_trader.core.events import Bar, encode
+from robo_trader.storage.schema import MIGRATIONS, check_known, migrate, version
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S = 5.0
+
+# A bar that is already known stays as it was first told: that is what was traded on.
+INSERT_BAR = (
+    "INSERT INTO bars (symbol, interval_ns, ts, open, high, low, close, volume, history) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol, interval_ns, ts) DO NOTHING"
+)
+
+
+def bar_row(bar: Bar) -> tuple[object, ...]:
+    """Return the parameters of INSERT_BAR."""
+    return (
+        bar.symbol, bar.interval_ns, bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.history
+    )  # fmt: skip
+
+
+class _Writer(aiosqlite.Connection):
+    """A connection that runs a whole piece of work in one visit to its thread, so cancelling cannot split it."""
+
+    def __init__(self, path: Path) -> None:
+        def connect() -> sqlite3.Connection:
+            return sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+
+        super().__init__(connect, iter_chunk_size=64)
+        # What is committed is committed: a forgotten close must not keep a dying process alive.
+        self._thread.daemon = True
+
+    async def visit(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
+        return result
+
+
+class Database:
+    """An open database file with a single writing connection; work is done in the order it was asked for."""
+
+    def __init__(self, path: Path, writer: _Writer) -> None:
+        self.path = path
+        self._writer = writer
+        self._failure = ""
+
+    @classmethod
+    async def open(cls, path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:
+        """Open or create the file, check it, bring its schema up to date (after a copy `<name>.v<N>.bak`).
+
+        Raises DataError where it is no database of ours, damaged, of a newer version, or cannot be written.
+        """
+        try:
+            await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+            writer = _Writer(path)
+            await writer
+        except (OSError, sqlite3.Error) as error:
+            raise DataError(f"{path}: cannot open the database: {error}") from error
+        try:
+            await writer.visit(lambda connection: _prepare(path, connection, migrations))
+        except BaseException as error:
+            await writer.close()
+            if isinstance(error, (sqlite3.Error, OSError, DataError)):
+                raise DataError(f"{path}: cannot use the database: {error}{_advice(error)}") from error
+            raise
+        return cls(path, writer)
+
+    async def close(self) -> None:
+        """Finish what was asked for and close the file."""
+        await self._writer.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` as one transaction, on disk when this returns; it is finished even if the caller is cancelled.
+
+        Raises DeskHalted where it fails, and from then on: nothing may be written after a hole.
+        """
+        return await self._writer.visit(lambda connection: self._transact(connection, work))
+
+    def _transact(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._failure:
+            raise DeskHalted(f"{self.path}: not writing after an earlier failure: {self._failure}")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection)
+            connection.execute("COMMIT")
+        except (sqlite3.Error, OverflowError) as error:
+            self._failure = str(error)
+            raise DeskHalted(f"{self.path}: writing failed: {error}{_advice(error)}") from error
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        return result
+
+    async def backup(self, target: Path) -> None:
+        """Copy the database as it is now to a new file while writing goes on.
+
+        Raises DataError where `target` exists or cannot be written.
+        """
+        await asyncio.to_thread(backup, self.path, target)
+
+    async def start_session(
+        self, session_id: str, started: int, mode: str, account: str, symbols: Sequence[str], config: str
+    ) -> None:
+        """Open a session; `config` is JSON holding everything needed to build an identical engine."""
+        digest = hashlib.sha256(config.encode()).hexdigest()
+        row = (session_id, started, mode, account, encode(list(symbols)).decode(), config, digest)
+        await self._execute(
+            "INSERT INTO sessions (id, started, mode, account, symbols, config, config_hash) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [row],
+        )
+
+    async def end_session(self, session_id: str, ended: int, outcome: str) -> None:
+        """Close a session with how it went; one without an end was cut off."""
+        await self._execute(
+            "UPDATE sessions SET ended = ?, outcome = ? WHERE id = ?", [(ended, outcome, session_id)]
+        )
+
+    async def store_bars(self, bars: Iterable[Bar]) -> None:
+        """Keep bars, history or live; one that is already known is left as it is."""
+        await self._execute(INSERT_BAR, [bar_row(bar) for bar in bars])
+
+    async def record_model(
+        self, name: str, version: str, sha256: str, path: str, verdict: str, loaded: int
+    ) -> None:
+        """Note that a model was loaded, and what its evaluation said."""
+        await self._execute(
+            "INSERT INTO models (name, version, sha256, path, verdict, loaded) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (name, version, sha256) DO UPDATE SET path = excluded.path, "
+            "verdict = excluded.verdict, loaded = excluded.loaded",
+            [(name, version, sha256, path, verdict, loaded)],
+        )
+
+    async def record_job(
+        self, name: str, last_run: int | None, next_run: int | None, state: str, detail: str = ""
+    ) -> None:
+        """Note when a scheduled job ran, runs next, and how it went."""
+        await self._execute(
+            "INSERT INTO jobs (name, last_run, next_run, state, detail) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET last_run = excluded.last_run, next_run = excluded.next_run, "
+            "state = excluded.state, detail = excluded.detail",
+            [(name, last_run, next_run, state, detail)],
+        )
+
+    async def _execute(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+        await self.write(lambda connection: connection.executemany(sql, rows))
+
+
+def readonly(path: Path) -> sqlite3.Connection:
+    """Connect without the right to write. Raises sqlite3.Error where there is no such file."""
+    # Handlers of the page share a connection across threads; SQLite itself takes turns.
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False
+    )
+
+
+def backup(source: Path, target: Path, *, replace: bool = False) -> None:
+    """Copy a database that may be in use to a checked file of its own.
+
+    Raises DataError where `target` exists and may not be replaced, or cannot be written.
+    """
+    partial = target.with_name(target.name + ".partial")
+    if not replace and target.exists():
+        raise DataError(f"{target}: exists already; name a new file for the backup")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _copy(source, partial)
+        # Takes the name, or fails where somebody else did meanwhile: a rename alone would overwrite.
+        target.touch(exist_ok=replace)
+        partial.replace(target)
+    except (sqlite3.Error, OSError, DataError) as error:
+        raise DataError(f"{target}: the backup of {source} failed: {error}{_advice(error)}") from error
+    finally:
+        # Where nothing could be written there may be no directory to remove it from.
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    with closing(readonly(source)) as original, closing(sqlite3.connect(target)) as copy:
+        original.backup(copy)
+        # One file with nothing beside it, so that it may be moved away.
+        copy.execute("PRAGMA journal_mode = DELETE")
+        _check_integrity(copy)
+    with target.open("rb") as written:
+        os.fsync(written.fileno())
+
+
+def _prepare(path: Path, connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    found = version(connection)
+    check_known(found, len(migrations))
+    _check_integrity(connection)
+    # Also proves, before trading, that the file can be written and nobody else holds it.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    if 0 < found < len(migrations):
+        backup(path, path.with_name(f"{path.name}.v{found}.bak"), replace=True)
+    migrate(connection, migrations)
+
+
+def _check_integrity(connection: sqlite3.Connection) -> None:
+    answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if answer != "ok":
+        raise DataError(f"it is damaged ({answer}); restore a backup or name another file with --db")
+
+
+def _advice(error: Exception) -> str:
+    """Say what the user can do about an error that SQLite words for programmers."""
+    text = str(error)
+    for sign, advice in (
+        ("not a database", "; restore a backup or name another file with --db"),
+        ("malformed", "; restore a backup or name another file with --db"),
+        ("readonly", "; make the file and its directory writable or name another file with --db"),
+        ("locked", "; another program is writing to it"),
+        ("full", "; free some disk space"),
+    ):
+        if sign in text:
+            return advice
+    return ""

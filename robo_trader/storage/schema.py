@@ -1,0 +1,225 @@
+"""The database's tables as numbered SQL migrations; a file's number is its PRAGMA user_version."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from robo_trader.core.errors import DataError
+
+# Marks a file as ours ("Robo" in ASCII), so that another program's database is never migrated.
+APPLICATION_ID = 0x526F626F
+
+# Money is TEXT holding a decimal, times are INTEGER nanoseconds UTC, feature values little-endian float64.
+_ROOMS = """
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    started INTEGER NOT NULL,
+    opened INTEGER,
+    ended INTEGER,
+    mode TEXT NOT NULL,
+    account TEXT NOT NULL,
+    symbols TEXT NOT NULL,
+    config TEXT NOT NULL,
+    config_hash TEXT NOT NULL,
+    outcome TEXT
+) STRICT;
+
+CREATE TABLE journal (
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    seq INTEGER NOT NULL,
+    ts INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    step TEXT NOT NULL,
+    PRIMARY KEY (session_id, seq)
+) STRICT;
+
+CREATE TABLE bars (
+    symbol TEXT NOT NULL,
+    interval_ns INTEGER NOT NULL,
+    ts INTEGER NOT NULL,
+    open REAL NOT NULL,
+    high REAL NOT NULL,
+    low REAL NOT NULL,
+    close REAL NOT NULL,
+    volume REAL NOT NULL,
+    history INTEGER NOT NULL,
+    PRIMARY KEY (symbol, interval_ns, ts)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ticks (
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    bid REAL,
+    ask REAL,
+    bid_size REAL,
+    ask_size REAL,
+    price REAL,
+    size REAL,
+    CHECK ((bid IS NOT NULL AND ask IS NOT NULL) OR (price IS NOT NULL AND size IS NOT NULL))
+) STRICT;
+
+CREATE TABLE features (
+    symbol TEXT NOT NULL,
+    version TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    "values" BLOB NOT NULL,
+    PRIMARY KEY (symbol, version, ts)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE signals (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    seq INTEGER NOT NULL,
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('signal', 'abstained')),
+    direction INTEGER,
+    strength REAL,
+    probability REAL,
+    model TEXT NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE decisions (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    seq INTEGER NOT NULL,
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    side TEXT NOT NULL,
+    quantity INTEGER NOT NULL,
+    algorithm TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    steps TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE orders (
+    id TEXT NOT NULL UNIQUE,
+    parent_id TEXT NOT NULL,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    symbol TEXT NOT NULL,
+    side TEXT NOT NULL,
+    quantity INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    limit_price TEXT,
+    algorithm TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    status TEXT NOT NULL,
+    filled INTEGER NOT NULL,
+    broker_id INTEGER NOT NULL,
+    message TEXT NOT NULL DEFAULT '',
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL
+) STRICT;
+CREATE INDEX orders_by_status ON orders (status);
+
+CREATE TABLE fills (
+    exec_id TEXT NOT NULL UNIQUE,
+    order_id TEXT NOT NULL,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    side TEXT NOT NULL,
+    quantity INTEGER NOT NULL,
+    price TEXT NOT NULL,
+    commission TEXT
+) STRICT;
+CREATE TRIGGER fills_are_kept BEFORE DELETE ON fills
+BEGIN SELECT RAISE(ABORT, 'fills are never deleted'); END;
+
+CREATE TABLE positions (
+    symbol TEXT PRIMARY KEY,
+    quantity INTEGER NOT NULL,
+    lots TEXT NOT NULL,
+    realised TEXT NOT NULL,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    updated INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE equity (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    cash TEXT NOT NULL,
+    value TEXT NOT NULL,
+    start TEXT NOT NULL,
+    realised TEXT NOT NULL,
+    unrealised TEXT NOT NULL
+) STRICT;
+CREATE INDEX equity_by_time ON equity (ts);
+
+CREATE TABLE violations (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    seq INTEGER NOT NULL,
+    ts INTEGER NOT NULL,
+    order_id TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    gate TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    value REAL,
+    "limit" REAL
+) STRICT;
+
+CREATE TABLE halts (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    halted INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    by TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE models (
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    path TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    loaded INTEGER NOT NULL,
+    PRIMARY KEY (name, version, sha256)
+) STRICT;
+
+CREATE TABLE jobs (
+    name TEXT PRIMARY KEY,
+    last_run INTEGER,
+    next_run INTEGER,
+    state TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_ROOMS,)
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """Return how many migrations the file has seen. Raises DataError where the file is not ours."""
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    owner: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and (owner != APPLICATION_ID or not found):
+        raise DataError("it is a database of another program; name another file with --db")
+    return found
+
+
+def check_known(found: int, known: int) -> None:
+    """Raise DataError where a file is of a newer schema than this program knows."""
+    if found > known:
+        raise DataError(
+            f"it has schema version {found}, this program knows up to {known}; "
+            "use the newer RoboTrader that wrote it, or name another file with --db"
+        )
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Apply the migrations the file has not seen, each whole or not at all. Raises DataError, sqlite3.Error."""
+    found = version(connection)
+    check_known(found, len(migrations))
+    for number, script in enumerate(migrations[found:], start=found + 1):
+        stamp = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"
+        # A script that fails leaves its transaction open: the caller closes the file, which undoes it.
+        connection.executescript(f"BEGIN IMMEDIATE; {script} {stamp} COMMIT;")

@@ -1,0 +1,67 @@
+"""A session replayed through an equal engine is equal; a planted difference is found where it was planted."""
+
+from contextlib import closing
+
+import pytest
+
+from robo_trader.core.errors import DataError
+from robo_trader.core.events import Event, Halted, Step, encode
+from robo_trader.storage.database import Database
+from robo_trader.storage.journal import SqliteJournal
+from robo_trader.storage.queries import connect_readonly, journal_rows
+from robo_trader.storage.replay import replay
+
+Day = list[tuple[Event, Step]]
+
+
+class Parrot:
+    """Answers each event with the step it was given for it."""
+
+    def __init__(self, day: Day) -> None:
+        self._day = iter(day)
+
+    def on_event(self, event: Event) -> Step:
+        told, step = next(self._day)
+        assert event == told
+        return step
+
+
+def rows(day: Day) -> list[tuple[int, bytes, bytes]]:
+    return [(seq, encode(event), encode(step)) for seq, (event, step) in enumerate(day, start=1)]
+
+
+async def test_a_recorded_session_passes(database: Database, day: Day) -> None:
+    journal = SqliteJournal(database, "20260105-1")
+    for event, step in day:
+        await journal.record(event, step)
+    await journal.close()
+    with closing(connect_readonly(database.path)) as connection:
+        assert replay(Parrot(day), journal_rows(connection, "20260105-1")) is None
+
+
+def test_a_planted_difference_is_named_with_both_sides(day: Day) -> None:
+    planted = [*day]
+    planted[6] = (day[6][0], Step((), (Halted(1, "planted", "test"),)))
+    found = replay(Parrot(planted), rows(day))
+    assert found is not None
+    assert found.seq == 7
+    assert found.event == encode(day[6][0]).decode()
+    assert found.expected == encode(day[6][1]).decode()
+    assert "planted" in found.got
+
+
+def test_nothing_recorded_is_not_a_pass(day: Day) -> None:
+    with pytest.raises(DataError, match="nothing to replay"):
+        replay(Parrot(day), [])
+
+
+def test_a_missing_event_is_not_a_pass(day: Day) -> None:
+    recorded = rows(day)
+    del recorded[3]
+    with pytest.raises(DataError, match="lacks event 4"):
+        replay(Parrot(day), recorded)
+
+
+def test_an_event_that_cannot_be_read_says_which(day: Day) -> None:
+    with pytest.raises(DataError, match="event 1 of the journal"):
+        replay(Parrot(day), [(1, b'{"kind":"Comet"}', b"{}")])
