@@ -1,0 +1,115 @@
+"""The commands that look at what a daemon did: status, replay, backup."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from robo_trader.bootstrap import places
+from robo_trader.bootstrap.plan import build_engine, read_plan
+from robo_trader.config import Settings
+from robo_trader.core.errors import DataError, GateFailed
+from robo_trader.core.events import SECOND_NS
+from robo_trader.storage import lock, queries
+from robo_trader.storage.database import backup as copy_database
+from robo_trader.storage.replay import replay
+
+ALIVE_WITHIN_S = 10
+
+
+def database_of(settings: Settings, db: Path | None) -> Path:
+    """Return the database the user means: the one named, else the one last written. Raises DataError for none."""
+    if db is not None:
+        return db
+    found = sorted(settings.robo_data_dir.glob("*.db"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise DataError(
+            f"no database in {settings.robo_data_dir}: run the daemon first, or name one with --db"
+        )
+    return found[-1]
+
+
+def status(settings: Settings, db: Path | None, as_json: bool) -> int:
+    """Print the last session's state; return 0 while its daemon is alive, 1 where it is not."""
+    path = database_of(settings, db)
+    with closing(queries.connect_readonly(path)) as connection:
+        state = queries.status(connection)
+        beat = next((job for job in queries.jobs(connection) if job["name"] == "desk"), None)
+    age_s = (time.time_ns() - beat["last_run_ns"]) / SECOND_NS if beat else None
+    holder = lock.holder(places.lock_path(state["session"]["account"])) if state["session"] else None
+    alive = holder is not None and age_s is not None and age_s < ALIVE_WITHIN_S
+    state |= {
+        "database": str(path),
+        "pid": holder.pid if holder else None,
+        "beat_age_s": age_s,
+        "alive": alive,
+    }
+    _print(json.dumps(state, default=str) if as_json else _in_words(state))
+    return 0 if alive else 1
+
+
+def replay_session(settings: Settings, db: Path | None, session_id: str | None) -> int:
+    """Run a recorded session through a fresh engine. Raises GateFailed naming the first step that differs."""
+    path = database_of(settings, db)
+    with closing(queries.connect_readonly(path)) as connection:
+        row = queries.session_row(connection, session_id)
+        if row is None:
+            raise DataError(f"{path} has no session {session_id or ''}")
+        engine = build_engine(read_plan(row["id"], row["config"]))
+        events = connection.execute(
+            "SELECT count(*) FROM journal WHERE session_id = ?", (row["id"],)
+        ).fetchone()[0]
+        difference = replay(engine, queries.journal_rows(connection, row["id"]))
+    if difference is not None:
+        raise GateFailed(
+            f"FAIL: session {row['id']} differs first at event {difference.seq}\n  event    {difference.event}"
+            f"\n  recorded {difference.expected}\n  replayed {difference.got}"
+        )
+    _print(f"PASS: session {row['id']}, {events} events, every step the same byte for byte")
+    return 0
+
+
+def backup(settings: Settings, db: Path | None, target: Path) -> int:
+    """Copy the database to a new file while its daemon writes."""
+    path = database_of(settings, db)
+    copy_database(path, target)
+    _print(f"copied {path} to {target}")
+    return 0
+
+
+def _in_words(state: dict[str, Any]) -> str:
+    session, equity = state["session"], state["equity"]
+    if session is None:
+        return f"{state['database']}: no session yet"
+    lines = [
+        f"{'alive' if state['alive'] else 'NOT RUNNING'}  pid {state['pid']}  last sign {_age(state['beat_age_s'])}",
+        f"account {session['account']}  mode {session['mode']}  session {session['id']}  {session['outcome'] or ''}",
+        f"symbols {', '.join(session['symbols'])}  database {state['database']}",
+    ]
+    if state["halt"] and state["halt"]["halted"]:
+        lines.append(
+            f"HALTED since {state['halt']['ts']} by {state['halt']['by']}: {state['halt']['reason']}"
+        )
+    if equity:
+        lines.append(
+            f"equity {float(equity['cash']) + float(equity['value']):,.2f}  realised {float(equity['realised']):,.2f}"
+            f"  unrealised {float(equity['unrealised']):,.2f}  at {equity['ts']} market time"
+        )
+    lines += [f"holds {p['quantity']:>6} {p['symbol']}" for p in state["positions"] if p["quantity"]]
+    lines += [
+        f"works {o['side']} {o['quantity']} {o['symbol']} ({o['status']})" for o in state["open_orders"]
+    ]
+    lines.append("  ".join(f"{name} {count}" for name, count in state["counts"].items()))
+    return "\n".join(lines)
+
+
+def _age(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{seconds:.0f} s ago"
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")

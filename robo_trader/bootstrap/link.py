@@ -1,0 +1,138 @@
+"""Everything between the desk and TWS: feed, history and broker over one connection, restored when it is lost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from robo_trader.bootstrap.reach import connect_patiently
+from robo_trader.core.errors import ConnectionLost
+from robo_trader.core.events import MINUTE_NS, SECOND_NS, AccountSnapshot, Bar, Event, Feed, FeedStatus, Order
+from robo_trader.core.inbox import Inbox
+from robo_trader.core.protocols import Broker
+from robo_trader.data.history import HistoryOptions, warm
+from robo_trader.data.pipeline import Pipeline, PipelineOptions
+from robo_trader.data.sessions import XnysCalendar
+from robo_trader.ibkr.broker import IbBroker
+from robo_trader.ibkr.connection import Connection
+from robo_trader.ibkr.contracts import Contracts
+from robo_trader.ibkr.feed import IbFeed
+from robo_trader.ibkr.pacing import Pacer
+from robo_trader.processes import Child
+from robo_trader.simulation.matching import Matching
+from robo_trader.simulation.simulated_broker import SimulatedBroker
+from robo_trader.storage import queries
+
+log = structlog.get_logger()
+SESSION_MINUTES = 390
+WARM_BARS = 150  # three times the slowest feature's need, so that Wilder's averages have settled
+
+
+class Link:
+    """The desk's link to its market. `gateway` is our practice child, where there is one; it is kept running."""
+
+    def __init__(
+        self, connection: Connection, gateway: Child, inbox: Inbox, symbols: Sequence[str], bar_s: int
+    ) -> None:
+        self.connection = connection
+        self._gateway = gateway
+        self.inbox = inbox
+        self._symbols = tuple(symbols)
+        self._interval_ns = bar_s * SECOND_NS
+        self._calendar = XnysCalendar()
+        pacer = Pacer()
+        self._contracts = Contracts(connection, pacer)
+        options = PipelineOptions(interval_ns=self._interval_ns)
+        self.pipeline = Pipeline(inbox, self._calendar, options, lambda gap: self._feed.on_gap(gap))
+        self._feed = IbFeed(connection, self._contracts, pacer, self.pipeline, self._calendar)
+        self._ib_broker = IbBroker(connection, self._contracts, inbox, pacer, lambda: inbox.now)
+        self.broker: Broker = self._ib_broker
+
+    async def ticks(self) -> dict[str, Decimal]:
+        """Look every symbol up; return its price step. Raises ConfigurationError for one that is not a US share."""
+        records = [await self._contracts.qualify(symbol) for symbol in self._symbols]
+        return {record.instrument.symbol: record.instrument.tick for record in records}
+
+    async def history(self, database: Path, sessions: int = 0) -> dict[str, list[Bar]]:
+        """Return each symbol's closed bars of the last sessions (0: enough to warm the features), from disk and TWS."""
+        now = await self.connection.ask_time()
+        per_session = SESSION_MINUTES * MINUTE_NS // self._interval_ns
+        options = HistoryOptions(sessions or math.ceil(WARM_BARS / per_session) + 1, self._interval_ns)
+        return {
+            symbol: await warm(
+                symbol, self._fetch, self._stored(database, symbol), self._calendar, now, options
+            )
+            for symbol in self._symbols
+        }
+
+    async def _fetch(self, symbol: str, since_ns: int) -> list[Bar]:
+        return await self._feed.history(symbol, since_ns, None, self._interval_ns)
+
+    def _stored(self, database: Path, symbol: str) -> list[Bar]:
+        with closing(queries.connect_readonly(database)) as connection:
+            b = queries.bars(connection, symbol, self._interval_ns)
+        columns = (column.tolist() for column in (b.ts, b.open, b.high, b.low, b.close, b.volume))
+        return [
+            Bar(symbol, ts, open_, high, low, close, volume, self._interval_ns)
+            for ts, open_, high, low, close, volume in zip(*columns, strict=True)
+        ]
+
+    async def opening_account(self, dry_run: bool) -> AccountSnapshot:
+        """Return the account to trade; in a dry run a simulated one of the same worth takes the broker's place."""
+        snapshot = await self._ib_broker.snapshot()
+        if not dry_run:
+            return snapshot
+        account, cash = f"SIM-{snapshot.account}", snapshot.net_liquidation
+        simulated = SimulatedBroker(self.inbox, Matching(), self._calendar, account, cash)
+        self.inbox.tap = simulated.on_event
+        self.broker = simulated
+        return msgspec.structs.replace(await simulated.snapshot(), ts=snapshot.ts)
+
+    async def compare(self) -> None:
+        """Put the broker's account in the inbox, for the desk to compare with its books."""
+        snapshot = await self.broker.snapshot()
+        self.inbox.put(msgspec.structs.replace(snapshot, fills=()))
+
+    async def keep(self, live_orders: Callable[[], list[Order]]) -> None:
+        """Stream until cancelled; when the session is lost, say so, get a new one, and catch up on what was missed."""
+        while True:
+            try:
+                await self._feed.subscribe(self._symbols)
+                reason = await self.connection.wait_lost()
+            except ConnectionLost as error:
+                reason = str(error)
+            self._say(Feed.LOST, reason)
+            await self._reconnect(live_orders)
+
+    async def _reconnect(self, live_orders: Callable[[], list[Order]]) -> None:
+        while True:
+            await self.connection.close()
+            if self._gateway.started and not self._gateway.running:
+                await self._gateway.start("listening on ")
+            try:
+                await connect_patiently(self.connection, math.inf)
+                await self._catch_up(live_orders)
+            except ConnectionLost as error:
+                log.warning("session_lost_again", reason=str(error))
+            else:
+                self._say(Feed.LIVE, "session restored")
+                return
+
+    async def _catch_up(self, live_orders: Callable[[], list[Order]]) -> None:
+        """Tell the desk what happened to its orders meanwhile; telling it twice does no harm."""
+        snapshot = await self._ib_broker.snapshot()
+        if self.broker is not self._ib_broker:
+            return
+        outcomes = await self._ib_broker.resolve([order.id for order in live_orders()])
+        events: list[Event] = [*snapshot.fills, *outcomes, snapshot]
+        for event in events:
+            self.inbox.put(event)
+
+    def _say(self, state: Feed, detail: str) -> None:
+        self.inbox.put(FeedStatus(self.inbox.now, "", state, detail))

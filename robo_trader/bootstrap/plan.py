@@ -1,0 +1,144 @@
+"""What an engine is built from, and the building of it: the same for a new session and for a replay."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from robo_trader.bootstrap.places import kind_of
+from robo_trader.config import Settings
+from robo_trader.core.engine import Engine, Parts
+from robo_trader.core.errors import DataError
+from robo_trader.core.events import SECOND_NS
+from robo_trader.core.instrument import Instrument
+from robo_trader.core.protocols import Sizer, Strategy
+from robo_trader.data.sessions import XnysCalendar
+from robo_trader.execution.algorithms import Algorithm, MarketAlgorithm, TwapAlgorithm, TwapOptions
+from robo_trader.execution.smart_executor import ExecutorOptions, SmartExecutor
+from robo_trader.features.feature_engine import FeatureEngine
+from robo_trader.ml import registry
+from robo_trader.ml.model import Ensemble
+from robo_trader.risk.gates import GateOptions, all_gates
+from robo_trader.risk.sizing import AtrSizer, FixedSizer, SizingOptions
+from robo_trader.strategies.cadence import Cadence
+from robo_trader.strategies.ml_strategy import MLStrategy, MLStrategyOptions
+from robo_trader.strategies.moving_average import CrossoverOptions, MovingAverageCrossover
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Everything an engine is built from, kept with its session so that `replay` can build the same one again."""
+
+    session_id: str
+    account: str
+    kind: str  # practice, paper or live: whose money
+    mode: str  # paper, dry-run or live: where orders go
+    ticks: dict[str, Decimal]  # symbol -> smallest price step, USD
+    bar_s: int
+    interval_s: int
+    use_ml: bool
+    model: str  # directory of the model, empty without one
+    sizing: str
+    sizing_options: SizingOptions
+    gate_options: GateOptions
+    executor_options: ExecutorOptions
+    twap_options: TwapOptions
+    crossover_options: CrossoverOptions
+    ml_options: MLStrategyOptions
+    settings: str  # fingerprint of the effective configuration
+
+
+def build_plan(
+    settings: Settings,
+    *,
+    session_id: str,
+    account: str,
+    ticks: dict[str, Decimal],
+    bar_s: int,
+    interval_s: int,
+    use_ml: bool,
+    model: Path | None,
+) -> Plan:
+    """Freeze the settings into the plan of one session."""
+    s = settings
+    return Plan(
+        session_id=session_id,
+        account=account,
+        kind=kind_of(account),
+        mode=s.execution_mode,
+        ticks=ticks,
+        bar_s=bar_s,
+        interval_s=interval_s,
+        use_ml=use_ml,
+        model=str(model.resolve()) if model else "",
+        sizing=s.risk_position_sizing,
+        sizing_options=SizingOptions(
+            s.risk_per_trade, s.risk_atr_multiple, s.risk_target_fraction, s.risk_min_notional_usd
+        ),
+        gate_options=GateOptions(
+            s.risk_max_order_notional_usd,
+            s.risk_max_position_fraction,
+            s.risk_max_daily_loss_fraction,
+            s.risk_max_heat_fraction,
+            s.risk_atr_multiple,
+            s.risk_max_price_age_s,
+        ),
+        executor_options=ExecutorOptions(s.execution_algorithm, s.execution_twap_above),
+        twap_options=TwapOptions(s.execution_twap_slices, s.execution_twap_duration_s),
+        crossover_options=CrossoverOptions(
+            s.strategy_fast, s.strategy_slow, allow_short=s.strategy_allow_short
+        ),
+        ml_options=MLStrategyOptions(threshold=s.ml_threshold, allow_short=s.strategy_allow_short),
+        settings=s.fingerprint(),
+    )
+
+
+def build_engine(plan: Plan) -> Engine:
+    """Build the desk of a plan. Raises DataError where its model is missing, altered or of other features."""
+    calendar = XnysCalendar()
+    features = FeatureEngine(calendar, plan.bar_s * SECOND_NS)
+    algorithms: dict[str, Algorithm] = {"market": MarketAlgorithm(), "twap": TwapAlgorithm(plan.twap_options)}
+    sizer: Sizer = AtrSizer(plan.sizing_options)
+    if plan.sizing == "fixed":
+        sizer = FixedSizer(plan.sizing_options)
+    return Engine(
+        Parts(
+            session_id=plan.session_id,
+            instruments={symbol: Instrument(symbol, tick) for symbol, tick in plan.ticks.items()},
+            calendar=calendar,
+            features=features,
+            strategy=_strategy(plan, features),
+            sizer=sizer,
+            gates=all_gates(plan.gate_options),
+            executor=SmartExecutor(algorithms, plan.executor_options),
+        )
+    )
+
+
+def load_model(directory: Path, bar_s: int) -> Ensemble:
+    """Load a model that fits the features of these bars. Raises DataError saying why it may not be used."""
+    return registry.load(directory, FeatureEngine(XnysCalendar(), bar_s * SECOND_NS).version)
+
+
+def to_json(plan: Plan) -> str:
+    """Write a plan as it is kept with its session."""
+    return msgspec.json.encode(plan).decode()
+
+
+def read_plan(session_id: str, config: object) -> Plan:
+    """Read the plan a session was recorded with. Raises DataError where it is of another version."""
+    try:
+        return msgspec.convert(config, Plan, strict=False)
+    except msgspec.ValidationError as error:
+        raise DataError(
+            f"session {session_id} was recorded by another version of RoboTrader: {error}"
+        ) from error
+
+
+def _strategy(plan: Plan, features: FeatureEngine) -> Strategy:
+    strategy: Strategy = MovingAverageCrossover(plan.crossover_options)
+    if plan.use_ml:
+        model = load_model(Path(plan.model), plan.bar_s) if plan.model else None
+        strategy = MLStrategy(model, features.names, plan.ml_options)
+    return Cadence(strategy, plan.interval_s * SECOND_NS) if plan.interval_s > plan.bar_s else strategy

@@ -1,0 +1,59 @@
+"""The hub and the page: two processes beside the daemon, told by a journal that never waits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from robo_trader.bootstrap.plan import Plan
+from robo_trader.config import Settings
+from robo_trader.core.errors import ConfigurationError
+from robo_trader.processes import Child
+from robo_trader.websocket_client.journal import HubJournal
+
+
+def require_free_ports(settings: Settings) -> None:
+    """Raise ConfigurationError where another program holds the page's or the hub's port."""
+    for name, port in (("DASHBOARD_PORT", settings.dashboard_port), ("HUB_PORT", settings.hub_port)):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            raise ConfigurationError(
+                f"port {port} is taken ({error.strerror}): stop what listens there, set {name}, or use --no-dashboard"
+            ) from error
+
+
+async def open_screens(
+    stack: AsyncExitStack, settings: Settings, database: Path, plan: Plan, speed: float
+) -> HubJournal:
+    """Start hub and page; return the journal that tells them. They end with the stack."""
+    token = secrets.token_hex(16)
+    ports = ["--port", str(settings.hub_port), "--page-port", str(settings.dashboard_port)]
+    parent = ["--parent-pid", str(os.getpid())]
+    hub = Child("robo_trader.websocket_server", [*ports, *parent], {"ROBO_HUB_TOKEN": token})
+    page_ports = ["--port", str(settings.dashboard_port), "--hub-port", str(settings.hub_port)]
+    page = Child("robo_trader.dashboard", [*page_ports, "--db", str(database), *parent])
+    for child in (hub, page):
+        stack.push_async_callback(child.stop)
+        await child.start()
+    journal = HubJournal(f"ws://127.0.0.1:{settings.hub_port}", token)
+    journal.describe(
+        mode="dry-run" if plan.mode == "dry-run" else plan.kind,
+        account=plan.account,
+        session=plan.session_id,
+        symbols=list(plan.ticks),
+        strategy="ml" if plan.use_ml else "sma_crossover",
+        interval_s=plan.bar_s / speed,
+    )
+    telling = asyncio.create_task(journal.run())
+    stack.push_async_callback(_end, telling)
+    return journal
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

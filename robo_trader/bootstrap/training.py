@@ -1,0 +1,61 @@
+"""Makes sure that `--use-ml` has a model: the newest that fits, or one trained now in a process of its own."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import structlog
+
+from robo_trader.bootstrap.link import Link
+from robo_trader.bootstrap.places import model_name
+from robo_trader.bootstrap.plan import load_model
+from robo_trader.config import Settings
+from robo_trader.core.errors import DataError
+from robo_trader.ml import registry
+from robo_trader.processes import Child
+from robo_trader.storage.database import Database
+
+log = structlog.get_logger()
+
+
+async def trained_model(settings: Settings, link: Link, database: Database, bar_s: int) -> Path:
+    """Return the directory of the model to use, trained on the link's history where there is none.
+
+    The model is loaded once here, so that one that must not be used is refused before anything else happens.
+    Raises DataError where it is altered or of other features, or where training fails.
+    """
+    name = model_name(link.connection.account)
+    found = registry.latest(settings.ml_models_dir, name)
+    if found is None:
+        await _train(settings, link, database, name)
+        found = registry.latest(settings.ml_models_dir, name)
+    if found is None:
+        raise DataError(f"training left no model in {settings.ml_models_dir / name}")
+    card = load_model(found, bar_s).card
+    verdict = "proven" if card.proven else "UNPROVEN: it will abstain"
+    log.info("model", name=name, version=card.version, verdict=verdict, why=card.reason)
+    sha256 = registry.manifest_sha256(found)
+    await database.record_model(name, card.version, sha256, str(found), card.reason, time.time_ns())
+    return found
+
+
+async def _train(settings: Settings, link: Link, database: Database, name: str) -> None:
+    days = settings.ml_history_days
+    log.info("no_model_yet", name=name, doing=f"fetching {days} sessions of bars to train on")
+    history = await link.history(database.path, days)
+    await database.store_bars(bar for bars in history.values() for bar in bars)
+    trainer = Child(
+        "robo_trader.train_models",
+        [
+            *("--db", str(database.path), "--symbols", ",".join(history)),
+            *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
+        ],
+    )
+    try:
+        await trainer.start()
+        code = await trainer.wait()
+    finally:
+        await trainer.stop()
+    if code:
+        raise DataError(f"training ended with code {code}; see above")
