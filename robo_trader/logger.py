@@ -37,7 +37,7 @@ _SECRET = ("token", "password", "secret", "key")
 
 
 def configure(log_format: str, level: str) -> None:
-    """Send logs to standard error as `console` or `json` lines from `level` up, ib_async's own from WARNING up."""
+    """Send logs to standard error as `console` or `json` lines from `level` up, other libraries' from WARNING up."""
     renderer: Any = structlog.processors.JSONRenderer()
     if log_format == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=34)
@@ -53,6 +53,8 @@ def configure(log_format: str, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
+    # Whatever ib_async logs as an error reaches us as an exception or an event, and is told in our own words.
+    logging.getLogger("ib_async").setLevel(logging.CRITICAL)
 
 
 def mask_secrets(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,180 +1,108 @@
-"""The daemon: lock, connect, recover, supervise, stop. It decides nothing about trading."""
+"""Starts the daemon: `python -m robo_trader.runner_async --symbols AAPL,NVDA --use-ml`, or `robo-trader run`."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import signal
 import sys
 import time
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
+import typer
 
-from robo_trader.bootstrap import books, places, plan, reach, screens, training
-from robo_trader.bootstrap.link import Link
-from robo_trader.bootstrap.session import TradingSession
+from robo_trader import config, logger
 from robo_trader.config import Settings
 from robo_trader.core.errors import RoboTraderError
-from robo_trader.core.inbox import Inbox
-from robo_trader.storage.database import Database
-from robo_trader.storage.lock import InstanceLock
-
-log = structlog.get_logger()
-STOP_BUDGET_S = 4.5
 
 
-@dataclass(frozen=True)
-class Request:
-    """What one run of the daemon was asked to do, beside the settings."""
+def run(
+    symbols: Annotated[str, typer.Option(help="Ticker symbols, comma separated.")],
+    use_ml: Annotated[
+        bool, typer.Option("--use-ml", help="Trade the model's votes; without it an SMA crossover.")
+    ] = False,
+    mode: Annotated[str | None, typer.Option(help="paper, dry-run or live.")] = None,
+    interval: Annotated[int, typer.Option(help="Seconds of market time between decisions.", min=1)] = 60,
+    bar_size: Annotated[
+        str, typer.Option(help='Bars to decide on: "1 min", "5 mins" or "30 mins".')
+    ] = "1 min",
+    once: Annotated[bool, typer.Option("--once", help="Stop after one bar of every symbol.")] = False,
+    run_for: Annotated[str | None, typer.Option(help="Stop after this time, such as 90s, 15m or 2h.")] = None,
+    practice: Annotated[str | None, typer.Option(help="Practice gateway: auto, always or never.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Practice market: seconds of market time per second.")
+    ] = None,
+    no_dashboard: Annotated[
+        bool, typer.Option("--no-dashboard", help="Start neither the page nor the hub.")
+    ] = False,
+    db: Annotated[
+        Path | None, typer.Option(help="Database file; default: one per account in the data directory.")
+    ] = None,
+    confirm_live: Annotated[str, typer.Option(help="With --mode live: the account, spelt out.")] = "",
+    resume: Annotated[str, typer.Option(help="Lift a halt that stands from before; say why.")] = "",
+) -> None:
+    """Trade until stopped with Ctrl-C."""
 
-    settings: Settings
-    symbols: tuple[str, ...]
-    use_ml: bool = False
-    bar_s: int = 60
-    interval_s: int = 60
-    once: bool = False
-    run_for_s: float | None = None
-    dashboard: bool = True
-    confirm_live: str = ""
-    resume: str = ""
-    db: Path | None = None
+    def work() -> int:
+        # Heavy to import; `--help` should not wait for it.
+        from robo_trader.bootstrap import places
+        from robo_trader.bootstrap.daemon import Daemon, Request
 
-
-class Daemon:
-    """One run, from the lock to the last flush. Whatever was opened is closed in the reverse order."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._settings = request.settings
-        self._began = time.monotonic()
-        self._session: TradingSession | None = None
-        self._stopping = False
-
-    async def run(self) -> None:
-        """Trade until told to stop. Raises RoboTraderError with the reason where it cannot go on."""
-        work = asyncio.ensure_future(self._run())
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_stop, work)
-        loop.add_signal_handler(signal.SIGUSR1, self._on_halt)
-        try:
-            await work
-        except asyncio.CancelledError:
-            log.info("stopped")
-
-    def _on_stop(self, work: asyncio.Future[None]) -> None:
-        """Stop in stages; should one hang, the process is gone within the budget all the same."""
-        if self._stopping:
-            return
-        self._stopping = True
-        log.info("stopping")
-        asyncio.get_running_loop().call_later(STOP_BUDGET_S, os._exit, RoboTraderError.exit_code)
-        if self._session is None:
-            work.cancel()
-        else:
-            self._session.stop("stopped")
-
-    def _on_halt(self) -> None:
-        if self._session is not None:
-            self._session.halt("SIGUSR1", "operator")
-
-    async def _run(self) -> None:
-        settings = self._settings
-        async with AsyncExitStack() as stack:
-            where = f"{settings.ibkr_host}-{settings.ibkr_port}-{settings.ibkr_client_id}"
-            stack.enter_context(InstanceLock(places.lock_path(where)))
-            if self._request.dashboard:
-                screens.require_free_ports(settings)
-            gateway = reach.practice_gateway(settings)
-            stack.push_async_callback(gateway.stop)
-            connection = await reach.reach(settings, gateway)
-            stack.push_async_callback(connection.close)
-            places.require_permitted(settings, connection.account, self._request.confirm_live)
-            stack.enter_context(InstanceLock(places.lock_path(connection.account)))
-            greet(settings, connection.account, practising=gateway.started)
-            path = self._request.db or places.database_path(settings, connection.account)
-            database = await stack.enter_async_context(await Database.open(path))
-            link = Link(connection, gateway, Inbox(), self._request.symbols, self._request.bar_s)
-            await self._trade(stack, link, database)
-
-    async def _trade(self, stack: AsyncExitStack, link: Link, database: Database) -> None:
-        settings, request = self._settings, self._request
-        dry_run = settings.execution_mode == "dry-run"
-        ticks = await link.ticks()
-        model = (
-            await training.trained_model(settings, link, database, request.bar_s) if request.use_ml else None
-        )
-        history = await link.history(database.path)
-        account = await link.opening_account(dry_run)
-        stored = books.stored_books(database.path, account)
-        the_plan = plan.build_plan(
+        settings = settings_of(execution_mode=mode, practice_mode=practice, practice_speed=speed)
+        request = Request(
             settings,
-            session_id=f"{time.strftime('%y%m%d%H%M%S', time.gmtime())}{secrets.token_hex(2)}",
-            account=account.account,
-            ticks=ticks,
-            bar_s=request.bar_s,
-            interval_s=request.interval_s,
-            use_ml=request.use_ml,
-            model=model,
+            places.parse_symbols(symbols),
+            use_ml,
+            places.parse_bar_size(bar_size),
+            interval,
+            once,
+            None if run_for is None else places.parse_duration(run_for),
+            not no_dashboard,
+            confirm_live,
+            resume,
+            db,
         )
-        session = TradingSession(the_plan, link, database)
-        if request.dashboard:
-            speed = settings.practice_speed if link.connection.is_practice else 1.0
-            session.journals.append(
-                await screens.open_screens(stack, settings, database.path, the_plan, speed)
-            )
-        await session.open(stored, account, history)
-        if request.resume:
-            session.resume(request.resume, "operator")
-        self._session = session
-        log.info("ready", after_s=round(time.monotonic() - self._began, 2), session=the_plan.session_id)
-        await session.work(request.once, request.run_for_s)
+        return start(settings, Daemon(request).run())
+
+    end(work)
 
 
-def greet(settings: Settings, account: str, practising: bool) -> None:
-    """Say what is traded here, and loudly where it is not real."""
-    kind = places.kind_of(account)
-    log.info(
-        "account", account=account, kind=kind, mode=settings.execution_mode, config=settings.fingerprint()
-    )
-    if kind != "practice":
-        return
-    if practising:
-        log.warning(
-            "practice", why=f"nothing listens on port {settings.ibkr_port}: started the practice gateway"
-        )
-    log.warning("practice", market="simulated prices, simulated fills, no real money")
-    edge = settings.practice_edge
-    planted = (
-        f"strength {edge:g}: prices lean back to their 20-bar mean" if edge else "none: nothing can be learnt"
-    )
-    log.warning("practice", planted_edge=planted)
-
-
-def start(request: Request) -> int:
+def start(settings: Settings, daemon: Coroutine[Any, Any, None]) -> int:
     """Run the daemon; return its exit code. An error leaves its reason in `last_exit.txt` of the data directory."""
     try:
-        asyncio.run(_supervised(Daemon(request).run()))
+        asyncio.run(_unwrapped(daemon))
     except RoboTraderError as error:
-        _leave_reason(request.settings, f"{type(error).__name__}: {error}")
-        log.error("ended", why=str(error), exit_code=error.exit_code)
+        _leave_reason(settings, f"{type(error).__name__}: {error}")
+        structlog.get_logger().error("ended", why=str(error), exit_code=error.exit_code)
         return error.exit_code
     except BaseException as error:
-        _leave_reason(request.settings, repr(error))
+        _leave_reason(settings, repr(error))
         raise
     return 0
 
 
-async def _supervised(work: Coroutine[Any, Any, None]) -> None:
-    """Unwrap the first error of a task group, so that it reaches the command line as itself."""
+def settings_of(**flags: Any) -> Settings:
+    """Read the settings, flags first, and start logging as they say."""
+    settings = config.load(**flags)
+    logger.configure(settings.monitoring_log_format, settings.monitoring_log_level)
+    return settings
+
+
+def end(work: Callable[[], int | None]) -> None:
+    """Do the work and leave with its exit code; what goes wrong on purpose is one line, not a traceback."""
     try:
-        await work
+        code = work()
+    except RoboTraderError as error:
+        typer.echo(f"robo-trader: {error}", err=True)
+        code = error.exit_code
+    sys.exit(code or 0)
+
+
+async def _unwrapped(daemon: Coroutine[Any, Any, None]) -> None:
+    """Let the first error of a task group reach the command line as itself."""
+    try:
+        await daemon
     except BaseExceptionGroup as group:
         first: BaseException = group
         while isinstance(first, BaseExceptionGroup):
@@ -189,7 +117,4 @@ def _leave_reason(settings: Settings, reason: str) -> None:
 
 
 if __name__ == "__main__":
-    from robo_trader.__main__ import app
-
-    sys.argv[1:1] = ["run"]
-    app(prog_name="python -m robo_trader.runner_async")
+    typer.run(run)

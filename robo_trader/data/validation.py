@@ -1,0 +1,360 @@
+"""Decides which bars and ticks may be believed; a refusal is a value with a reason, never an exception."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from robo_trader.core.events import MINUTE_NS, Bar, Quote, Trade
+from robo_trader.core.protocols import Session
+from robo_trader.data.sessions import XnysCalendar
+
+OUTSIDE_HOURS = "outside hours"
+
+# Scales the median absolute deviation to a standard deviation of normal returns.
+_MAD_TO_SIGMA = 1.4826
+_FEW_RETURNS = 10
+# A jump is confirmed where the next bar lies nearer to it than this fraction of the way back.
+_HALF_WAY = 0.5
+
+
+@dataclass(frozen=True)
+class ValidationOptions:
+    """What is still believable. Moves are absolute log returns, distances fractions of the price."""
+
+    # A move beyond this is never believed at once, whatever the volatility.
+    max_move: float = 0.20
+    # Below it, a move beyond `sigmas` robust deviations of the last `window` returns waits, if above `min_move`.
+    sigmas: float = 12.0
+    window: int = 30
+    min_move: float = 0.01
+    # Bars of a minute or more with the very same prices and volume before the feed counts as stuck; shorter bars
+    # for as many minutes.
+    max_identical: int = 5
+    # A print may lie this far outside the quote, or one spread, whichever is wider.
+    max_trade_distance: float = 0.01
+    # A quote wider than this is a stub, not a market.
+    max_spread: float = 0.10
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """Why something was not believed: the value it had and the limit it broke (None where there is none)."""
+
+    symbol: str
+    ts: int
+    reason: str
+    value: float | None = None
+    limit: float | None = None
+
+    @property
+    def detail(self) -> str:
+        """The refusal as words and numbers."""
+        value = "" if self.value is None else f" {self.value:.6g}"
+        limit = "" if self.limit is None else f" (limit {self.limit:.6g})"
+        return self.reason + value + limit
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What one bar led to: bars now believed, oldest first, and refusals. Both are empty while a bar is held."""
+
+    accepted: tuple[Bar, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass
+class _Stream:
+    """What was last believed of one symbol."""
+
+    last: Bar | None = None
+    held: Bar | None = None
+    seen_ts: int = 0
+    session: Session | None = None
+    returns: deque[float] = field(default_factory=deque)
+    identical: int = 0
+    quote: Quote | None = None
+    trade: Trade | None = None
+    doubtful_quote: Quote | None = None
+    doubtful_trade: Trade | None = None
+    accepted: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+class Validator:
+    """Checks bars, quotes and trades of any number of symbols, one after the other.
+
+    A bar that jumps is held until the next bar: if that stays at the new level both pass, otherwise the held one
+    is refused. This is the one-sided form of Brownlees and Gallo (2006, CSDA 51), which looks at both sides.
+    """
+
+    def __init__(self, calendar: XnysCalendar, options: ValidationOptions | None = None) -> None:
+        self._calendar = calendar
+        self._options = options or ValidationOptions()
+        self._streams: dict[str, _Stream] = {}
+
+    def bar(self, bar: Bar) -> Verdict:
+        """Judge one raw bar; the verdict may also settle the bar held before it."""
+        stream = self._stream(bar.symbol)
+        bar = _with_price(bar, stream.last)
+        refusal = _shape(bar) or self._order(bar, stream) or self._hours(bar)
+        if refusal is not None:
+            return Verdict(rejected=(_count(stream, refusal),))
+        stream.seen_ts = bar.ts
+        session = self._calendar.session(bar.ts)
+        same_day = session is stream.session
+        before = self._settle(stream, bar, same_day)
+        stream.session = session
+        stuck = self._stuck(bar, stream)
+        if stuck is not None:
+            return Verdict(before.accepted, (*before.rejected, _count(stream, stuck)))
+        if self._jumps(bar, stream, same_day):
+            stream.held = bar
+            return before
+        return Verdict((*before.accepted, self._believe(stream, bar, same_day)), before.rejected)
+
+    def history(self, symbol: str, bars: Iterable[Bar]) -> Verdict:
+        """Judge a finished series of one symbol apart from its live stream, oldest first.
+
+        The last bar has no follower: a jump within `max_move` is believed there.
+        """
+        apart = Validator(self._calendar, self._options)
+        verdicts = [apart.bar(bar) for bar in bars]
+        verdicts.append(apart._finish(symbol))
+        accepted = tuple(bar for verdict in verdicts for bar in verdict.accepted)
+        rejected = tuple(refusal for verdict in verdicts for refusal in verdict.rejected)
+        stream = self._stream(symbol)
+        stream.accepted += len(accepted)
+        stream.rejected.update(refusal.reason for refusal in rejected)
+        if stream.last is None and accepted:
+            # The first live bar is compared with the last close, as after a night.
+            stream.last = accepted[-1]
+        return Verdict(accepted, rejected)
+
+    def quote(self, quote: Quote) -> Rejected | None:
+        """Judge one quote; None means it is believed."""
+        stream = self._stream(quote.symbol)
+        refusal = self._quote_refusal(quote, stream)
+        if refusal is not None:
+            return _count(stream, refusal)
+        stream.quote, stream.doubtful_quote = quote, None
+        stream.accepted += 1
+        return None
+
+    def trade(self, trade: Trade) -> Rejected | None:
+        """Judge one print; None means it is believed."""
+        stream = self._stream(trade.symbol)
+        refusal = self._trade_refusal(trade, stream)
+        if refusal is not None:
+            return _count(stream, refusal)
+        stream.trade, stream.doubtful_trade = trade, None
+        stream.accepted += 1
+        return None
+
+    def quality(self, symbol: str) -> float:
+        """Return the percentage of this symbol's data that was believed; 100 before any came."""
+        stream = self._stream(symbol)
+        # Data outside trading hours is not wanted, which says nothing about its quality.
+        refused = sum(n for reason, n in stream.rejected.items() if reason != OUTSIDE_HOURS)
+        total = stream.accepted + refused
+        return 100.0 * stream.accepted / total if total else 100.0
+
+    def rejections(self, symbol: str) -> dict[str, int]:
+        """Return how often each reason was given for this symbol."""
+        return dict(self._stream(symbol).rejected)
+
+    def _stream(self, symbol: str) -> _Stream:
+        stream = self._streams.get(symbol)
+        if stream is None:
+            stream = self._streams[symbol] = _Stream(returns=deque(maxlen=self._options.window))
+        return stream
+
+    def _order(self, bar: Bar, stream: _Stream) -> Rejected | None:
+        if bar.ts > stream.seen_ts:
+            return None
+        reason = "duplicate" if bar.ts == stream.seen_ts else "out of order"
+        return Rejected(bar.symbol, bar.ts, reason)
+
+    def _hours(self, item: Bar | Quote | Trade) -> Rejected | None:
+        session = self._calendar.session(item.ts)
+        if session is None:
+            return Rejected(item.symbol, item.ts, OUTSIDE_HOURS)
+        if isinstance(item, Bar):
+            # A daily bar is as long as its day, which is shorter than its nominal interval.
+            start = item.ts - min(item.interval_ns, session.close - session.open)
+            if start < session.open:
+                return Rejected(item.symbol, item.ts, OUTSIDE_HOURS)
+        return None
+
+    def _settle(self, stream: _Stream, bar: Bar, same_day: bool) -> Verdict:
+        """Believe or refuse the held bar, now that `bar` follows it."""
+        held, last = stream.held, stream.last
+        if held is None or last is None:
+            return Verdict()
+        stream.held = None
+        if same_day and _confirms(bar, held, last.close):
+            return Verdict(accepted=(self._believe(stream, held, same_day),))
+        return Verdict(rejected=(self._spike(stream, held, last),))
+
+    def _finish(self, symbol: str) -> Verdict:
+        """Settle the held bar of a series that has ended."""
+        stream = self._stream(symbol)
+        held, last = stream.held, stream.last
+        if held is None or last is None:
+            return Verdict()
+        if _move(held, last.close) <= self._options.max_move:
+            return Verdict(accepted=(self._believe(stream, held, same_day=True),))
+        return Verdict(rejected=(self._spike(stream, held, last),))
+
+    def _spike(self, stream: _Stream, bar: Bar, last: Bar) -> Rejected:
+        limit = self._limit(stream)
+        return _count(stream, Rejected(bar.symbol, bar.ts, "spike", _move(bar, last.close), limit))
+
+    def _jumps(self, bar: Bar, stream: _Stream, same_day: bool) -> bool:
+        """Whether the bar's extremes lie too far from the last close to be believed at once."""
+        if stream.last is None:
+            return False
+        move = _move(bar, stream.last.close)
+        if move <= self._options.min_move:
+            return False
+        # Overnight gaps are no measure of a spike: there only the wide limit holds.
+        return move > (self._limit(stream) if same_day else self._options.max_move)
+
+    def _limit(self, stream: _Stream) -> float:
+        options = self._options
+        if len(stream.returns) < _FEW_RETURNS:
+            return options.max_move
+        return min(options.max_move, max(options.min_move, options.sigmas * _robust_sigma(stream.returns)))
+
+    def _stuck(self, bar: Bar, stream: _Stream) -> Rejected | None:
+        # Without trades the same prices must repeat, so only a repeated volume betrays a stuck feed.
+        if stream.last is None or not bar.volume or not _identical(bar, stream.last):
+            stream.identical = 0
+            return None
+        stream.identical += 1
+        limit = self._options.max_identical * max(1, MINUTE_NS // bar.interval_ns)
+        if stream.identical < limit:
+            return None
+        return Rejected(bar.symbol, bar.ts, "stale", stream.identical + 1, limit)
+
+    def _believe(self, stream: _Stream, bar: Bar, same_day: bool) -> Bar:
+        if stream.last is not None and same_day:
+            stream.returns.append(math.log(bar.close / stream.last.close))
+        stream.last = bar
+        stream.accepted += 1
+        return bar
+
+    def _quote_refusal(self, quote: Quote, stream: _Stream) -> Rejected | None:
+        if not (_positive(quote.bid) and _positive(quote.ask)):
+            return Rejected(quote.symbol, quote.ts, "price", min(quote.bid, quote.ask), 0.0)
+        if not (_amount(quote.bid_size) and _amount(quote.ask_size)):
+            return Rejected(quote.symbol, quote.ts, "size", min(quote.bid_size, quote.ask_size), 0.0)
+        if quote.bid > quote.ask:
+            return Rejected(quote.symbol, quote.ts, "crossed", quote.bid, quote.ask)
+        if (spread := math.log(quote.ask / quote.bid)) > self._options.max_spread:
+            return Rejected(quote.symbol, quote.ts, "wide", spread, self._options.max_spread)
+        if stream.quote is not None and quote.ts < stream.quote.ts:
+            return Rejected(quote.symbol, quote.ts, "out of order")
+        return self._hours(quote) or self._quote_jump(quote, stream)
+
+    def _quote_jump(self, quote: Quote, stream: _Stream) -> Rejected | None:
+        known = [q.bid + q.ask for q in (stream.quote, stream.doubtful_quote) if q is not None]
+        move = _nearest(quote.bid + quote.ask, known)
+        if stream.quote is None or move <= self._options.max_move:
+            return None
+        stream.doubtful_quote = quote
+        return Rejected(quote.symbol, quote.ts, "spike", move, self._options.max_move)
+
+    def _trade_refusal(self, trade: Trade, stream: _Stream) -> Rejected | None:
+        if not _positive(trade.price):
+            return Rejected(trade.symbol, trade.ts, "price", trade.price, 0.0)
+        if not _positive(trade.size):
+            return Rejected(trade.symbol, trade.ts, "size", trade.size, 0.0)
+        if stream.trade is not None and trade.ts < stream.trade.ts:
+            return Rejected(trade.symbol, trade.ts, "out of order")
+        return self._hours(trade) or self._outside_quote(trade, stream) or self._trade_jump(trade, stream)
+
+    def _outside_quote(self, trade: Trade, stream: _Stream) -> Rejected | None:
+        """Refuse prints far outside the quote (rule T4 of Barndorff-Nielsen et al. 2009, with a floor)."""
+        quote = stream.quote
+        if quote is None:
+            return None
+        room = max(quote.ask - quote.bid, self._options.max_trade_distance * trade.price)
+        if trade.price > quote.ask + room:
+            return Rejected(trade.symbol, trade.ts, "outside quote", trade.price, quote.ask + room)
+        if trade.price < quote.bid - room:
+            return Rejected(trade.symbol, trade.ts, "outside quote", trade.price, quote.bid - room)
+        return None
+
+    def _trade_jump(self, trade: Trade, stream: _Stream) -> Rejected | None:
+        known = [t.price for t in (stream.trade, stream.doubtful_trade) if t is not None]
+        move = _nearest(trade.price, known)
+        if stream.trade is None or move <= self._options.max_move:
+            return None
+        stream.doubtful_trade = trade
+        return Rejected(trade.symbol, trade.ts, "spike", move, self._options.max_move)
+
+
+def _shape(bar: Bar) -> Rejected | None:
+    """Refuse prices that are no prices, and extremes that do not enclose open and close."""
+    for price in (bar.open, bar.high, bar.low, bar.close):
+        if not _positive(price):
+            return Rejected(bar.symbol, bar.ts, "price", price, 0.0)
+    if not _amount(bar.volume):
+        return Rejected(bar.symbol, bar.ts, "volume", bar.volume, 0.0)
+    if bar.high < max(bar.open, bar.close, bar.low):
+        return Rejected(bar.symbol, bar.ts, "high", bar.high, max(bar.open, bar.close, bar.low))
+    if bar.low > min(bar.open, bar.close):
+        return Rejected(bar.symbol, bar.ts, "low", bar.low, min(bar.open, bar.close))
+    return None
+
+
+def _with_price(bar: Bar, last: Bar | None) -> Bar:
+    """Give a bar without trades and without a price the close before it."""
+    if bar.volume != 0 or _positive(bar.close) or last is None:
+        return bar
+    price = last.close
+    return msgspec.structs.replace(bar, open=price, high=price, low=price, close=price)
+
+
+def _positive(price: float) -> bool:
+    return math.isfinite(price) and price > 0
+
+
+def _amount(size: float) -> bool:
+    return math.isfinite(size) and size >= 0
+
+
+def _identical(a: Bar, b: Bar) -> bool:
+    return (a.open, a.high, a.low, a.close, a.volume) == (b.open, b.high, b.low, b.close, b.volume)
+
+
+def _move(bar: Bar, reference: float) -> float:
+    """Return the largest absolute log return from `reference` to the bar's extremes."""
+    return max(abs(math.log(bar.high / reference)), abs(math.log(bar.low / reference)))
+
+
+def _confirms(bar: Bar, held: Bar, reference: float) -> bool:
+    """Whether `bar` stays near the extreme to which the held bar jumped from `reference`."""
+    up, down = math.log(held.high / reference), math.log(reference / held.low)
+    way_back = math.log(held.high / bar.high) if up >= down else math.log(bar.low / held.low)
+    return way_back <= _HALF_WAY * max(up, down)
+
+
+def _nearest(price: float, known: list[float]) -> float:
+    """Return the smallest absolute log return from any known price; infinite where none is known."""
+    return min((abs(math.log(price / other)) for other in known), default=math.inf)
+
+
+def _robust_sigma(returns: Iterable[float]) -> float:
+    """Return 1.4826 times the median absolute deviation from the median."""
+    middle = statistics.median(values := list(returns))
+    return _MAD_TO_SIGMA * statistics.median(abs(value - middle) for value in values)
+
+
+def _count(stream: _Stream, refusal: Rejected) -> Rejected:
+    stream.rejected[refusal.reason] += 1
+    return refusal
