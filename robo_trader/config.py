@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     strategy_allow_short: bool = Field(False, description="Whether strategies may sell short")
 
     ml_threshold: float = Field(0.65, gt=0.5, lt=1, description="Calibrated probability a vote must reach")
-    ml_history_days: int = Field(30, ge=3, description="Sessions of bars to train on when there is no model")
+    ml_history_days: int = Field(60, ge=3, description="Sessions of bars to train on when there is no model")
     ml_models_dir: Path = Field(Path("trained_models"), description="Where trained models live")
 
     practice_mode: Literal["auto", "always", "never"] = Field(

@@ -78,7 +78,7 @@ class DeskLog:
                 self._log.info(
                     "bar", at=_new_york(event.ts), symbol=event.symbol, close=event.close, volume=event.volume
                 )
-            case Fill() if event.commission is None:
+            case Fill() if any(isinstance(fact, OrderChanged | Anomaly) for fact in step.facts):
                 what = f"{event.side} {event.quantity} {event.symbol} @ {event.price}"
                 self._log.info("fill", at=_new_york(event.ts), what=what, order=event.order_id)
             case FeedStatus():

@@ -126,9 +126,7 @@ class Daemon:
             session.journals.append(
                 await screens.open_screens(stack, settings, database.path, the_plan, speed)
             )
-        await session.open(stored, account, history)
-        if request.resume:
-            session.resume(request.resume, "operator")
+        await session.open(stored, account, history, request.resume)
         self._session = session
         log.info("ready", after_s=round(time.monotonic() - self._began, 2), session=the_plan.session_id)
         await session.work(request.once, request.run_for_s)

@@ -66,20 +66,18 @@ class TradingSession:
         """Stop new exposure."""
         self._inbox.put(Halt(self._inbox.now, reason, by))
 
-    def resume(self, reason: str, by: str) -> None:
-        """Allow new exposure again."""
-        self._inbox.put(Resume(self._inbox.now, reason, by))
-
     async def open(
-        self, stored: Stored, account: AccountSnapshot, history: Mapping[str, Sequence[Bar]]
+        self, stored: Stored, account: AccountSnapshot, history: Mapping[str, Sequence[Bar]], resume: str
     ) -> None:
-        """Write the session down and put before the engine what it needs to know first."""
+        """Write the session down and put before the engine what it needs to know first; `resume` lifts a halt."""
         plan = self._plan
         await self._database.start_session(
             plan.session_id, time.time_ns(), plan.mode, plan.account, tuple(plan.ticks), to_json(plan)
         )
         for event in recover(stored, account):
             self._inbox.put(event)
+        if resume:
+            self._inbox.put(Resume(account.ts, resume, "operator"))
         for symbol, bars in history.items():
             self._link.pipeline.backfill(symbol, bars)
 

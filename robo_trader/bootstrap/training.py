@@ -28,7 +28,7 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
     name = model_name(link.connection.account)
     found = registry.latest(settings.ml_models_dir, name)
     if found is None:
-        await _train(settings, link, database, name)
+        await _train(settings, link, database, name, bar_s)
         found = registry.latest(settings.ml_models_dir, name)
     if found is None:
         raise DataError(f"training left no model in {settings.ml_models_dir / name}")
@@ -40,7 +40,7 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
     return found
 
 
-async def _train(settings: Settings, link: Link, database: Database, name: str) -> None:
+async def _train(settings: Settings, link: Link, database: Database, name: str, bar_s: int) -> None:
     days = settings.ml_history_days
     log.info("no_model_yet", name=name, doing=f"fetching {days} sessions of bars to train on")
     history = await link.history(database.path, days)
@@ -50,6 +50,7 @@ async def _train(settings: Settings, link: Link, database: Database, name: str) 
         [
             *("--db", str(database.path), "--symbols", ",".join(history)),
             *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
+            *("--bar-seconds", str(bar_s)),
         ],
     )
     try:

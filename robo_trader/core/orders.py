@@ -79,7 +79,8 @@ class OrderBook:
         if state is None:
             return Anomaly(update.ts, "", f"{update.status} said of an unknown order: {update.order_id}")
         state.broker_id = update.broker_id or state.broker_id
-        if update.status is state.status:
+        # A word of FILLED waits for its executions: until they are booked the shares must count as still to come.
+        if update.status is state.status or update.status is S.FILLED:
             return None
         if update.status not in LEGAL[state.status]:
             return self._illegal(state, update)

@@ -1,0 +1,285 @@
+// Puts the hub's stream, the database's past and the page together; draws at most a few times a second.
+
+import { CandleChart, EquityChart } from "./charts.js";
+import { Feed } from "./feed.js";
+import { NOTHING, age, count, date, money, signed, time, tone, when } from "./format.js";
+import { TABLES, write } from "./panels.js";
+
+const LISTS = Object.keys(TABLES);
+const DRAW_MS = 150;
+const MODES = { practice: "blue", "dry-run": "blue", paper: "amber", live: "red" };
+// What each list is called in the REST answers; events are not in the database.
+const PAST = { orders: "orders", fills: "fills", signals: "signals", decisions: "decisions", denied: "violations" };
+
+// What makes a row of the hub and one of the database the same.
+const said = (row) => [when(row), row.symbol, row.strategy ?? row.gate, row.order_id, row.reason].join();
+const NAMES = {
+  orders: (row) => row.id, fills: (row) => row.exec_id, signals: said, decisions: said, denied: said,
+};
+
+const $ = (id) => document.getElementById(id);
+const candles = new CandleChart($("chart"));
+const curve = new EquityChart($("curve"));
+const past = {}; // what the database said, by channel; shown until the hub says more
+const dirty = new Set();
+let stored = false; // is there a database to ask?
+let known = [];
+let symbol = "";
+let announced = 0;
+
+const port = document.querySelector("meta[name=hub-port]").content;
+const feed = new Feed(`ws://${location.hostname}:${port}`, changed, linked);
+feed.subscribe(["status", "account", "equity", ...LISTS]);
+
+// ------------------------------------------------------------------------------------------------ what is shown
+
+/** Oldest first: what the database remembers and the hub no longer says, then what the hub says. */
+function rows(channel) {
+  const live = feed.rows(channel);
+  const old = past[channel] ?? [];
+  if (!NAMES[channel]) return live.length || feed.fresh() ? live : old;
+  const told = new Set(live.map(NAMES[channel]));
+  live.sort((a, b) => began(channel, a) - began(channel, b));
+  return [...old.filter((row) => !told.has(NAMES[channel](row))), ...live];
+}
+
+const began = (channel, row) => when(row, channel === "orders" ? "created" : "ts");
+
+const fromPast = (channel) => !feed.rows(channel).length && !feed.fresh() && (past[channel]?.length ?? 0) > 0;
+const status = () => feed.row("status") ?? {};
+const account = () => feed.row("account") ?? past.account?.at(-1);
+
+function changed(channel) {
+  dirty.add(channel);
+  if (channel === "status") follow();
+}
+
+let spoken = false; // was the daemon connected when last looked at?
+
+function linked() {
+  // A desk that comes (back) may be a new session: the earlier one is now in the database only.
+  if (feed.desk && !spoken) remember();
+  spoken = feed.desk;
+  redraw();
+}
+
+function redraw() {
+  ["status", "account", "equity", ...LISTS, `bars:${symbol}`].forEach((channel) => dirty.add(channel));
+}
+
+/** Choose a symbol: the one in the address, else the first one known. */
+function follow() {
+  const held = feed.rows("positions").map((row) => row.symbol);
+  const all = [...new Set([...(status().symbols ?? []), ...known, ...held])];
+  const wanted = decodeURIComponent(location.hash.slice(1));
+  const chosen = all.includes(wanted) ? wanted : all.includes(symbol) ? symbol : (all[0] ?? "");
+  if ($("symbols").dataset.all !== all.join()) {
+    $("symbols").dataset.all = all.join();
+    $("symbols").replaceChildren(...all.map(tab));
+  }
+  if (chosen && chosen !== symbol) choose(chosen);
+}
+
+function tab(name) {
+  const button = document.createElement("button");
+  button.textContent = name;
+  button.setAttribute("aria-pressed", String(name === symbol));
+  button.addEventListener("click", () => pick(name));
+  return button;
+}
+
+function pick(name) {
+  location.hash = encodeURIComponent(name);
+}
+
+function choose(name) {
+  if (symbol) feed.unsubscribe([`bars:${symbol}`, `quotes:${symbol}`]);
+  symbol = name;
+  feed.subscribe([`bars:${name}`, `quotes:${name}`]);
+  for (const button of $("symbols").children) button.setAttribute("aria-pressed", String(button.textContent === name));
+  dirty.add(`bars:${name}`).add(`quotes:${name}`);
+  rememberBars(name);
+}
+
+// -------------------------------------------------------------------------------------------------- the past
+
+async function ask(path) {
+  try {
+    const answer = await fetch(`/api/v1/${path}`);
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null; // the page's server is gone; the banner speaks of what that means
+  }
+}
+
+async function rememberBars(name) {
+  if (!stored || past[`bars:${name}`]) return;
+  past[`bars:${name}`] = (await ask(`bars?limit=1000&symbol=${encodeURIComponent(name)}`)) ?? [];
+  dirty.add(`bars:${name}`);
+}
+
+async function remember() {
+  stored = (await ask("healthz"))?.database === "present";
+  if (!stored) return;
+  known = (await ask("symbols")) ?? [];
+  for (const [channel, path] of Object.entries(PAST)) past[channel] = ((await ask(path)) ?? []).reverse();
+  past.positions = ((await ask("positions")) ?? []).filter((row) => row.quantity).map(priced);
+  const books = ((await ask("equity")) ?? []).map((row) => ({ ...row, equity: Number(row.cash) + Number(row.value) }));
+  past.equity = books;
+  past.account = books.slice(-1);
+  past.session = (await ask("state"))?.session;
+  follow();
+  if (symbol) rememberBars(symbol);
+  redraw();
+}
+
+function priced(row) {
+  const paid = row.lots.reduce((sum, lot) => sum + lot.quantity * Number(lot.price), 0);
+  return { ...row, average: row.quantity ? paid / row.quantity : null };
+}
+
+// ------------------------------------------------------------------------------------------------- staleness
+
+/** How old a value may be: three times the interval it is expected at, and never less than three heartbeats. */
+function patience() {
+  return 3 * Math.max(1000 * (status().interval_s ?? 60), feed.beat);
+}
+
+/** Age of a row in ms when it is too old to be shown as fresh, else 0. */
+function overdue(row) {
+  const old = row?.at === undefined ? Infinity : feed.now() - row.at;
+  return !feed.fresh() || old > patience() ? old : 0;
+}
+
+function put(id, words, row, toned) {
+  const box = $(id);
+  const old = row ? overdue(row) : 0;
+  box.textContent = words;
+  for (const name of ["gain", "loss"]) box.classList.toggle(name, toned === name);
+  box.classList.toggle("stale", old > 0);
+  if (!old || words === NOTHING) return;
+  const ago = document.createElement("small");
+  ago.textContent = Number.isFinite(old) ? ` ${age(old)} old` : " from the database";
+  box.append(ago);
+}
+
+// --------------------------------------------------------------------------------------------------- drawing
+
+function drawStrip() {
+  const now = status();
+  const books = account();
+  const mode = now.mode ?? past.session?.mode;
+  $("mode").textContent = mode ?? "no desk";
+  $("mode").className = `badge ${feed.fresh() ? (MODES[mode] ?? "") : "stale"}`;
+  document.body.dataset.mode = feed.fresh() ? (mode ?? "") : "";
+  const broker = now.connection?.state ?? now.connection ?? "unknown";
+  // The link is told only when it changes, so it is as fresh as the desk itself.
+  put("broker", broker, now.at && { at: feed.fresh() ? feed.now() : now.at }, broker === "lost" || broker === "stale" ? "loss" : "");
+  $("broker").title = now.connection?.detail ?? "";
+  put("clock", now.market_ts ? `${date(when(now, "market_ts"))} ${time(when(now, "market_ts"))}` : NOTHING, now.market_ts && now);
+  put("equity", money(books?.equity), books);
+  const share = books?.day_start > 0 ? ` (${signed((100 * books.day_pnl) / books.day_start)}%)` : "";
+  put("day", signed(books?.day_pnl) + share, books, tone(books?.day_pnl));
+  put("unrealised", signed(books?.unrealised), books, tone(books?.unrealised));
+  put("realised", signed(books?.realised), books, tone(books?.realised));
+  put("cash", money(books?.cash), books);
+  $("age").textContent = feed.told ? `${age(feed.now() - feed.told)} ago` : NOTHING;
+  $("trading").hidden = !now.mode;
+  $("trading").textContent = now.halted ? "halted" : "running";
+  $("trading").className = `chip ${now.halted ? "loss" : "gain"} ${feed.fresh() ? "" : "stale"}`;
+  const session = now.session ?? past.session?.id;
+  $("session").textContent = session ? `Session ${session}, account ${now.account ?? past.session?.account ?? NOTHING}.` : "No session.";
+  document.title = books?.equity ? `${money(books.equity)} · RoboTrader` : "RoboTrader";
+}
+
+function drawBanners() {
+  const fresh = feed.fresh();
+  document.body.classList.toggle("frozen", !fresh);
+  const since = feed.told ? ` Values are as of ${age(feed.now() - feed.told)} ago.` : "";
+  const reason = feed.open
+    ? feed.desk
+      ? "The daemon has stopped speaking."
+      : "The daemon is not connected to the hub: nothing here is live."
+    : "No connection to the hub; trying again.";
+  $("banner").hidden = fresh;
+  write_once("banner", fresh ? "" : reason + since);
+  const halted = status().halted;
+  $("alarm").hidden = !halted;
+  write_once("alarm", halted ? `HALTED by ${halted.by}: ${halted.reason}. Cancels and reductions still pass.` : "");
+}
+
+/** Change an announced element only when its words change, or a screen reader would read it again and again. */
+function write_once(id, words) {
+  if ($(id).textContent !== words) $(id).textContent = words;
+}
+
+function drawQuote() {
+  const quote = feed.row(`quotes:${symbol}`);
+  const bar = rows(`bars:${symbol}`).at(-1);
+  const words = quote
+    ? `bid ${money(quote.bid)} × ${count(quote.bid_size)}   ask ${money(quote.ask)} × ${count(quote.ask_size)}`
+    : bar
+      ? `last close ${money(bar.close)}`
+      : "";
+  put("quote", words, quote ?? bar);
+}
+
+function drawBars() {
+  const bars = rows(`bars:${symbol}`);
+  const last = bars.at(-1);
+  const grown = bars.length - candles.drawn;
+  if (candles.symbol !== symbol || grown !== 1 || !candles.add(last)) candles.draw(symbol, bars, rows("fills"));
+  else candles.drawn = bars.length;
+  $("chart-empty").textContent = bars.length ? "" : `${symbol || "A symbol"}: bars appear once the feed has delivered history or the first minute has closed.`;
+  $("chart").classList.toggle("stale", bars.length > 0 && overdue(last) > 0);
+}
+
+function drawEquity() {
+  const points = rows("equity");
+  curve.draw(points, points === past.equity ? points[0]?.start : account()?.start);
+  $("curve-empty").textContent = points.length ? "" : "The curve begins with the first bar after the books are opened.";
+  $("equity-note").textContent = points.length ? (fromPast("equity") ? "from the database" : "this session") : "";
+  $("curve").classList.toggle("stale", points.length > 0 && overdue(account()) > 0);
+}
+
+function drawList(name) {
+  const found = rows(name).map((row) => (name === "positions" ? { ...row, old: overdue(row) > 0 } : row));
+  write(name, name === "positions" ? found : found.reverse(), fromPast(name) ? "from the database" : "", pick);
+}
+
+function announce() {
+  const fills = feed.rows("fills");
+  const last = fills.at(-1);
+  if (announced && fills.length > announced) $("said").textContent = `${last.side} ${last.quantity} ${last.symbol} at ${last.price}`;
+  announced = fills.length;
+}
+
+function draw() {
+  const due = new Set(dirty);
+  dirty.clear();
+  const ready = symbol && due.has(`bars:${symbol}`);
+  if (ready || !symbol) drawBars();
+  if (due.has(`quotes:${symbol}`) || ready) drawQuote();
+  if (due.has("equity")) drawEquity();
+  if (due.has("fills")) {
+    candles.mark(symbol, rows("fills"));
+    announce();
+  }
+  LISTS.filter((name) => due.has(name)).forEach(drawList);
+  drawStrip();
+  drawBanners();
+}
+
+setInterval(() => dirty.size && draw(), DRAW_MS);
+// Ages grow even when nothing arrives.
+setInterval(() => {
+  drawStrip();
+  drawBanners();
+  drawQuote();
+  drawList("positions");
+  $("chart").classList.toggle("stale", candles.drawn > 0 && overdue(rows(`bars:${symbol}`).at(-1)) > 0);
+  $("curve").classList.toggle("stale", overdue(account()) > 0);
+}, 1000);
+addEventListener("hashchange", follow);
+redraw();
+remember();

@@ -1,0 +1,168 @@
+// The tables: which columns, what fills them, and how they are written. All text goes in as text, never as HTML.
+
+import { NOTHING, count, date, money, number, percent, signed, time, tone, when } from "./format.js";
+
+const text = (value) => (value === null || value === undefined || value === "" ? NOTHING : String(value));
+// The day is written where it is not that of the newest row.
+const at = (name) => ({
+  head: "Time",
+  cell: (row, newest) => {
+    const [day, today] = [row, newest].map((one) => date(when(one, name)));
+    return `${day === today ? "" : `${day} `}${time(when(row, name))}`;
+  },
+  kind: "dim",
+});
+const symbol = { head: "Symbol", cell: (row) => text(row.symbol), kind: "symbol" };
+const side = {
+  head: "Side",
+  cell: (row) => text(row.side),
+  tone: (row) => (row.side === "BUY" ? "gain" : "loss"),
+};
+const why = { head: "Why", cell: (row) => text(row.reason), kind: "prose" };
+const profit = (head, name) => ({
+  head, cell: (row) => signed(row[name]), tone: (row) => tone(row[name]), kind: "number",
+});
+const figure = (head, cell, kind = "number") => ({ head, cell, kind });
+
+const wish = (row) => (row.direction > 0 ? "▲ long" : row.direction < 0 ? "▼ short" : "■ flat");
+const abstained = (row) => row.kind?.toLowerCase() === "abstained"; // the hub names the message, the database the kind
+const strength = (row) => (abstained(row) ? NOTHING : number(row.strength && Number(row.strength).toFixed(2)));
+const LIVELY = new Set(["intent", "working", "partial", "unknown"]);
+const FAILED = new Set(["rejected", "unknown"]);
+
+export const TABLES = {
+  positions: {
+    empty: "No open position. One appears with the first fill.",
+    columns: [
+      symbol,
+      figure("Shares", (row) => count(row.quantity)),
+      figure("Average", (row) => money(row.average)),
+      figure("Last", (row) => money(row.last)),
+      profit("Unrealised", "unrealised"),
+      { ...profit("Realised", "realised"), kind: "number opt" },
+    ],
+  },
+  orders: {
+    empty: "No order yet. One appears when a signal passes sizing and every gate.",
+    columns: [
+      at("created"), symbol, side,
+      figure("Filled", (row) => `${count(row.filled)} / ${count(row.quantity)}`),
+      figure("Type", (row) => (row.limit_price ? `LMT ${money(row.limit_price)}` : text(row.type)), "opt"),
+      {
+        head: "Status",
+        cell: (row) => text(row.status),
+        tone: (row) => (FAILED.has(row.status) ? "loss" : LIVELY.has(row.status) ? "lively" : "dim"),
+      },
+      { head: "Why", cell: (row) => text(row.message || row.reason), kind: "prose opt" },
+    ],
+  },
+  fills: {
+    empty: "No fill yet. One appears for every execution the broker reports.",
+    columns: [
+      at("ts"), symbol, side,
+      figure("Shares", (row) => count(row.quantity)),
+      figure("Price", (row) => money(row.price)),
+      figure("Commission", (row) => money(row.commission), "number opt"),
+      figure("Order", (row) => text(row.order_id), "dim opt"),
+    ],
+  },
+  signals: {
+    empty: "No signal yet. The strategies speak once their features are warm and a bar has closed.",
+    columns: [
+      at("ts"), symbol,
+      {
+        head: "Wants",
+        cell: (row) => (abstained(row) ? "abstains" : wish(row)),
+        tone: (row) => (abstained(row) ? "dim" : tone(row.direction)),
+      },
+      figure("Strength", strength, "number opt"),
+      figure("Prob.", (row) => percent(row.probability)),
+      figure("Strategy", (row) => text(row.strategy), "dim opt"),
+      why,
+    ],
+  },
+  decisions: {
+    empty: "No decision yet. Each signal becomes an order here, or says why it did not.",
+    columns: [
+      at("ts"), symbol,
+      {
+        head: "Decision",
+        cell: (row) => (row.order_id ? `${row.side} ${count(row.quantity)}` : "no order"),
+        tone: (row) => (row.order_id ? (row.side === "BUY" ? "gain" : "loss") : "dim"),
+      },
+      figure("By", (row) => text(row.order_id && row.algorithm), "opt"),
+      { ...why, title: (row) => Object.entries(row.steps ?? {}).map((step) => `${step[0]} ${number(step[1])}`).join("\n") },
+    ],
+  },
+  denied: {
+    empty: "No refusal yet. A gate that stops an order says here which value met which limit.",
+    columns: [
+      at("ts"), symbol,
+      figure("Gate", (row) => text(row.gate).replaceAll("_", " "), "strong"),
+      figure("Value", (row) => (row.value === null ? "unknown" : number(row.value))),
+      figure("Limit", (row) => number(row.limit)),
+      why,
+    ],
+  },
+  events: {
+    empty: "Nothing to report: halts, feed trouble, anomalies and rejected orders appear here.",
+    columns: [
+      at("ts"),
+      {
+        head: "Level",
+        cell: (row) => text(row.severity),
+        tone: (row) => ({ crit: "loss", warn: "lively" })[row.severity] ?? "dim",
+      },
+      { ...symbol, kind: "symbol opt" },
+      { head: "What", cell: (row) => text(row.text), kind: "prose" },
+    ],
+  },
+};
+
+const LONGEST = 60;
+
+function element(name, className, content) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (content !== undefined) made.textContent = content;
+  return made;
+}
+
+function line(columns, row, newest, pick) {
+  const made = element("tr", row.old ? "stale" : "");
+  for (const column of columns) {
+    const cell = element("td", `${column.kind ?? ""} ${column.tone?.(row) ?? ""}`.trim());
+    const words = column.cell(row, newest);
+    cell.dataset.head = column.head;
+    if (column.title) cell.title = column.title(row);
+    if (column.kind?.startsWith("symbol") && row.symbol) {
+      const button = element("button", "link", words);
+      button.addEventListener("click", () => pick(row.symbol));
+      cell.append(button);
+    } else {
+      cell.textContent = words;
+    }
+    made.append(cell);
+  }
+  return made;
+}
+
+/** Write a table's rows, newest first; clicking a symbol calls `pick(symbol)`. */
+export function write(name, rows, note, pick) {
+  const { columns, empty } = TABLES[name];
+  const box = document.getElementById(name);
+  box.parentElement.querySelector(".count").textContent = [rows.length || "", note].filter(Boolean).join(" · ");
+  if (!rows.length) {
+    box.replaceChildren(element("p", "empty", empty));
+    return;
+  }
+  const table = element("table");
+  const head = element("tr");
+  columns.forEach((column) => head.append(element("th", column.kind ?? "", column.head)));
+  table.append(element("thead"), element("tbody"));
+  table.tHead.append(head);
+  table.tBodies[0].append(...rows.slice(0, LONGEST).map((row) => line(columns, row, rows[0], pick)));
+  const scrolled = box.scrollTop;
+  box.replaceChildren(table);
+  box.scrollTop = scrolled;
+}

@@ -1,0 +1,310 @@
+"""Turns the streams of TWS into messages, and notices when one has gone silent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from ib_async import IB
+from ib_async.ticker import Ticker
+
+from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar, Feed, FeedStatus, Quote, Trade
+from robo_trader.core.protocols import Calendar
+from robo_trader.ibkr.connection import Connection, RequestRefused, Unanswered
+from robo_trader.ibkr.contracts import ContractRecord, Contracts
+from robo_trader.ibkr.history import History
+from robo_trader.ibkr.pacing import Pacer
+from robo_trader.ibkr.values import observed_price, observed_size
+
+log = structlog.get_logger()
+
+BAR_S = 5
+_BAR_NS = BAR_S * SECOND_NS
+_LIVE = 1  # of TWS's market data types; delayed and frozen prices are not for trading
+_QUOTE_TICKS = frozenset({0, 1, 2, 3})
+_LAST_TICK = 4
+_BUST = 10225
+_LINK_BROKEN = frozenset({1100, 2110})
+
+
+class Intake(Protocol):
+    """Where what the feed hears goes: `data.pipeline.Pipeline`."""
+
+    def on_bar(self, bar: Bar) -> None: ...
+    def on_quote(self, quote: Quote) -> None: ...
+    def on_trade(self, trade: Trade) -> None: ...
+    def on_status(self, status: FeedStatus) -> None: ...
+    def backfill(self, symbol: str, bars: Iterable[Bar]) -> int: ...
+    def gaps(self) -> list[tuple[str, int, int]]: ...
+
+
+@dataclass(frozen=True)
+class FeedOptions:
+    """How often quotes pass (market time), and when silence is taken for failure (wall time).
+
+    `interval_ns` is the bar the pipeline makes, and so the bar its gaps are filled with: a key of history.BAR_SIZES.
+    """
+
+    interval_ns: int = MINUTE_NS
+    quote_interval_s: float = 0.25
+    stale_after_s: float = 20.0
+    resubscribe_after_s: float = 60.0
+    # The same gap is asked for at most this often.
+    backfill_interval_s: float = 15.0
+    days_per_request: int = 5
+
+
+class _Stream:
+    """One symbol's subscriptions in this session, and when it was last heard."""
+
+    def __init__(self, record: ContractRecord, now: float) -> None:
+        self.record = record
+        self.symbol = record.instrument.symbol
+        self.bars_request = -1
+        self.ticks_request = -1
+        self.asked_at = now
+        self.heard_at = now
+        self.heard_ts = 0
+        self.is_stale = False
+        self.quoted_ts = 0
+        self.traded_ts = 0
+        self.quote: Quote | None = None  # held back, to go out when its time has come
+
+
+class IbFeed:
+    """The market behind TWS: 5-second bars, quotes and sampled trades of the symbols subscribed to."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        contracts: Contracts,
+        pacer: Pacer,
+        pipeline: Intake,
+        calendar: Calendar,
+        options: FeedOptions = FeedOptions(),
+        wall_ns: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Listen to `connection` and hand everything to `pipeline`."""
+        self._connection = connection
+        self._contracts = contracts
+        self._pacer = pacer
+        self._pipeline = pipeline
+        self._calendar = calendar
+        self._options = options
+        self._wall_ns = wall_ns
+        self._monotonic = monotonic
+        self._past = History(connection, contracts, pacer, options.days_per_request)
+        self._quote_interval_ns = int(options.quote_interval_s * SECOND_NS)
+        self._session: IB | None = None
+        self._streams: dict[str, _Stream] = {}
+        self._by_request: dict[int, _Stream] = {}
+        self._by_con_id: dict[int, _Stream] = {}
+        self._seen_ts = 0
+        self._asked: dict[tuple[str, int, int], float] = {}
+        self._missing = asyncio.Event()
+        connection.market = self
+
+    # -------------------------------------------------------------------------------------------- subscriptions
+
+    async def subscribe(self, symbols: Sequence[str]) -> None:
+        """Ask for the streams of these symbols; after a new session, again. Watches over them while it lasts."""
+        records = [await self._contracts.qualify(symbol) for symbol in symbols]
+        if self._session is not self._connection.ib:
+            self._session = self._connection.ib
+            self._streams, self._by_request, self._by_con_id = {}, {}, {}
+            self._connection.spawn(self._tend())
+            self._connection.spawn(self._fill())
+        for record in records:
+            if record.instrument.symbol not in self._streams:
+                await self._start(_Stream(record, self._monotonic()))
+
+    async def unsubscribe(self, symbols: Sequence[str]) -> None:
+        """Give the streams of these symbols up."""
+        for symbol in symbols:
+            stream = self._streams.pop(symbol, None)
+            if stream is not None:
+                self._by_con_id.pop(stream.record.contract.conId, None)
+                await self._stop(stream)
+
+    async def _start(self, stream: _Stream) -> None:
+        ib, contract = self._connection.ib, stream.record.contract
+        self._streams[stream.symbol] = self._by_con_id[contract.conId] = stream
+        await self._pacer.lookup()
+        stream.bars_request = ib.client.getReqId()
+        self._by_request[stream.bars_request] = stream
+        ib.client.reqRealTimeBars(  # type: ignore[no-untyped-call]
+            stream.bars_request, contract, BAR_S, "TRADES", True, None
+        )
+        await self._pacer.lookup()
+        ticker = ib.reqMktData(contract)
+        stream.ticks_request = ib.wrapper.ticker2ReqId["mktData"][ticker]
+        self._by_request[stream.ticks_request] = stream
+
+    async def _stop(self, stream: _Stream) -> None:
+        ib = self._connection.ib
+        self._by_request.pop(stream.bars_request, None)
+        self._by_request.pop(stream.ticks_request, None)
+        await self._pacer.lookup()
+        ib.client.cancelRealTimeBars(stream.bars_request)  # type: ignore[no-untyped-call]
+        await self._pacer.lookup()
+        ib.cancelMktData(stream.record.contract)
+
+    async def _restart(self, stream: _Stream) -> None:
+        log.warning("resubscribing", symbol=stream.symbol)
+        stream.asked_at = self._monotonic()
+        await self._stop(stream)
+        await self._start(stream)
+
+    # ---------------------------------------------------------------------------------------------- the past
+
+    async def history(
+        self, symbol: str, since_ns: int, until_ns: int | None = None, interval_ns: int | None = None
+    ) -> list[Bar]:
+        """Return closed bars with since_ns < ts <= until_ns (None: now), oldest first; see `History.bars`.
+
+        `interval_ns` None takes the options'.
+        """
+        return await self._past.bars(symbol, since_ns, until_ns, interval_ns or self._options.interval_ns)
+
+    async def backfill(self) -> None:
+        """Fetch what the pipeline misses. What TWS refuses or does not answer stays missing until the next call."""
+        gaps = self._pipeline.gaps()
+        self._asked = {gap: at for gap, at in self._asked.items() if gap in gaps}
+        for symbol, start, end in gaps:
+            now = self._monotonic()
+            if now - self._asked.get((symbol, start, end), -1e9) < self._options.backfill_interval_s:
+                continue
+            self._asked[symbol, start, end] = now
+            try:
+                bars = await self.history(symbol, start, end)
+            except (RequestRefused, Unanswered) as error:
+                log.warning("backfill_failed", symbol=symbol, reason=str(error))
+                continue
+            self._pipeline.backfill(symbol, bars)
+
+    def on_gap(self, _gap: object) -> None:
+        """The pipeline misses bars: fetch them at once."""
+        self._missing.set()
+
+    async def _fill(self) -> None:
+        while True:
+            await self._missing.wait()
+            self._missing.clear()
+            await self.backfill()
+
+    # ---------------------------------------------------------------------------------------------- callbacks
+
+    def on_realtime_bar(self, request: int, start_s: int, ohlc: tuple[float, ...], volume: float) -> None:
+        """A 5-second bar has closed; TWS names it by its start."""
+        stream = self._by_request.get(request)
+        if stream is None:
+            return
+        ts = (start_s + BAR_S) * SECOND_NS
+        self._seen_ts = max(self._seen_ts, ts)
+        stream.heard_at, stream.heard_ts = self._monotonic(), ts
+        open_, high, low, close = map(observed_price, ohlc)
+        size = observed_size(volume)
+        if open_ is None or high is None or low is None or close is None or size is None:
+            self._say(Feed.REJECTED, stream.symbol, f"a bar without prices: {ohlc}, {volume}")
+            return
+        if stream.is_stale:
+            stream.is_stale = False
+            self._say(Feed.LIVE, stream.symbol, "bars come again")
+        self._pipeline.on_bar(Bar(stream.symbol, ts, open_, high, low, close, size, _BAR_NS))
+
+    def on_tickers(self, tickers: Iterable[Ticker]) -> None:
+        """Quotes or prints have changed; the library gathers what one packet brought."""
+        for ticker in tickers:
+            stream = self._by_con_id.get(ticker.contract.conId) if ticker.contract else None
+            if stream is not None and ticker.marketDataType == _LIVE:
+                self._on_ticks(stream, ticker)
+
+    def on_stream_error(self, request: int, code: int, text: str) -> None:
+        """TWS ends or refuses a stream; it is asked for again later, at once after a bust."""
+        stream = self._by_request.get(request)
+        if stream is None:
+            return
+        if code == _BUST:
+            stream.asked_at = -1e9
+        self._mark(stream, Feed.LOST, f"{text} ({code})")
+
+    def on_link(self, code: int, text: str) -> None:
+        """TWS lost or regained its own servers. "Data maintained" is not to be trusted: ask for everything again."""
+        broken = code in _LINK_BROKEN
+        self._say(Feed.LOST if broken else Feed.LIVE, "", text)
+        for stream in self._streams.values():
+            stream.is_stale = True
+            stream.asked_at = self._monotonic() if broken else -1e9
+
+    def _on_ticks(self, stream: _Stream, ticker: Ticker) -> None:
+        kinds = {tick.tickType for tick in ticker.ticks}
+        ts = self._market_now()
+        if kinds & _QUOTE_TICKS:
+            stream.quote = self._quote(stream, ticker, ts)
+            self._pass_quote(stream, ts)
+        if _LAST_TICK in kinds and ts - stream.traded_ts >= self._quote_interval_ns:
+            price, size = observed_price(ticker.last), observed_size(ticker.lastSize)
+            if price is not None and size:
+                stream.traded_ts = ts
+                self._pipeline.on_trade(Trade(stream.symbol, ts, price, size))
+
+    def _quote(self, stream: _Stream, ticker: Ticker, ts: int) -> Quote | None:
+        bid, ask = observed_price(ticker.bid), observed_price(ticker.ask)
+        bid_size, ask_size = observed_size(ticker.bidSize), observed_size(ticker.askSize)
+        if bid is None or ask is None or bid_size is None or ask_size is None:
+            return None
+        return Quote(stream.symbol, ts, bid, ask, bid_size, ask_size)
+
+    def _pass_quote(self, stream: _Stream, ts: int) -> None:
+        if stream.quote is not None and ts - stream.quoted_ts >= self._quote_interval_ns:
+            quote, stream.quote, stream.quoted_ts = stream.quote, None, ts
+            self._pipeline.on_quote(quote)
+
+    def _market_now(self) -> int:
+        """Ticks carry no time of their own: the wall is right for a market, and wrong for a practice market."""
+        if self._connection.is_practice:
+            return max(self._seen_ts, self._connection.server_time)
+        return self._wall_ns()
+
+    # ------------------------------------------------------------------------------------------ watching over it
+
+    async def _tend(self) -> None:
+        """Let held quotes go, notice silence, and ask again for what has stopped."""
+        while True:
+            await asyncio.sleep(self._options.quote_interval_s)
+            ts = self._market_now()
+            for stream in list(self._streams.values()):
+                self._pass_quote(stream, ts)
+                self._watch(stream)
+                if stream.is_stale and self._due(stream):
+                    await self._restart(stream)
+
+    def _due(self, stream: _Stream) -> bool:
+        return self._monotonic() - stream.asked_at >= self._options.resubscribe_after_s
+
+    def _watch(self, stream: _Stream) -> None:
+        silence = self._monotonic() - max(stream.heard_at, stream.asked_at)
+        if stream.is_stale or silence < self._options.stale_after_s or not self._is_due_a_bar(stream):
+            return
+        self._mark(stream, Feed.STALE, f"no bar for {silence:.0f} s while the market is open")
+        stream.asked_at = -1e9
+
+    def _is_due_a_bar(self, stream: _Stream) -> bool:
+        now = self._market_now()
+        before = max(stream.heard_ts, now - 4 * _BAR_NS)
+        return now - before > 3 * _BAR_NS and None not in (
+            self._calendar.session(before + _BAR_NS),
+            self._calendar.session(now),
+        )
+
+    def _mark(self, stream: _Stream, state: Feed, detail: str) -> None:
+        stream.is_stale = True
+        self._say(state, stream.symbol, detail)
+
+    def _say(self, state: Feed, symbol: str, detail: str) -> None:
+        self._pipeline.on_status(FeedStatus(self._market_now(), symbol, state, detail))

@@ -1,0 +1,114 @@
+"""Rows to learn from: features of every bar beside what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robo_trader.core.errors import DataError
+from robo_trader.core.events import MINUTE_NS
+from robo_trader.core.protocols import Calendar
+from robo_trader.features.base import Bars
+from robo_trader.features.feature_pipeline import build_matrix
+from robo_trader.ml.labels import forward_sign, session_numbers
+
+Ints = NDArray[np.int64]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """What is asked: is the price higher after `horizon` more bars of the same session?"""
+
+    horizon: int = 30
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled rows of several symbols in order of time; all arrays run over the same n rows.
+
+    `rows` (n, n_features) float32, `ts` when a row was known and `known_at` when its label was (UTC ns), `forward` the
+    log return that decided it. `bars_sha256` fingerprints the bars it was made of.
+    """
+
+    rows: NDArray[np.float32]
+    label: NDArray[np.int8]
+    ts: Ints
+    known_at: Ints
+    forward: NDArray[np.float64]
+    feature_names: tuple[str, ...]
+    feature_version: str
+    symbols: tuple[str, ...]
+    horizon: int
+    interval_ns: int
+    sessions: int
+    bars: int
+    bars_sha256: str
+
+
+def build_dataset(
+    bars: Mapping[str, Bars],
+    calendar: Calendar,
+    options: LabelOptions | None = None,
+    interval_ns: int = MINUTE_NS,
+) -> Dataset:
+    """Compute features and labels of each symbol's bars (closes ascending, one size) and join them by bar.
+
+    Raises DataError where no bar has both.
+    """
+    options = options or LabelOptions()
+    matrix = build_matrix(bars, calendar, interval_ns)
+    keep = np.zeros(len(matrix.ts), dtype=np.bool_)
+    label, known_at = np.zeros(len(keep), dtype=np.int8), np.zeros(len(keep), dtype=np.int64)
+    forward = np.zeros(len(keep))
+    sessions = 0
+    for number, one in enumerate(bars.values()):
+        session = session_numbers(one.ts, calendar)
+        sessions = max(sessions, int(session.max(initial=-1)) + 1)
+        found = forward_sign(one.close, one.ts, session, options.horizon)
+        mine, at = _meet(np.flatnonzero(matrix.symbol == number), matrix.bar, found.row, len(one.ts))
+        keep[mine] = True
+        label[mine], known_at[mine], forward[mine] = found.label[at], found.known_at[at], found.forward[at]
+    if not keep.any():
+        raise DataError(
+            f"no bar of {', '.join(bars) or 'no symbol'} has both features and {options.horizon} more bars in its "
+            "session to be judged by; fetch more history"
+        )
+    return Dataset(
+        rows=matrix.x[keep].astype(np.float32),
+        label=label[keep],
+        ts=matrix.ts[keep],
+        known_at=known_at[keep],
+        forward=forward[keep],
+        feature_names=matrix.names,
+        feature_version=matrix.version,
+        symbols=matrix.symbols,
+        horizon=options.horizon,
+        interval_ns=interval_ns,
+        sessions=sessions,
+        bars=sum(len(one.ts) for one in bars.values()),
+        bars_sha256=fingerprint(bars),
+    )
+
+
+def _meet(mine: Rows, bar: Ints, labelled: Ints, bars: int) -> tuple[Rows, Ints]:
+    """Return those of the rows `mine` whose bar has a label, and which label that is."""
+    position = np.full(bars, -1, dtype=np.int64)
+    position[labelled] = np.arange(len(labelled))
+    at = position[bar[mine]]
+    return mine[at >= 0], at[at >= 0]
+
+
+def fingerprint(bars: Mapping[str, Bars]) -> str:
+    """Return the sha256 over all symbols' columns, symbols in alphabetical order."""
+    digest = hashlib.sha256()
+    for symbol in sorted(bars):
+        one = bars[symbol]
+        digest.update(symbol.encode() + b"\0")
+        for column in (one.ts, one.open, one.high, one.low, one.close, one.volume):
+            digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()

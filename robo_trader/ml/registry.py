@@ -1,0 +1,245 @@
+"""Keeps trained models on disk: native files, flattened arrays and a manifest that vouches for each by hash."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from robo_trader.core.errors import DataError
+from robo_trader.ml.kernels import Trees
+from robo_trader.ml.model import Card, Ensemble
+from robo_trader.ml.trainer import Report, Trained, TrainingOptions
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+ARRAYS = "ensemble.npz"
+LIBRARIES = ("scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "skops", "numpy", "numba")
+PROBES = 8
+AGAIN = "train again with `python -m robo_trader.train_models`"
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The rows of one block or of all: how many, and when the first was known and the last (UTC ns)."""
+
+    rows: int
+    first: int
+    last: int
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that is known of a model but its numbers. `version` ends in the hash of everything else here."""
+
+    schema: int
+    version: str
+    created: str
+    proven: bool
+    reason: str
+    feature_version: str
+    feature_names: tuple[str, ...]
+    symbols: tuple[str, ...]
+    interval_ns: int
+    horizon: int
+    label: str
+    bars: int
+    sessions: int
+    bars_sha256: str
+    split: dict[str, Window]
+    options: TrainingOptions
+    report: Report
+    calibration: dict[str, tuple[float, float]]
+    libraries: dict[str, str]
+    files: dict[str, str]
+
+
+def save(trained: Trained, root: Path, name: str, created: datetime) -> Path:
+    """Write the model to `root/name/<version>/` as a whole or not at all; return that directory.
+
+    The version is the UTC time `created` and 12 hex digits of the manifest's hash.
+    """
+    home = root / name
+    home.mkdir(parents=True, exist_ok=True)
+    writing = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
+    try:
+        _write_models(trained, writing)
+        manifest = _describe(trained, created, _hashes(writing))
+        (writing / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        _sync(writing)
+        writing.chmod(0o755)
+        writing.rename(home / manifest.version)
+    except BaseException:
+        shutil.rmtree(writing, ignore_errors=True)
+        raise
+    return home / manifest.version
+
+
+def latest(root: Path, name: str) -> Path | None:
+    """Return the directory of the newest version of `name`, None where there is none."""
+    found = sorted(path.parent for path in (root / name).glob(f"[!.]*/{MANIFEST}"))
+    return found[-1] if found else None
+
+
+def load(directory: Path, expected_feature_version: str) -> Ensemble:
+    """Load a model after checking its manifest, every file's sha256, its feature schema and its answers.
+
+    Raises DataError saying what is wrong, why that matters and how to mend it.
+    """
+    manifest = read_manifest(directory)
+    if manifest.feature_version != expected_feature_version:
+        raise DataError(
+            f"model {directory} was trained on features of version {manifest.feature_version}, this program computes "
+            f"{expected_feature_version}: its inputs would mean something else; {AGAIN}"
+        )
+    for file, expected in manifest.files.items():
+        _require_hash(directory / file, expected)
+    with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
+        ensemble = _assemble(manifest, dict(arrays))
+        _require_same_answers(ensemble, arrays["probe_rows"], arrays["probe_votes"], directory)
+    return ensemble
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read and verify a model's manifest alone. Raises DataError where it is missing, foreign or altered."""
+    path = directory / MANIFEST
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise DataError(f"{path} is no manifest this program can read ({error}); {AGAIN}") from error
+    if manifest.schema != SCHEMA:
+        raise DataError(f"{path} has schema {manifest.schema}, this program reads {SCHEMA}; {AGAIN}")
+    if not manifest.version == directory.name == _version(manifest):
+        raise DataError(
+            f"{path} was altered or moved after training: its contents belong to version {_version(manifest)}, "
+            f"not {directory.name}; {AGAIN}"
+        )
+    return manifest
+
+
+def manifest_sha256(directory: Path) -> str:
+    """Return the sha256 of a model's manifest, and so of all that it vouches for."""
+    return _sha256(directory / MANIFEST)
+
+
+def _write_models(trained: Trained, directory: Path) -> None:
+    import skops.io
+
+    skops.io.dump(trained.native["rf"], directory / "rf.skops")
+    trained.native["xgb"].save_model(directory / "xgb.ubj")
+    trained.native["lgb"].save_model(directory / "lgb.txt")
+    ensemble = trained.ensemble
+    probes = trained.dataset.rows[trained.blocks.test][:PROBES]
+    np.savez(
+        directory / ARRAYS,
+        names=np.array(ensemble.names),
+        slope=ensemble.slope,
+        intercept=ensemble.intercept,
+        probe_rows=probes,
+        probe_votes=ensemble.votes_many(probes),
+        **ensemble.trees._asdict(),
+    )
+
+
+def _describe(trained: Trained, created: datetime, files: dict[str, str]) -> Manifest:
+    dataset, ensemble, blocks = trained.dataset, trained.ensemble, trained.blocks
+    lines = zip(ensemble.slope.tolist(), ensemble.intercept.tolist(), strict=True)
+    manifest = Manifest(
+        schema=SCHEMA,
+        version="",
+        created=created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        proven=ensemble.card.proven,
+        reason=ensemble.card.reason,
+        feature_version=dataset.feature_version,
+        feature_names=dataset.feature_names,
+        symbols=dataset.symbols,
+        interval_ns=dataset.interval_ns,
+        horizon=dataset.horizon,
+        label=f"log return over {dataset.horizon} bars of one session > 0",
+        bars=dataset.bars,
+        sessions=dataset.sessions,
+        bars_sha256=dataset.bars_sha256,
+        split={name: _window(dataset.ts[getattr(blocks, name)]) for name in ("train", "calibration", "test")},
+        options=trained.options,
+        report=trained.report,
+        calibration=dict(zip(ensemble.names, lines, strict=True)),
+        libraries=_libraries(),
+        files=files,
+    )
+    return msgspec.structs.replace(manifest, version=_version(manifest))
+
+
+def _version(manifest: Manifest) -> str:
+    """Compose the version from the creation time and a hash over all of the manifest but the version itself."""
+    stamp = manifest.created.replace("-", "").replace(":", "")
+    said = msgspec.json.encode(msgspec.structs.replace(manifest, version=""), order="deterministic")
+    return f"{stamp}-{hashlib.sha256(said).hexdigest()[:12]}"
+
+
+def _window(ts: np.ndarray[Any, np.dtype[np.int64]]) -> Window:
+    return Window(rows=len(ts), first=int(ts.min()), last=int(ts.max()))
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):  # xgboost comes under one of two names
+            found[name] = installed_version(name)
+    return found
+
+
+def _hashes(directory: Path) -> dict[str, str]:
+    return {path.name: _sha256(path) for path in sorted(directory.iterdir())}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _sync(directory: Path) -> None:
+    for path in directory.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _require_hash(path: Path, expected: str) -> None:
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        raise DataError(f"model file {path} cannot be read ({error.strerror}); {AGAIN}") from error
+    if found != expected:
+        raise DataError(
+            f"model file {path} has sha256 {found[:12]}…, its manifest says {expected[:12]}…: it was altered or damaged "
+            f"and is not used; {AGAIN}"
+        )
+
+
+def _assemble(manifest: Manifest, arrays: dict[str, Any]) -> Ensemble:
+    card = Card(
+        version=manifest.version,
+        feature_version=manifest.feature_version,
+        horizon=manifest.horizon,
+        interval_ns=manifest.interval_ns,
+        proven=manifest.proven,
+        reason=manifest.reason,
+    )
+    trees = Trees(**{name: arrays[name] for name in Trees._fields})
+    names = arrays["names"].tolist()
+    return Ensemble(names, manifest.feature_names, trees, arrays["slope"], arrays["intercept"], card)
+
+
+def _require_same_answers(ensemble: Ensemble, rows: Any, votes: Any, directory: Path) -> None:
+    worst = float(np.abs(ensemble.votes_many(rows) - votes).max())
+    if not worst <= 1e-9:
+        raise DataError(
+            f"model {directory} answers its own test rows differently here than where it was trained (by {worst:.1e}); "
+            f"{AGAIN}"
+        )

@@ -1,0 +1,131 @@
+"""`python -m robo_trader.practice`: run the practice gateway on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from robo_trader.core.errors import RoboTraderError
+
+_ORPHAN_CHECK = 0.05  # seconds
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until told to stop. Return 0, or the exit code of what went wrong."""
+    asked = _parser().parse_args(arguments)
+    try:
+        asyncio.run(_serve(asked))
+    except RoboTraderError as error:
+        print(f"practice gateway: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m robo_trader.practice",
+        description="A practice TWS: the same socket protocol, a market and an account of its own, no real money.",
+    )
+    parser.add_argument("--port", type=int, default=7497, help="0 picks a free one (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="this machine only (default: %(default)s)")
+    parser.add_argument(
+        "--tape", type=Path, help="Parquet or CSV file of minute bars (default: a synthetic market)"
+    )
+    parser.add_argument("--symbols", help="comma list of the shares that trade (default: any)")
+    parser.add_argument(
+        "--speed", type=_speed, default=60.0, help="market seconds a second (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="of the synthetic market (default: %(default)s)")
+    parser.add_argument(
+        "--edge", type=float, default=1.0, help="how predictable it is, 0 not at all (default: 1)"
+    )
+    parser.add_argument("--start", metavar="YYYY-MM-DD", help="first live session")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="keep orders, account and clock there")
+    parser.add_argument(
+        "--cash", type=_usd, default=Decimal(100_000), help="USD at the start (default: %(default)s)"
+    )
+    parser.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process is gone")
+    return parser
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not speed > 0:
+        raise argparse.ArgumentTypeError("a market must move; 1 is the speed of the wall clock")
+    return speed
+
+
+def _usd(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount") from None
+
+
+async def _serve(asked: argparse.Namespace) -> None:
+    # numpy and the market load here, so that --help need not wait for them.
+    from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
+    from robo_trader.simulation.market import SyntheticMarket
+    from robo_trader.simulation.tape import MinuteSource, TapeMarket
+
+    symbols = (
+        tuple(s.strip().upper() for s in asked.symbols.split(",") if s.strip()) if asked.symbols else None
+    )
+    options = PracticeOptions(
+        asked.host, asked.port, asked.speed, asked.cash, start=asked.start, symbols=symbols, state=asked.state
+    )
+    source: MinuteSource = (
+        TapeMarket(asked.tape, symbols) if asked.tape else SyntheticMarket(asked.seed, asked.edge)
+    )
+    gateway = PracticeGateway(options, source)
+    port = await gateway.start()
+    market = f"tape {asked.tape.name}" if asked.tape else f"edge {'on' if asked.edge else 'off'}"
+    print(  # noqa: T201
+        f"practice gateway listening on {asked.host}:{port} account {gateway.account}"
+        f" clock {gateway.greeting_time()} speed {asked.speed:g} {market}",
+        flush=True,
+    )
+    try:
+        await _until_stopped(asked.parent_pid, gateway.failed())
+    finally:
+        await gateway.stop()
+
+
+async def _until_stopped(parent: int | None, failed: Awaitable[None]) -> None:
+    """Return on SIGTERM, SIGINT or when the parent process has gone; raise what the gateway failed of."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    ends = [loop.create_task(stopped.wait()), asyncio.ensure_future(failed)]
+    if parent is not None:
+        ends.append(loop.create_task(_parent_gone(parent)))
+    done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in done:
+        end.result()
+
+
+async def _parent_gone(pid: int) -> None:
+    # A killed parent may linger as a zombie; a child notices by being given a new parent at once.
+    child = os.getppid() == pid
+    while os.getppid() == pid if child else _alive(pid):  # noqa: ASYNC110 - nothing announces the end of a process
+        await asyncio.sleep(_ORPHAN_CHECK)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

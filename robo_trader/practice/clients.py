@@ -1,0 +1,124 @@
+"""One connected API client: its handshake, its messages, its way out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from robo_trader.practice.messages import error
+from robo_trader.practice.wire import Cursor, Framer, WireError, choose_version, frame
+
+MAX_UNREAD = 16 << 20  # bytes a client may leave unread before it is dropped
+START_API = 71
+_log = structlog.get_logger()
+
+
+class Desk(Protocol):
+    """Whom a client talks to."""
+
+    def greeting_time(self) -> str: ...
+    def on_start(self, client: Client) -> bool:
+        """Let a client in under its id; False where that id is taken."""
+
+    def on_message(self, client: Client, kind: int, cursor: Cursor) -> None: ...
+    def on_gone(self, client: Client) -> None: ...
+
+
+class Client(asyncio.Protocol):
+    """The gateway's end of one socket. What makes no sense closes this socket and no other."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._framer = Framer()
+        self._transport: asyncio.Transport | None = None
+        self.version = 0
+        self.id: int | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
+        self._desk.on_gone(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._framer.feed(data)
+        try:
+            if self.version or self._greet():
+                self._read()
+        except WireError as error:
+            _log.warning("practice gateway hung up on a client", client=self.id, reason=str(error))
+            self.hang_up()
+
+    def send(self, data: bytes) -> None:
+        """Send whole frames; a client that has stopped reading is dropped rather than waited for."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > MAX_UNREAD:
+            _log.warning("practice gateway dropped a client that does not read", client=self.id)
+            self._transport.abort()
+
+    def tell(self, message: Callable[[int], bytes]) -> None:
+        """Send one message in this client's version."""
+        self.send(message(self.version))
+
+    def error(self, about: int, code: int, text: str) -> None:
+        self.send(error(self.version, about, code, text))
+
+    def hang_up(self) -> None:
+        """Close after what is written is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _greet(self) -> bool:
+        offered = self._framer.greeting()
+        if offered is None:
+            return False
+        version = choose_version(*offered)
+        if version is None:
+            raise WireError(f"it speaks versions {offered[0]} to {offered[1]}")
+        self.version = version
+        self.send(frame(version, self._desk.greeting_time()))
+        return True
+
+    def _read(self) -> None:
+        while self._transport is not None and not self._transport.is_closing():
+            fields = self._framer.message()
+            if fields is None:
+                return
+            cursor = Cursor(fields)
+            kind = cursor.integer(default=-1)
+            if self.id is None:
+                self._start(kind, cursor)
+            else:
+                self._ask(kind, cursor)
+
+    def _start(self, kind: int, cursor: Cursor) -> None:
+        if kind != START_API:
+            raise WireError("the first message is not startApi")
+        cursor.skip(1)  # message version
+        self.id = cursor.integer()
+        if not self._desk.on_start(self):
+            self.error(
+                -1,
+                326,
+                "Unable to connect as the client id is already in use. Retry with a unique client id.",
+            )
+            self.id = None
+            self.hang_up()
+
+    def _ask(self, kind: int, cursor: Cursor) -> None:
+        try:
+            self._desk.on_message(self, kind, cursor)
+        except WireError as error:
+            self.error(-1, 320, f"Server error when reading an API client request: {error}")

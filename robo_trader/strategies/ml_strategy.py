@@ -1,0 +1,242 @@
+"""Holds what the ensemble votes for, for as long as its forecast reaches, and says so when it has nothing to say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robo_trader.core.events import MINUTE_NS, SECOND_NS, Abstained, Bar, Fact, Signal
+from robo_trader.core.protocols import Session, View
+from robo_trader.ml.model import Ensemble, side
+
+Votes = NDArray[np.float64]
+
+NO_MODEL = "no model: train one with `python -m robo_trader.train_models`"
+EXIT_RETRY_BARS = 2
+
+
+@dataclass(frozen=True)
+class MLStrategyOptions:
+    """When to act: the vote needed, whether to go short, and patience in bars.
+
+    From `closing_bars` before the session's end everything is given up, and nothing is entered that could not live its
+    horizon before that. `retry_bars` pass before an entry that came to nothing is asked for again; `summary_bars` without
+    a vote are told in one fact.
+    """
+
+    threshold: float = 0.65
+    allow_short: bool = False
+    closing_bars: int = 5
+    retry_bars: int = 10
+    summary_bars: int = 30
+
+
+class _Stand:
+    """Where the strategy stands in one symbol; times in UTC ns."""
+
+    __slots__ = (
+        "direction",
+        "highest",
+        "leaving",
+        "lowest",
+        "quiet",
+        "said",
+        "session",
+        "since",
+        "wait_until",
+    )
+
+    def __init__(self) -> None:
+        self.session = ""
+        self.said: set[str] = set()  # told once a session
+        self.take(0, 0, 0)
+
+    def take(self, direction: int, ts: int, wait_ns: int, *, leaving: bool = False) -> None:
+        self.direction, self.leaving = direction, leaving
+        self.since, self.wait_until = ts, ts + wait_ns
+        self.start_summary()
+
+    def start_summary(self) -> None:
+        self.quiet, self.lowest, self.highest = 0, 1.0, 0.0
+
+
+class MLStrategy:
+    """Implements `core.protocols.Strategy`: one direction a symbol, +1, 0 or -1, told only when it changes.
+
+    Enters on a vote, leaves when the horizon has passed unless the same vote stands then, or at once on the opposite
+    vote. It follows the position, not its memory: an entry that came to nothing is asked for again only after a pause,
+    and what is held without having been asked for is kept for one horizon. Without a model that has proven itself it
+    never trades and says why, once a session and symbol.
+    """
+
+    name = "ml"
+
+    def __init__(
+        self, model: Ensemble | None, feature_names: Sequence[str], options: MLStrategyOptions | None = None
+    ) -> None:
+        """Take the model (None: abstain) and the names of `View.vector`. Raises DataError where one is missing."""
+        self._model = model
+        self._options = options or MLStrategyOptions()
+        self._columns = model.columns(feature_names) if model else np.empty(0, dtype=np.intp)
+        self._stands: dict[str, _Stand] = {}
+
+    def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]:
+        """Return the signal or abstention this closed bar calls for; history and other hours call for nothing."""
+        session = view.session()
+        if bar.history or session is None:
+            return ()
+        stand = self._stand(bar.symbol, session)
+        if self._model is None:
+            return self._abstain_once(stand, bar, NO_MODEL)
+        obstacle = _obstacle(self._model, bar)
+        if obstacle:
+            return self._abstain_once(stand, bar, obstacle)
+        self._follow(stand, bar, view.position(bar.symbol) + view.working(bar.symbol))
+        votes = self._votes(self._model, view.vector(bar.symbol))
+        if votes is None and not stand.direction:
+            return self._abstain_once(stand, bar, "features are warming up")
+        return self._decide(self._model, stand, bar, votes, (session.close - bar.ts) // bar.interval_ns)
+
+    def _stand(self, symbol: str, session: Session) -> _Stand:
+        stand = self._stands.get(symbol)
+        if stand is None:
+            stand = self._stands[symbol] = _Stand()
+        if session.label != stand.session:
+            stand.session, stand.said = session.label, set()
+            stand.start_summary()
+        return stand
+
+    def _follow(self, stand: _Stand, bar: Bar, held: int) -> None:
+        """Bring the stand in line with what is really held: position and what is still to come."""
+        actual = (held > 0) - (held < 0)
+        pause_ns = self._options.retry_bars * bar.interval_ns
+        if actual == stand.direction:
+            stand.leaving = False
+        elif not actual:  # the entry was refused, or somebody else closed it
+            stand.take(0, bar.ts, pause_ns)
+        elif not stand.leaving:  # found at a start, or a reversal came to nothing
+            stand.take(actual, bar.ts, pause_ns)
+
+    def _votes(self, model: Ensemble, vector: Votes | None) -> Votes | None:
+        if vector is None:
+            return None
+        row = vector[self._columns]
+        return model.votes(row) if np.isfinite(row).all() else None
+
+    def _decide(
+        self, model: Ensemble, stand: _Stand, bar: Bar, votes: Votes | None, left: int
+    ) -> Sequence[Signal | Fact]:
+        roomy = left >= model.card.horizon + self._options.closing_bars
+        vote = 0 if votes is None else side(votes, self._options.threshold)
+        entry = vote if roomy and (vote > 0 or self._options.allow_short) else 0
+        if stand.direction:
+            wanted, why = self._hold(model, stand, bar, vote, entry, left)
+        elif stand.leaving:
+            return self._leave_again(model, stand, bar, votes)
+        else:
+            wanted, why = (entry if bar.ts >= stand.wait_until else 0), ""
+        if wanted != stand.direction:
+            leaving = wanted == 0
+            stand.take(wanted, bar.ts, EXIT_RETRY_BARS * bar.interval_ns if leaving else 0, leaving=leaving)
+            return (self._signal(model, bar, wanted, why, votes),)
+        if wanted or votes is None:
+            return ()
+        if not roomy:
+            return self._abstain_once(
+                stand, bar, f"too near the close for a forecast of {model.card.horizon} bars"
+            )
+        return self._summarise(stand, bar, votes)
+
+    def _hold(
+        self, model: Ensemble, stand: _Stand, bar: Bar, vote: int, entry: int, left: int
+    ) -> tuple[int, str]:
+        """Return the direction wanted by one who holds `stand.direction`, and why if that changes it."""
+        if left <= self._options.closing_bars:
+            return 0, "the session ends"
+        if vote == -stand.direction:
+            return (entry if bar.ts >= stand.wait_until else 0), "the vote has turned"
+        if bar.ts - stand.since < model.card.horizon * bar.interval_ns:
+            return stand.direction, ""
+        if entry == stand.direction:
+            stand.since = bar.ts
+            return stand.direction, ""
+        return 0, f"held {(bar.ts - stand.since) // MINUTE_NS} min, the forecast reaches no further"
+
+    def _leave_again(
+        self, model: Ensemble, stand: _Stand, bar: Bar, votes: Votes | None
+    ) -> Sequence[Signal | Fact]:
+        if bar.ts < stand.wait_until:
+            return ()
+        stand.take(0, bar.ts, EXIT_RETRY_BARS * bar.interval_ns, leaving=True)
+        return (self._signal(model, bar, 0, "still held, the exit came to nothing", votes),)
+
+    def _signal(self, model: Ensemble, bar: Bar, direction: int, why: str, votes: Votes | None) -> Signal:
+        probability = None if votes is None else float(votes.mean())
+        said = [why] if why else []
+        if votes is not None:
+            minutes = model.card.horizon * bar.interval_ns // MINUTE_NS
+            each = " ".join(f"{name} {vote:.2f}" for name, vote in zip(model.names, votes, strict=True))
+            said.append(
+                f"P(up {minutes}m)={votes.mean():.2f} {each}, threshold {self._threshold(direction):.2f}"
+            )
+        return Signal(
+            ts=bar.ts,
+            symbol=bar.symbol,
+            strategy=self.name,
+            direction=direction,
+            strength=bet_size(probability) if direction and probability is not None else 0.0,
+            reason="; ".join(said),
+            probability=probability,
+            model=model.card.version,
+        )
+
+    def _threshold(self, direction: int) -> float:
+        return 1 - self._options.threshold if direction < 0 else self._options.threshold
+
+    def _summarise(self, stand: _Stand, bar: Bar, votes: Votes) -> Sequence[Fact]:
+        """Count a bar without a vote; tell of `summary_bars` of them at once."""
+        probability = float(votes.mean())
+        stand.quiet += 1
+        stand.highest, stand.lowest = max(stand.highest, probability), min(stand.lowest, probability)
+        if stand.quiet < self._options.summary_bars:
+            return ()
+        reason = (
+            f"no vote of {self._options.threshold:.2f} in {stand.quiet} bars, highest {stand.highest:.3f}"
+        )
+        if self._options.allow_short:
+            reason += f", lowest {stand.lowest:.3f}"
+        stand.start_summary()
+        return (Abstained(bar.ts, bar.symbol, self.name, reason, probability),)
+
+    def _abstain_once(self, stand: _Stand, bar: Bar, reason: str) -> Sequence[Fact]:
+        if reason in stand.said:
+            return ()
+        stand.said.add(reason)
+        return (Abstained(bar.ts, bar.symbol, self.name, reason),)
+
+
+def bet_size(probability: float) -> float:
+    """Return how strongly a probability speaks, in [0, 1]: 2 Phi((p - 1/2) / sqrt(p (1 - p))) - 1, either side alike.
+
+    Source: López de Prado, Advances in Financial Machine Learning, 10.3.
+
+    >>> round(bet_size(0.65), 4), round(bet_size(0.35), 4), bet_size(1.0)
+    (0.2468, 0.2468, 1.0)
+    """
+    spread = math.sqrt(2 * probability * (1 - probability))
+    return math.erf(abs(probability - 0.5) / spread) if spread else 1.0
+
+
+def _obstacle(model: Ensemble, bar: Bar) -> str:
+    """Say why this model cannot speak of this bar at all, empty when it can."""
+    card = model.card
+    if not card.proven:
+        return f"model {card.version} is unproven: {card.reason}"
+    if card.interval_ns != bar.interval_ns:
+        trained, here = card.interval_ns // SECOND_NS, bar.interval_ns // SECOND_NS
+        return f"model {card.version} was trained on bars of {trained} s, these are of {here} s"
+    return ""

@@ -1,0 +1,236 @@
+"""The desk as it last told of itself: events and steps turned into rows the page can show."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from robo_trader.core.events import (
+    Abstained,
+    AccountSnapshot,
+    Anomaly,
+    Bar,
+    Decision,
+    Denied,
+    Equity,
+    Event,
+    Fact,
+    Feed,
+    FeedStatus,
+    Fill,
+    Halted,
+    Lot,
+    Mismatch,
+    Order,
+    OrderChanged,
+    OrderStatus,
+    PositionChanged,
+    Quote,
+    Resumed,
+    Signal,
+    Step,
+    Submit,
+    Timer,
+    Trade,
+)
+from robo_trader.core.instrument import Instrument
+from robo_trader.websocket_client.wire import Board, Outbox, Row, wall_ms
+
+NEW_YORK = ZoneInfo("America/New_York")
+SEVERITY = {Feed.LIVE: "info", Feed.GAP: "warn", Feed.STALE: "warn", Feed.LOST: "crit", Feed.REJECTED: "warn"}
+
+
+class Picture:
+    """The desk as it last told of itself, kept as rows of a board."""
+
+    def __init__(self, board: Board[Row], outbox: Outbox) -> None:
+        self._board = board
+        self._outbox = outbox
+        self._count = 0
+        self._day = ""
+        self._day_base: Decimal | None = None
+        self._equity: Decimal | None = None
+        self._status: dict[str, Any] = {"feeds": {}, "halted": None, "market_ts": None}
+
+    def describe(self, **facts: object) -> None:
+        """Set fields of the status row that no event carries: mode, session, symbols and the like."""
+        self._status.update(facts)
+        self._put("status", "status", self._status)
+
+    def on_event(self, event: Event) -> None:
+        """Take one event."""
+        match event:
+            case Bar():
+                self._on_bar(event)
+            case Quote():
+                self._clock(event.ts)
+                self._put(f"quotes:{event.symbol}", "quote", event)
+            case Trade() | Timer():
+                self._clock(event.ts)
+            case Fill():
+                self._on_fill(event)
+            case FeedStatus():
+                self._on_feed(event)
+            case AccountSnapshot():
+                self._on_account(event)
+            case _:  # order updates and halts are told by the facts they lead to
+                return
+
+    def on_step(self, step: Step) -> None:
+        """Take what the desk did about it."""
+        for command in step.commands:
+            if isinstance(command, Submit):
+                self._on_order(command.order, OrderStatus.INTENT)
+        for fact in step.facts:
+            self._on_fact(fact)
+
+    def _on_fact(self, fact: Fact) -> None:
+        match fact:
+            case Equity():
+                self._on_equity(fact)
+            case PositionChanged():
+                self._on_position(fact.symbol, fact.quantity, fact.lots, fact.ts, fact.realised)
+            case OrderChanged():
+                self._on_order_changed(fact)
+            case Signal() | Abstained():
+                self._append("signals", fact)
+            case Decision():
+                self._append("decisions", fact)
+            case Denied():
+                self._append("denied", fact)
+            case Halted():
+                self.describe(halted={"reason": fact.reason, "by": fact.by, "ts": fact.ts})
+                self._tell("crit", fact.ts, f"Halted by {fact.by}: {fact.reason}")
+            case Resumed():
+                self.describe(halted=None)
+                self._tell("info", fact.ts, f"Resumed by {fact.by}: {fact.reason}")
+            case Anomaly():
+                self._tell("warn", fact.ts, fact.what, fact.symbol)
+            case Mismatch():
+                self._tell(
+                    "crit", fact.ts, f"ours {fact.ours}, broker {fact.broker}: quarantined", fact.symbol
+                )
+            case _:  # feature rows are for the database
+                return
+
+    def _put(self, channel: str, key: str, data: object) -> None:
+        self._board.put(channel, key, Row(key, wall_ms(), data))
+        self._outbox.touch(channel, key)
+
+    def _append(self, channel: str, data: object) -> None:
+        self._count += 1
+        self._put(channel, str(self._count), data)
+
+    def _tell(self, severity: str, ts: int, text: str, symbol: str = "") -> None:
+        self._append("events", {"ts": ts, "severity": severity, "symbol": symbol, "text": text})
+
+    def _clock(self, ts: int) -> None:
+        if ts > (self._status["market_ts"] or 0):
+            self.describe(market_ts=ts)
+
+    def _on_bar(self, bar: Bar) -> None:
+        channel = f"bars:{bar.symbol}"
+        if bar.history:
+            # Thousands arrive at once: remember them, tell the channel whole once.
+            self._board.put(channel, str(bar.ts), Row(str(bar.ts), wall_ms(), bar))
+            self._outbox.reset(channel)
+        else:
+            self._clock(bar.ts)
+            self._put(channel, str(bar.ts), bar)
+        held = self._board.get("positions", bar.symbol)
+        if held is not None and bar.close > 0 and bar.ts >= held.data.get("last_ts", 0):
+            self._put("positions", bar.symbol, _marked(held.data, bar.close, bar.ts))
+
+    def _on_fill(self, fill: Fill) -> None:
+        known = self._board.get("fills", fill.exec_id)
+        if known is None or fill.commission is not None:
+            self._put("fills", fill.exec_id, fill)
+
+    def _on_feed(self, status: FeedStatus) -> None:
+        report = {"state": status.state, "detail": status.detail, "ts": status.ts}
+        if status.symbol:
+            self.describe(feeds={**self._status["feeds"], status.symbol: report})
+        else:
+            self.describe(connection=report)
+        what = f"feed {status.state}" + (f": {status.detail}" if status.detail else "")
+        self._tell(SEVERITY[status.state], status.ts, what, status.symbol)
+
+    def _on_account(self, snapshot: AccountSnapshot) -> None:
+        self.describe(account=snapshot.account)
+        if not self._day and snapshot.day_start is not None:
+            self._day, self._day_base = snapshot.day, snapshot.day_start
+        for holding in snapshot.holdings:
+            if self._board.get("positions", holding.symbol) is None:
+                self._on_position(holding.symbol, holding.quantity, holding.lots, snapshot.ts, None)
+        for held in snapshot.orders:
+            if self._board.get("orders", held.order.id) is None:
+                self._on_order(held.order, OrderStatus.WORKING, held.filled, snapshot.ts)
+
+    def _on_equity(self, books: Equity) -> None:
+        equity = books.cash + books.value
+        day = datetime.fromtimestamp(books.ts / 1e9, NEW_YORK).date().isoformat()
+        if day != self._day or self._day_base is None:
+            # A day is measured from the last equity told before it, the very first from itself.
+            self._day, self._day_base = day, equity if self._equity is None else self._equity
+        self._equity = equity
+        row = {
+            **msgspec.structs.asdict(books),
+            "equity": equity,
+            "day": day,
+            "day_start": self._day_base,
+            "day_pnl": equity - self._day_base,
+        }
+        self._put("account", "account", row)
+        self._put("equity", str(books.ts), {"ts": books.ts, "equity": equity})
+
+    def _on_position(
+        self, symbol: str, quantity: int, lots: tuple[Lot, ...], ts: int, realised: Decimal | None
+    ) -> None:
+        if quantity == 0:
+            self._board.remove("positions", symbol)
+            self._outbox.touch("positions", symbol)
+            return
+        shares = sum(lot.quantity for lot in lots)
+        paid = sum((lot.quantity * lot.price for lot in lots), Decimal(0))
+        row: dict[str, Any] = {
+            "symbol": symbol,
+            "quantity": quantity,
+            "average": (paid / shares).quantize(Decimal("0.0001")) if shares == quantity else None,
+            "cost": paid if shares == quantity else None,
+            "realised": realised,
+            "ts": ts,
+        }
+        bars = self._board.rows(f"bars:{symbol}")
+        self._put("positions", symbol, _marked(row, bars[-1].data.close, bars[-1].data.ts) if bars else row)
+
+    def _on_order(self, order: Order, status: OrderStatus, filled: int = 0, ts: int | None = None) -> None:
+        created = ts or self._status["market_ts"]
+        row = {
+            **msgspec.structs.asdict(order),
+            "status": status,
+            "filled": filled,
+            "created": created,
+            "message": "",
+        }
+        self._put("orders", order.id, row)
+
+    def _on_order_changed(self, change: OrderChanged) -> None:
+        known = self._board.get("orders", change.order_id)
+        row: dict[str, Any] = dict(known.data) if known else {"id": change.order_id, "created": change.ts}
+        row.update(status=change.status, filled=change.filled, updated=change.ts, message=change.reason)
+        self._put("orders", change.order_id, row)
+        if change.status in (OrderStatus.REJECTED, OrderStatus.UNKNOWN):
+            what = f"order {change.order_id} {change.status}: {change.reason}"
+            self._tell("warn", change.ts, what, row.get("symbol", ""))
+
+
+def _marked(row: dict[str, Any], close: float, ts: int) -> dict[str, Any]:
+    """Return the position row valued at a bar's close; what cannot be known stays None."""
+    last = Instrument(row["symbol"]).price(close)
+    value = row["quantity"] * last
+    gain = None if row["cost"] is None else value - row["cost"]
+    return {**row, "last": last, "last_ts": ts, "value": value, "unrealised": gain}

@@ -1,0 +1,389 @@
+"""Orders go to the practice market over the wire, and what becomes of them comes back once."""
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from ib_async.contract import Stock
+from ib_async.objects import CommissionReport, Execution
+from ib_async.order import Order as IbOrder
+from ib_async.order import OrderState
+
+from robo_trader.core.errors import DeskHalted
+from robo_trader.core.events import OrderStatus, OrderType, Side
+
+S = OrderStatus
+LIMIT = OrderType.LIMIT
+
+
+async def trading(gateway, desk):
+    """Open a session with a market that trades."""
+    await desk.open()
+    await desk.feed.subscribe(["AAPL"])
+    await desk.settle()
+    await gateway[0].advance(120)
+    await desk.settle()
+    return desk
+
+
+def statuses(desk, order_id="s-1.1"):
+    return [update.status for update in desk.inbox.updates if update.order_id == order_id]
+
+
+def signed(fills):
+    return sum(fill.side.sign * fill.quantity for fill in fills)
+
+
+async def test_a_market_order_is_filled_and_its_commission_follows(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    desk.now = 77
+    await desk.broker.submit(order("s-1.1", 10))
+    await desk.settle()
+    assert statuses(desk) == [S.WORKING, S.FILLED]
+    assert {update.ts for update in desk.inbox.updates} == {77}
+    first, second = desk.inbox.fills
+    assert (first.order_id, first.symbol, first.side, first.quantity) == ("s-1.1", "AAPL", Side.BUY, 10)
+    assert first.price == first.price.quantize(Decimal("0.01"))
+    assert first.ts // 10**9 == gateway[0].now() // 10**9
+    assert (first.commission, second.commission) == (None, Decimal(1))
+    assert second.exec_id == first.exec_id
+
+
+async def test_the_books_of_the_broker_agree_to_the_cent(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    await desk.broker.submit(order("s-1.1", 10))
+    await desk.settle()
+    fill = desk.inbox.fills[-1]
+    snapshot = await desk.broker.snapshot()
+    assert snapshot.account == desk.connection.account
+    assert snapshot.cash == Decimal(100_000) - 10 * fill.price - fill.commission
+    assert [(h.symbol, h.quantity, h.broker_quantity) for h in snapshot.holdings] == [("AAPL", 10, 10)]
+    assert snapshot.holdings[0].lots[0].quantity == 10
+    assert snapshot.fills == (fill,)
+    assert snapshot.orders == ()
+    assert snapshot.ts >= fill.ts
+
+
+async def test_a_large_order_fills_in_parts(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    await desk.broker.submit(order("s-1.1", 2500))
+    await desk.settle()
+    assert statuses(desk)[-1] is S.PARTIAL
+    for _ in range(20):
+        await gateway[0].advance(5)
+    await desk.settle()
+    assert statuses(desk)[-1] is S.FILLED
+    by_id = {fill.exec_id: fill for fill in desk.inbox.fills}
+    assert len(by_id) > 1
+    assert signed(by_id.values()) == 2500
+    assert all(fill.commission is not None for fill in by_id.values())
+    assert desk.inbox.updates[-1].remaining == 0
+
+
+async def test_a_resting_limit_is_cancelled(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    await desk.broker.submit(order("s-1.1", 10, type=LIMIT, limit_price=Decimal("50.01")))
+    await desk.settle()
+    snapshot = await desk.broker.snapshot()
+    found = snapshot.orders[0]
+    assert (found.order.id, found.order.limit_price, found.filled) == ("s-1.1", Decimal("50.01"), 0)
+    assert found.broker_id == desk.inbox.updates[-1].broker_id > 0
+    await desk.broker.cancel("s-1.1")
+    await desk.settle()
+    assert statuses(desk)[-1] is S.CANCELLED
+    assert not desk.inbox.fills
+    assert not (await desk.broker.snapshot()).orders
+
+
+async def test_a_limit_moved_through_the_market_fills(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    await desk.broker.submit(order("s-1.1", 10, type=LIMIT, limit_price=Decimal("50.01")))
+    await desk.settle()
+    await desk.broker.modify(order("s-1.1", 20, type=LIMIT, limit_price=Decimal("500.25")))
+    await desk.settle()
+    assert statuses(desk)[-1] is S.FILLED
+    assert signed({fill.exec_id: fill for fill in desk.inbox.fills}.values()) == 20
+    assert len({trade.order.orderId for trade in desk.connection.ib.trades()}) == 1
+
+
+async def test_an_order_beyond_buying_power_is_rejected_with_the_reason(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    await desk.broker.submit(order("s-1.1", 90_000))
+    await desk.until(lambda: S.REJECTED in statuses(desk))
+    assert "(201)" in desk.inbox.updates[-1].reason
+    assert not desk.inbox.fills
+
+
+async def test_an_unknown_symbol_is_rejected_here(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    await desk.broker.submit(order("s-1.1", 10, "NOSUCHCO"))
+    assert statuses(desk) == [S.REJECTED]
+    assert "unknown symbol" in desk.inbox.updates[0].reason
+
+
+async def test_the_same_id_is_never_sent_twice(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    await desk.broker.submit(order("s-1.1"))
+    with pytest.raises(DeskHalted, match=r"s-1\.1 was about to be sent a second time"):
+        await desk.broker.submit(order("s-1.1"))
+    await desk.settle()
+    assert len({fill.exec_id for fill in desk.inbox.fills}) == 1
+
+
+async def test_without_a_session_an_order_was_never_sent(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    await desk.connection.close()
+    await desk.broker.submit(order("s-1.1"))
+    assert statuses(desk) == [S.NEVER_SENT]
+
+
+async def test_a_failed_send_leaves_the_order_unknown(gateway, desks, order, monkeypatch):
+    desk = await trading(gateway, desks())
+
+    def broken(*_):
+        raise OSError("broken pipe")
+
+    monkeypatch.setattr(desk.connection.ib.client, "placeOrder", broken)
+    await desk.broker.submit(order("s-1.1"))
+    assert statuses(desk) == [S.UNKNOWN]
+    assert "broken pipe" in desk.inbox.updates[0].reason
+
+
+# ----------------------------------------------------------------------------------------- losing the session
+
+
+async def test_an_order_in_flight_at_a_drop_is_unknown_and_found_again(gateway, desks, order, wire):
+    desk = await trading(gateway, desks(wire.port))
+    wire.blocked = True
+    await desk.broker.submit(order("s-1.1"))
+    wire.cut()
+    await desk.connection.wait_lost()
+    assert statuses(desk) == [S.UNKNOWN]
+    wire.blocked = False
+    await desk.open()
+    outcome = (await desk.broker.resolve(["s-1.1"]))[0]
+    assert (outcome.status, outcome.filled) == (S.NEVER_SENT, 0)
+
+
+async def test_a_reconnect_tells_what_was_filled_meanwhile_with_the_same_ids(gateway, desks, order, wire):
+    desk = await trading(gateway, desks(wire.port))
+    await desk.broker.submit(order("s-1.1", 10))
+    await desk.broker.submit(order("s-2.1", 10, type=LIMIT, limit_price=Decimal("50.01")))
+    await desk.broker.submit(order("s-3.1", 2500))
+    await desk.settle()
+    known = {fill.exec_id: fill for fill in desk.inbox.fills}
+    wire.cut()
+    await desk.connection.wait_lost()
+    await gateway[0].advance(100)
+    heard = len(desk.inbox.events)
+    await desk.connection.connect()
+    assert len(desk.inbox.events) == heard  # nothing before the snapshot
+    snapshot = await desk.broker.snapshot()
+    fills = {fill.exec_id: fill for fill in snapshot.fills}
+    assert known.items() <= fills.items()
+    assert signed(fill for fill in fills.values() if fill.order_id == "s-3.1") == 2500
+    assert [found.order.id for found in snapshot.orders] == ["s-2.1"]
+    outcomes = await desk.broker.resolve(["s-2.1", "s-3.1", "s-4.1"])
+    assert [outcome.status for outcome in outcomes] == [S.WORKING, S.FILLED, S.NEVER_SENT]
+    assert all(outcome.ts >= max(fill.ts for fill in snapshot.fills) for outcome in outcomes)
+    await desk.broker.cancel("s-2.1")  # bound again, so it can still be cancelled
+    await desk.settle()
+    assert statuses(desk, "s-2.1")[-1] is S.CANCELLED
+
+
+async def test_a_new_daemon_finds_the_orders_and_fills_of_the_one_before(gateway, desks, order):
+    old = await trading(gateway, desks())
+    await old.broker.submit(order("s-1.1", 10))
+    await old.broker.submit(order("s-2.1", 10, type=LIMIT, limit_price=Decimal("50.01")))
+    await old.settle()
+    await old.connection.close()
+    new = desks()
+    await new.connection.connect()
+    snapshot = await new.broker.snapshot()
+    assert snapshot.fills == (old.inbox.fills[-1],)
+    found = snapshot.orders[0].order
+    assert (found.id, found.parent_id, found.symbol, found.side) == ("s-2.1", "s-2", "AAPL", Side.BUY)
+    assert (found.quantity, found.type, found.limit_price) == (10, LIMIT, Decimal("50.01"))
+    await new.broker.cancel("s-2.1")
+    await new.settle()
+    assert set(statuses(new, "s-2.1")) == {S.CANCELLED}
+
+
+# -------------------------------------------------------------- what TWS may say, in every order it may say it
+
+
+class Told:
+    """Speaks to the broker as TWS would, about one order of 10 shares that rests in the market."""
+
+    def __init__(self, desk):
+        self.desk, self.broker = desk, desk.broker
+        ticket = self.broker._tickets["s-1.1"]
+        self.tws_id, self.perm_id = ticket.tws_id, ticket.perm_id
+
+    def status(self, word, filled=0.0):
+        self.broker.on_order_status(self.tws_id, word, filled, 10 - filled, self.perm_id, 1)
+
+    def error(self, code, text="a reason"):
+        self.broker.on_order_error(self.tws_id, code, text)
+
+    def open_order(self, word):
+        ib_order = IbOrder(
+            orderId=self.tws_id,
+            clientId=1,
+            permId=self.perm_id,
+            orderRef="s-1.1",
+            action="BUY",
+            totalQuantity=10,
+            orderType="LMT",
+            lmtPrice=50.01,
+        )
+        self.broker.on_open_order(Stock("AAPL", "SMART", "USD"), ib_order, OrderState(status=word))
+
+    def execution(self, exec_id, shares=10.0, ref="s-1.1", price=129.75, live=True):
+        execution = Execution(
+            execId=exec_id,
+            time=datetime(2026, 1, 5, 14, 32, tzinfo=UTC),
+            side="BOT",
+            shares=shares,
+            price=price,
+            permId=self.perm_id,
+            orderRef=ref,
+        )
+        self.broker.on_execution(Stock("AAPL", "SMART", "USD"), execution, live)
+
+
+@pytest.fixture
+async def told(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    await desk.broker.submit(order("s-1.1", 10, type=LIMIT, limit_price=Decimal("50.01")))
+    await desk.settle()
+    assert statuses(desk) == [S.WORKING]
+    return Told(desk)
+
+
+async def test_an_error_alone_does_not_end_a_live_order(told):
+    told.error(10148)
+    told.error(321)
+    await told.desk.until(lambda: not told.broker._tickets["s-1.1"].confirming)
+    assert set(statuses(told.desk)) == {S.WORKING}
+    assert (await told.broker.snapshot()).orders
+
+
+@pytest.mark.parametrize("code", [399, 404, 10349, 2109])
+async def test_a_notice_is_told_and_nothing_else(told, code):
+    told.error(code, "by the way")
+    assert statuses(told.desk) == [S.WORKING, S.WORKING]
+    assert told.desk.inbox.updates[-1].reason == f"by the way ({code})"
+
+
+@pytest.mark.parametrize("word", ["Inactive", "Cancelled"])
+async def test_a_reject_before_its_status(told, word):
+    told.error(201, "no margin")
+    told.status(word)
+    assert statuses(told.desk)[-1] is S.REJECTED
+    assert told.desk.inbox.updates[-1].reason == "no margin (201)"
+
+
+async def test_a_reject_after_its_status(told):
+    told.status("Inactive")
+    assert statuses(told.desk)[-1] is S.UNKNOWN
+    told.error(201, "no margin")
+    assert statuses(told.desk)[-1] is S.REJECTED
+
+
+async def test_cancelled_with_its_reason_after_it(told):
+    told.status("Cancelled")
+    told.error(202, "Order Canceled - reason:")
+    assert set(statuses(told.desk)) == {S.WORKING, S.CANCELLED}
+
+
+async def test_a_rejected_change_leaves_the_order_alive(told):
+    told.error(201, "the change was refused")
+    told.open_order("Submitted")
+    await told.desk.until(lambda: not told.broker._tickets["s-1.1"].confirming)
+    assert set(statuses(told.desk)) == {S.WORKING}
+
+
+async def test_after_a_refused_change_the_quantity_is_what_tws_works(told, order):
+    told.broker._tickets["s-1.1"].order = order("s-1.1", 500)
+    told.open_order("Submitted")
+    told.execution("e.1.01", 10.0)
+    assert statuses(told.desk)[-1] is S.FILLED
+
+
+async def test_an_order_that_died_of_an_error_without_a_word_is_found_out(told):
+    ib = told.desk.connection.ib
+    ib.client.cancelOrder(told.tws_id, "")
+    told.broker._by_perm_id.clear()  # the word of its end gets lost
+    told.broker._by_tws_id.clear()
+    await told.desk.settle()
+    told.broker._by_tws_id[1, told.tws_id] = told.broker._tickets["s-1.1"]
+    told.error(110, "the price does not conform")
+    await told.desk.until(lambda: S.REJECTED in statuses(told.desk))
+
+
+async def test_a_partial_fill_then_a_cancel(told):
+    told.execution("e.1.01", 4.0)
+    told.status("Submitted", 4.0)
+    told.status("Cancelled", 4.0)
+    assert statuses(told.desk) == [S.WORKING, S.PARTIAL, S.CANCELLED]
+    assert (told.desk.inbox.updates[-1].filled, told.desk.inbox.updates[-1].remaining) == (4, 6)
+
+
+async def test_filled_waits_for_the_executions(told):
+    told.status("Filled", 10.0)
+    assert S.FILLED not in statuses(told.desk)
+    told.execution("e.1.01")
+    assert statuses(told.desk)[-1] is S.FILLED
+
+
+async def test_executions_alone_end_an_order(told):
+    told.execution("e.1.01", 4.0)
+    told.execution("e.2.01", 6.0)
+    assert statuses(told.desk) == [S.WORKING, S.PARTIAL, S.FILLED]
+
+
+async def test_the_same_execution_twice_is_one_fill(told):
+    told.execution("e.1.01")
+    told.execution("e.1.01", live=False)
+    assert len(told.desk.inbox.fills) == 1
+
+
+async def test_a_correction_is_not_another_fill(told):
+    told.execution("e.1.01")
+    told.execution("e.1.02", price=129.80)
+    assert len(told.desk.inbox.fills) == 1
+
+
+async def test_a_commission_before_its_execution_is_kept(told):
+    told.broker.on_commission(CommissionReport("e.1.01", 1.05, "USD"))
+    told.execution("e.1.01")
+    assert [fill.commission for fill in told.desk.inbox.fills] == [Decimal("1.05")]
+
+
+async def test_a_commission_not_yet_known_is_no_commission(told):
+    told.execution("e.1.01")
+    told.broker.on_commission(CommissionReport("e.1.01", 1.7976931348623157e308, "USD"))
+    assert [fill.commission for fill in told.desk.inbox.fills] == [None]
+
+
+@pytest.mark.parametrize("ref", ["", "somebody else's"])
+async def test_a_trade_that_is_not_ours_is_told_as_foreign(told, ref):
+    told.execution("e.1.01", ref=ref)
+    assert told.desk.inbox.fills[0].order_id == f"foreign:{told.perm_id}"
+
+
+async def test_an_execution_of_unset_values_is_no_fill(told):
+    told.execution("e.1.01", price=-1.0)
+    told.execution("e.2.01", shares=2147483647.0)
+    assert not told.desk.inbox.fills
+
+
+async def test_a_hundred_orders_at_once_are_all_answered(gateway, desks, order):
+    desk = await trading(gateway, desks())
+    await asyncio.gather(*(desk.broker.submit(order(f"s-{i}.1", 1)) for i in range(100)))
+    await desk.settle()
+    by_id = {fill.exec_id: fill for fill in desk.inbox.fills}
+    assert {fill.order_id for fill in by_id.values()} == {f"s-{i}.1" for i in range(100)}
+    assert len(by_id) == 100

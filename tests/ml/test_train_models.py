@@ -1,0 +1,126 @@
+"""The command learns from the database of a daemon, tells its verdict and fails with a remedy."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from robo_trader.core.errors import ConfigurationError, DataError
+from robo_trader.core.events import MINUTE_NS
+from robo_trader.data.sessions import XnysCalendar
+from robo_trader.features.feature_engine import schema_version
+from robo_trader.ml import registry
+from robo_trader.ml.trainer import TrainingOptions
+from robo_trader.train_models import default_database, read_bars, train_from_database
+
+QUICK = TrainingOptions(forest_trees=10, boosted_trees=20)
+
+
+def database(path: Path, sessions: int, symbols: tuple[str, ...] = ("AAPL", "NVDA")) -> Path:
+    """Write minute bars of a market whose price swings back to where it came from."""
+    rng = np.random.default_rng(8)
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "CREATE TABLE bars (symbol TEXT, ts INTEGER, interval_ns INTEGER, open REAL, high REAL, low REAL, close REAL,"
+        " volume REAL, PRIMARY KEY (symbol, interval_ns, ts))"
+    )
+    for symbol in symbols:
+        off, close = 0.0, []
+        for session in XnysCalendar().before("2026-01-05", sessions):
+            for ts in range(session.open + MINUTE_NS, session.close + 1, MINUTE_NS):
+                off = 0.96 * off + rng.normal(0, 8e-4)
+                close = round(100 * float(np.exp(off)), 2)
+                row = (symbol, ts, MINUTE_NS, close, close + 0.02, close - 0.02, close, 500.0)
+                connection.execute("INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return database(tmp_path_factory.mktemp("data") / "practice-DUP123456.db", sessions=12)
+
+
+def test_a_model_is_trained_saved_and_loads_with_todays_features(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(width=120)
+    directory = train_from_database(bars, ["AAPL", "NVDA"], "practice-DUP123456", tmp_path, QUICK, console)
+    assert directory == registry.latest(tmp_path, "practice-DUP123456")
+    model = registry.load(directory, schema_version(MINUTE_NS))
+    assert model.card.proven, model.card.reason
+    told = capsys.readouterr().out
+    assert "training: XGBoost" in told
+    assert "\nPROVEN: AUC" in told
+    assert str(directory) in told.replace("\n", "")
+    manifest = registry.read_manifest(directory)
+    assert (manifest.symbols, manifest.sessions, manifest.bars) == (
+        ("AAPL", "NVDA"),
+        12,
+        2 * (11 * 390 + 210),
+    )
+
+
+def test_only_the_last_sessions_are_read(bars: Path) -> None:
+    found = read_bars(bars, ["NVDA"], MINUTE_NS, days=2)
+    assert list(found) == ["NVDA"]
+    last = XnysCalendar().before("2026-01-05", 2)
+    assert (found["NVDA"].ts[0], found["NVDA"].ts[-1]) == (last[0].open + MINUTE_NS, last[1].close)
+
+
+def test_without_symbols_all_in_the_database_are_read(bars: Path) -> None:
+    assert list(read_bars(bars, [], MINUTE_NS, days=1)) == ["AAPL", "NVDA"]
+
+
+def test_a_symbol_or_size_without_bars_is_refused(bars: Path) -> None:
+    with pytest.raises(DataError, match="no 60-second bars of TSLA"):
+        read_bars(bars, ["AAPL", "TSLA"], MINUTE_NS, days=30)
+    with pytest.raises(DataError, match="no 300-second bars of any symbol"):
+        read_bars(bars, [], 5 * MINUTE_NS, days=30)
+
+
+def test_a_missing_file_and_one_that_is_no_database_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--db"):
+        read_bars(tmp_path / "none.db", [], MINUTE_NS, days=30)
+    (tmp_path / "text.db").write_text("not a database, but long enough to be read as one" * 50)
+    with pytest.raises(DataError, match="--db"):
+        read_bars(tmp_path / "text.db", [], MINUTE_NS, days=30)
+
+
+def test_the_only_database_is_taken_and_several_are_asked_about(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="none"):
+        default_database(tmp_path)
+    (tmp_path / "a.db").touch()
+    assert default_database(tmp_path) == tmp_path / "a.db"
+    (tmp_path / "b.db").touch()
+    with pytest.raises(ConfigurationError, match=r"a\.db.*b\.db"):
+        default_database(tmp_path)
+
+
+def test_the_command_line_ends_with_5_when_there_are_too_few_bars(tmp_path: Path) -> None:
+    path = database(tmp_path / "paper-DU1.db", sessions=2, symbols=("AAPL",))
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "robo_trader.train_models",
+            "--db",
+            str(path),
+            "--models",
+            str(tmp_path / "models"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 5
+    assert re.search(r"error: too little to learn from.*Fetch more sessions", done.stderr)
+    assert not (tmp_path / "models").exists()

@@ -1,0 +1,94 @@
+"""Training finds what is there, admits when nothing is, and never looks ahead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from robo_trader.core.errors import DataError
+from robo_trader.ml import trainer
+from robo_trader.ml.trainer import Trained
+from tests.ml.conftest import QUICK, planted
+
+
+def test_a_planted_edge_is_found_and_proven(proven: Trained) -> None:
+    report = proven.report
+    assert proven.ensemble.card.proven, proven.ensemble.card.reason
+    assert report.auc.low > 0.5
+    assert report.brier_skill.value > 0
+    assert report.long.precision is not None
+    assert report.long.precision > 0.6
+
+
+def test_shuffled_labels_prove_nothing() -> None:
+    data = planted(skill=0.6)
+    order = np.random.default_rng(9).permutation(len(data.label))
+    trained = trainer.train(replace(data, label=data.label[order], forward=data.forward[order]), QUICK)
+    assert trained.report.auc.low <= 0.5 <= trained.report.auc.high
+    assert not trained.ensemble.card.proven
+    assert trained.report.long.rows == 0
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_a_market_without_an_edge_proves_nothing_and_gives_no_vote(seed: int) -> None:
+    trained = trainer.train(planted(skill=0.0, seed=seed), QUICK)
+    assert not trained.ensemble.card.proven
+    assert trained.ensemble.card.reason
+    assert trained.report.long.coverage + trained.report.short.coverage < 0.05
+
+
+def test_the_test_block_changes_neither_models_nor_calibration(proven: Trained) -> None:
+    data = planted(skill=0.6)
+    test = proven.blocks.test
+    changed = replace(data, label=data.label.copy(), rows=data.rows.copy())
+    changed.label[test] = 1 - changed.label[test]
+    changed.rows[test] *= -1
+    again = trainer.train(changed, QUICK)
+    assert np.array_equal(again.ensemble.predict_many(data.rows), proven.ensemble.predict_many(data.rows))
+    assert again.report.auc != proven.report.auc
+
+
+def test_the_same_seed_gives_the_same_models(proven: Trained) -> None:
+    again = trainer.train(planted(skill=0.6), QUICK)
+    assert again.report == proven.report
+    for mine, theirs in zip(again.ensemble.trees, proven.ensemble.trees, strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+def test_each_stage_is_told_as_it_begins() -> None:
+    told: list[str] = []
+    trainer.train(planted(skill=0.6, sessions=12), QUICK, told.append)
+    assert tuple(told) == trainer.STAGES
+
+
+def test_too_few_rows_or_one_outcome_only_are_refused_with_a_remedy() -> None:
+    with pytest.raises(DataError, match="Fetch more sessions"):
+        trainer.train(planted(skill=0.6, sessions=3), QUICK)
+    data = planted(skill=0.6)
+    with pytest.raises(DataError, match="both outcomes"):
+        trainer.train(replace(data, label=np.ones_like(data.label)), QUICK)
+
+
+def test_platt_recovers_a_known_line_and_flattens_a_falling_one() -> None:
+    rng = np.random.default_rng(5)
+    odds = rng.normal(size=40_000)
+    label = (rng.random(40_000) < 1 / (1 + np.exp(-0.5 * odds))).astype(np.int8)
+    slope, intercept = trainer.fit_platt(label, odds, overlap=1)
+    assert slope == pytest.approx(0.5, abs=0.04)
+    assert intercept == pytest.approx(0, abs=0.04)
+    assert trainer.fit_platt(label, -odds, overlap=1) == (0.0, 0.0)
+
+
+def test_platt_believes_overlapping_labels_less() -> None:
+    rng = np.random.default_rng(6)
+    odds = rng.normal(size=600)
+    label = (rng.random(600) < 1 / (1 + np.exp(-odds))).astype(np.int8)
+    assert 0 < trainer.fit_platt(label, odds, overlap=30)[0] < trainer.fit_platt(label, odds, overlap=1)[0]
+
+
+def test_platt_survives_odds_that_separate_perfectly() -> None:
+    odds = np.repeat([-13.8, 13.8], 500)
+    slope, _ = trainer.fit_platt((odds > 0).astype(np.int8), odds, overlap=30)
+    assert np.isfinite(slope)

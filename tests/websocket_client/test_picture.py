@@ -1,0 +1,180 @@
+"""What the page is told of the desk, and that none of it is made up."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from robo_trader.core.events import (
+    AccountSnapshot,
+    Anomaly,
+    Bar,
+    Equity,
+    Event,
+    Fact,
+    Feed,
+    FeedStatus,
+    Fill,
+    Halted,
+    Holding,
+    Lot,
+    Mismatch,
+    OpenOrder,
+    Order,
+    OrderChanged,
+    OrderStatus,
+    PositionChanged,
+    Quote,
+    Resumed,
+    Side,
+    Step,
+    Submit,
+)
+from robo_trader.websocket_client.picture import Picture
+from robo_trader.websocket_client.wire import Board, Outbox, Row
+
+OPEN = 1_767_623_400_000_000_000  # 2026-01-05 09:30 in New York
+MINUTE = 60_000_000_000
+DAY = 24 * 60 * MINUTE
+
+
+class Told:
+    """A picture and what it says."""
+
+    def __init__(self) -> None:
+        self.board: Board[Row] = Board()
+        self.outbox = Outbox()
+        self.picture = Picture(self.board, self.outbox)
+
+    def hear(self, *events: Event) -> None:
+        for event in events:
+            self.picture.on_event(event)
+
+    def say(self, *facts: Fact, order: Order | None = None) -> None:
+        self.picture.on_step(Step([Submit(order)] if order else (), facts))
+
+    def rows(self, channel: str) -> list[Any]:
+        return [row.data for row in self.board.rows(channel)]
+
+    def row(self, channel: str) -> Any:
+        return self.rows(channel)[-1]
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def bar(ts: int, close: float, history: bool = False) -> Bar:
+    return Bar("NVDA", ts, close, close, close, close, 100.0, history=history)
+
+
+def books(ts: int, cash: str) -> Equity:
+    return Equity(ts, Decimal(cash), Decimal(0), Decimal(100000), Decimal(0), Decimal(0))
+
+
+def test_a_position_is_valued_at_the_last_close_and_its_lots(told: Told) -> None:
+    told.hear(bar(OPEN, 181.0))
+    lots = (Lot(10, Decimal("180.00")), Lot(5, Decimal("183.00")))
+    told.say(PositionChanged(OPEN, "NVDA", 15, lots, Decimal("-2.00")))
+    row = told.row("positions")
+    assert (row["average"], row["unrealised"], row["value"]) == (181, Decimal("0.00"), Decimal("2715.00"))
+    told.hear(bar(OPEN + MINUTE, 182.0))
+    assert told.row("positions")["unrealised"] == Decimal("15.00")
+    told.hear(bar(OPEN, 150.0, history=True))  # an older bar found later changes nothing
+    assert told.row("positions")["last"] == Decimal("182.00")
+    told.say(PositionChanged(OPEN, "NVDA", 0, (), Decimal("13.00")))
+    assert told.rows("positions") == []
+
+
+def test_a_short_position_gains_when_the_price_falls(told: Told) -> None:
+    told.say(PositionChanged(OPEN, "NVDA", -10, (Lot(-10, Decimal("180.00")),), Decimal(0)))
+    assert "unrealised" not in told.row("positions")  # no price yet, so no value
+    told.hear(bar(OPEN, 179.0))
+    assert told.row("positions")["unrealised"] == Decimal("10.00")
+
+
+def test_a_position_whose_lots_are_unknown_has_no_average_and_no_gain(told: Told) -> None:
+    told.hear(bar(OPEN, 181.0))
+    holding = Holding("NVDA", 10, (), 10)
+    told.hear(AccountSnapshot(OPEN, "DU1", Decimal(1), Decimal(1), (holding,)))
+    row = told.row("positions")
+    assert (row["average"], row["unrealised"], row["value"]) == (None, None, Decimal("1810.00"))
+
+
+def test_the_day_is_measured_from_the_equity_it_began_with(told: Told) -> None:
+    opening = AccountSnapshot(
+        OPEN, "DU1", Decimal(100000), Decimal(100000), day="2026-01-05", day_start=Decimal(99000)
+    )
+    told.hear(opening)
+    told.say(books(OPEN, "100000"))
+    assert told.row("account")["day_pnl"] == 1000
+    told.say(books(OPEN + DAY, "100500"))
+    assert told.row("account")["day_pnl"] == 500
+    # 20:30 in New York is the next day in UTC and the same day here.
+    told.say(books(OPEN + DAY + 11 * 60 * MINUTE, "100700"))
+    assert (told.row("account")["day"], told.row("account")["day_pnl"]) == ("2026-01-06", 700)
+    assert [point["equity"] for point in told.rows("equity")] == [100000, 100500, 100700]
+
+
+def test_without_an_earlier_equity_the_day_begins_with_the_first(told: Told) -> None:
+    told.say(books(OPEN, "100000"), books(OPEN + MINUTE, "99990"))
+    assert told.row("account")["day_pnl"] == -10
+
+
+def test_an_order_is_followed_from_intent_to_its_end(told: Told) -> None:
+    told.hear(Quote("NVDA", OPEN, 180.0, 180.1, 1.0, 1.0))
+    order = Order("s-1.1", "s-1", "NVDA", Side.BUY, 10, reason="crossed")
+    told.say(order=order)
+    assert (told.row("orders")["status"], told.row("orders")["created"]) == (OrderStatus.INTENT, OPEN)
+    told.say(OrderChanged(OPEN + 1, "s-1.1", OrderStatus.REJECTED, 0, 7, "201 no margin"))
+    row = told.row("orders")
+    assert (row["status"], row["reason"], row["message"]) == ("rejected", "crossed", "201 no margin")
+    event = told.row("events")
+    assert (event["severity"], event["symbol"]) == ("warn", "NVDA")
+    told.say(OrderChanged(OPEN + 2, "foreign", OrderStatus.WORKING, 0))
+    assert told.row("orders")["id"] == "foreign"
+
+
+def test_orders_found_alive_at_the_start_are_shown(told: Told) -> None:
+    order = Order("s-0.1", "s-0", "NVDA", Side.SELL, 10)
+    opening = AccountSnapshot(OPEN, "DU1", Decimal(1), Decimal(1), orders=(OpenOrder(order, 4, 9),))
+    told.hear(opening)
+    assert (told.row("orders")["filled"], told.row("status")["account"]) == (4, "DU1")
+
+
+def test_a_fill_told_again_gains_its_commission_and_never_loses_it(told: Told) -> None:
+    def fill(commission: Decimal | None) -> Fill:
+        return Fill(OPEN, "s-1.1", "e-1", "NVDA", Side.BUY, 10, Decimal("180.10"), commission)
+
+    told.hear(fill(None), fill(Decimal("1.00")), fill(None))
+    assert [row.commission for row in told.rows("fills")] == [Decimal("1.00")]
+
+
+def test_halts_feeds_and_oddities_reach_the_status_and_the_events(told: Told) -> None:
+    told.say(Halted(OPEN, "daily loss", "gate"))
+    assert told.row("status")["halted"] == {"reason": "daily loss", "by": "gate", "ts": OPEN}
+    told.say(
+        Resumed(OPEN, "looked at it", "user"), Anomaly(OPEN, "NVDA", "odd"), Mismatch(OPEN, "NVDA", 5, 6)
+    )
+    told.hear(FeedStatus(OPEN, "", Feed.LOST, "1100"), FeedStatus(OPEN, "NVDA", Feed.STALE))
+    status = told.row("status")
+    assert (status["halted"], status["connection"]["state"]) == (None, "lost")
+    assert status["feeds"]["NVDA"]["state"] == "stale"
+    assert [row["severity"] for row in told.rows("events")] == [
+        "crit",
+        "info",
+        "warn",
+        "crit",
+        "crit",
+        "warn",
+    ]
+
+
+def test_history_sets_no_clock_and_is_told_whole(told: Told) -> None:
+    told.hear(*(bar(OPEN + number * MINUTE, 180.0, history=True) for number in range(300)))
+    assert told.outbox.take()[0] == ["bars:NVDA"]
+    assert len(told.rows("bars:NVDA")) == 300
+    assert told.rows("status") == []
