@@ -22,7 +22,7 @@ from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.broker import IbBroker
 from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.contracts import Contracts
-from robo_trader.ibkr.feed import IbFeed
+from robo_trader.ibkr.feed import FeedOptions, IbFeed
 from robo_trader.ibkr.pacing import Pacer
 from robo_trader.processes import Child
 from robo_trader.simulation.matching import Matching
@@ -50,7 +50,9 @@ class Link:
         self._contracts = Contracts(connection, pacer)
         options = PipelineOptions(interval_ns=self._interval_ns)
         self.pipeline = Pipeline(inbox, self._calendar, options, lambda gap: self._feed.on_gap(gap))
-        self._feed = IbFeed(connection, self._contracts, pacer, self.pipeline, self._calendar)
+        self._feed = IbFeed(
+            connection, self._contracts, pacer, self.pipeline, self._calendar, FeedOptions(self._interval_ns)
+        )
         self._ib_broker = IbBroker(connection, self._contracts, inbox, pacer, lambda: inbox.now)
         self.broker: Broker = self._ib_broker
 
@@ -72,7 +74,7 @@ class Link:
         }
 
     async def _fetch(self, symbol: str, since_ns: int) -> list[Bar]:
-        return await self._feed.history(symbol, since_ns, None, self._interval_ns)
+        return await self._feed.history(symbol, since_ns)
 
     def _stored(self, database: Path, symbol: str) -> list[Bar]:
         with closing(queries.connect_readonly(database)) as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -38,6 +38,8 @@ BAR_SIZES = {
 _DURATION = re.compile(r"(\d{1,6}) ([SDWMY])")
 _END = re.compile(r"(\d{8})(?:[ -]+(\d\d:\d\d:\d\d))?(?: ([A-Za-z_/]+))?")
 _CALENDAR_DAYS = {"W": 7, "M": 30.4375, "Y": 365.25}
+_FARTHEST_DAYS = 20_000  # further back than any session
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PastBar(NamedTuple):
@@ -69,9 +71,9 @@ def parse_end(text: str, now: int) -> int:
             raise ValueError(text)
         zone = ZoneInfo("UTC") if "-" in text[:9] else ZoneInfo(found[3]) if found[3] else NEW_YORK
         at = datetime.strptime(f"{found[1]} {found[2] or '23:59:59'}", "%Y%m%d %H:%M:%S").replace(tzinfo=zone)
-    except (ValueError, KeyError, OSError):
+    except (ValueError, KeyError, OSError):  # what strptime and ZoneInfo raise
         raise BadQuestion(f"end time {text!r} is not YYYYMMDD HH:MM:SS [zone]") from None
-    return min(now, int(at.timestamp()) * SECOND_NS)
+    return min(now, max(0, int((at - _EPOCH).total_seconds())) * SECOND_NS)
 
 
 def past_bars(exchange: Exchange, symbol: str, end: int, duration: str, bar_size: str) -> list[PastBar]:
@@ -99,7 +101,8 @@ def _span(exchange: Exchange, end: int, duration: str) -> list[tuple[Session, in
     last = date.fromisoformat(exchange.calendar.label_of(end))
     first = date.fromisoformat(exchange.source.first)
     if unit in _CALENDAR_DAYS:
-        first = max(first, last - timedelta(days=round(amount * _CALENDAR_DAYS[unit]) - 1))
+        days = min(round(amount * _CALENDAR_DAYS[unit]), _FARTHEST_DAYS)
+        first = max(first, last - timedelta(days=days - 1))
     begun = [s for s in exchange.calendar.sessions(first, last) if s.open < end] if first <= last else []
     if unit == "D":
         begun = begun[-amount:]

@@ -42,12 +42,16 @@ class State:
         self.path = directory / f"{account}.db"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
-            self._prepare()
             clock = self.path.with_suffix(".clock")
             clock.touch()
             self._clock = clock.open("r+b", buffering=0)
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
         except (sqlite3.Error, OSError) as error:
+            raise DataError(f"{self.path}: {error}") from error
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self.close()
             raise DataError(f"{self.path}: {error}; is another practice gateway using it?") from error
 
     def load(self) -> Saved | None:

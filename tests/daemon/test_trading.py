@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import sqlite3
@@ -193,4 +194,4 @@ async def test_a_lost_session_is_told_restored_and_its_gap_filled(desk: Desk):
     )
     times = [ts for (ts,) in live]
     assert len(times) > 20
-    assert {later - earlier for earlier, later in zip(times, times[1:], strict=False)} == {60_000_000_000}
+    assert {later - earlier for earlier, later in itertools.pairwise(times)} == {60_000_000_000}

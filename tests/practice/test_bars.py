@@ -124,6 +124,15 @@ async def test_daily_bars_carry_dates_and_seconds_of_trading_reach_over_the_nigh
     assert bars[-1].date == datetime(2026, 1, 13, 14, 39, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("duration", ["999999 D", "99999 W", "99999 Y", "999999 S"])
+async def test_a_duration_longer_than_the_market_gives_all_there_is(
+    desk: Desk, stock: Contract, duration: str
+) -> None:
+    ib = await desk.connect()
+    bars = await ib.reqHistoricalDataAsync(stock, "", duration, "1 day", "TRADES", True, 2)
+    assert len(bars) == 3
+
+
 async def test_times_are_new_yorks_where_the_client_wants_text(desk: Desk, stock: Contract) -> None:
     ib = await desk.connect()
     bars = await ib.reqHistoricalDataAsync(stock, "", "1 D", "1 min", "TRADES", True, 1)
@@ -145,6 +154,9 @@ async def test_minutes_without_a_trade_have_no_bar(desk: Desk, thin: Contract) -
         ({"whatToShow": "MIDPOINT"}, 321),
         ({"endDateTime": "noon"}, 321),
         ({"endDateTime": "20260101 00:00:00 UTC"}, 162),
+        ({"endDateTime": "00010101 00:00:00 Asia/Tokyo"}, 162),
+        ({"endDateTime": "20260112 16:00:00 Nowhere"}, 321),
+        ({"endDateTime": "20260112 16:00:00 ../UTC"}, 321),
         ({"contract": Stock("GONE", "SMART", "USD")}, 200),
     ],
 )

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ib_async import IB
+from ib_async import IB, Contract, MarketOrder, Stock
 
 PRACTICE = (sys.executable, "-m", "robo_trader.practice")
 
@@ -26,6 +26,15 @@ async def first_line(process: asyncio.subprocess.Process) -> str:
     return (await process.stdout.readline()).decode()
 
 
+async def connected(line: str) -> tuple[IB, Contract]:
+    """Connect to the gateway that printed this line, and look AAPL up."""
+    ib = IB()
+    await ib.connectAsync("127.0.0.1", int(line.split()[4].split(":")[1]), clientId=1, raiseSyncErrors=True)
+    (share,) = await ib.qualifyContractsAsync(Stock("AAPL", "SMART", "USD"))
+    assert isinstance(share, Contract)
+    return ib, share
+
+
 async def test_it_says_where_it_listens_serves_a_fast_market_and_ends_at_once_when_told(
     tmp_path: Path,
 ) -> None:
@@ -33,11 +42,7 @@ async def test_it_says_where_it_listens_serves_a_fast_market_and_ends_at_once_wh
     line = await first_line(process)
     assert line.startswith("practice gateway listening on 127.0.0.1:")
     assert line.endswith(" clock 20260105 09:29:55 America/New_York speed 600 edge on\n")
-    ib = IB()
-    await ib.connectAsync("127.0.0.1", int(line.split()[4].split(":")[1]), clientId=1, raiseSyncErrors=True)
-    from ib_async import Stock
-
-    (share,) = await ib.qualifyContractsAsync(Stock("AAPL", "SMART", "USD"))
+    ib, share = await connected(line)
     assert await ib.reqContractDetailsAsync(Stock("MSFT", "SMART", "USD")) == []
     bars = ib.reqRealTimeBars(share, 5, "TRADES", True)
     async with asyncio.timeout(10):
@@ -49,6 +54,30 @@ async def test_it_says_where_it_listens_serves_a_fast_market_and_ends_at_once_wh
     assert time.monotonic() - began < 1
     ib.disconnect()
     assert list(tmp_path.glob("DUP*.db"))
+
+
+async def test_a_killed_gateway_remembers_what_it_told(tmp_path: Path) -> None:
+    arguments = ("--port", "0", "--speed", "60", "--state", str(tmp_path))
+    process = await start(*arguments)
+    ib, share = await connected(await first_line(process))
+    told = asyncio.get_running_loop().create_future()
+    ib.commissionReportEvent += lambda _trade, fill, _report: told.done() or told.set_result(fill)
+    ib.reqRealTimeBars(share, 5, "TRADES", True)
+    ib.placeOrder(share, MarketOrder("BUY", 3, orderRef="run-1.1"))
+    async with asyncio.timeout(10):
+        fill = await told
+    process.kill()
+    await process.wait()
+    ib.disconnect()
+    process = await start(*arguments)
+    line = await first_line(process)
+    assert "clock 20260105 09:3" in line  # not 09:29:55: it goes on where it was
+    ib, _ = await connected(line)
+    assert [f.execution.execId for f in ib.fills()] == [fill.execution.execId]
+    assert [(p.contract.symbol, p.position) for p in ib.positions()] == [("AAPL", 3)]
+    ib.disconnect()
+    process.terminate()
+    assert await process.wait() == 0
 
 
 async def test_a_taken_port_is_said_clearly() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from datetime import UTC, datetime
 
 import pytest
@@ -80,6 +81,86 @@ async def test_garbage_closes_that_client_and_no_other(desk: Desk, garbage: byte
     await reader.read()  # to the end: the gateway hung up
     writer.close()
     assert await ib.reqCurrentTimeAsync()
+
+
+async def test_no_message_whatever_is_in_it_is_too_much(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    ib = await desk.connect()
+    dice = random.Random(1)
+    words = [
+        "",
+        "0",
+        "1",
+        "-1",
+        "7",
+        "2.5",
+        "nan",
+        "inf",
+        "1e400",
+        "2147483647",
+        "x",
+        "AAPL",
+        "STK",
+        "USD",
+        "BUY",
+    ]
+    words += [
+        "LMT",
+        "MKT",
+        "DAY",
+        "TRADES",
+        "1 min",
+        "1 D",
+        "1 day",
+        "99999999 00:00:00",
+        "20260112 16:00:00 Nowhere",
+    ]
+    words += ["99999 Y", "\udcff", "é" * 50]
+    reader, writer = await asyncio.open_connection("127.0.0.1", desk.port)
+    writer.write(b"API\0" + b"\0\0\0\x09v157..178" + frame(71, 2, 9, ""))
+    share = ["0", "AAPL", "STK", "", "0", "", "", "SMART", "", "USD", "", ""]
+    sound = [
+        ["20", "7", *share, "0", "", "1 hour", "2 D", "1", "TRADES", "2", "0", ""],
+        ["7", "3", "8", "0", "", "", "", "", "", ""],
+        ["1", "11", "9", *share, "0", "", "0", "0", ""],
+        ["50", "3", "10", *share, "5", "TRADES", "1", ""],
+        [
+            "3",
+            "5",
+            *share,
+            "",
+            "",
+            "BUY",
+            "1",
+            "LMT",
+            "100",
+            "",
+            "DAY",
+            "",
+            "",
+            "O",
+            "0",
+            "r",
+            "1",
+            *[""] * 90,
+        ],
+        ["4", "1", "5", ""],
+    ]
+    for i in range(4_000):
+        if i % 2:
+            words_now = [str(dice.randint(1, 105)), *dice.choices(words, k=dice.randint(0, 40))]
+        else:
+            words_now = list(dice.choice(sound))
+            words_now[dice.randrange(1, len(words_now))] = dice.choice(words)
+        body = b"\0".join(word.encode(errors="surrogateescape") for word in (*words_now, ""))
+        writer.write(len(body).to_bytes(4, "big") + body)
+    writer.write(frame(49, 1))
+    writer.write_eof()
+    async with asyncio.timeout(20):
+        heard = await reader.read()
+    assert b"49\0" + b"1\0" in heard[-60:]
+    writer.close()
+    assert await ib.reqCurrentTimeAsync()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 async def test_a_readable_frame_with_unreadable_fields_is_answered(desk: Desk) -> None:

@@ -1,0 +1,191 @@
+"""Bad input and every way to end: a clear error, its exit code, nothing lost, and never longer than five seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from robo_trader.practice.exchange import Slice
+from robo_trader.simulation.market import SyntheticMarket
+from tests.daemon.conftest import Desk
+
+pytestmark = pytest.mark.daemon
+
+
+async def ended(run, seconds: float = 5.0) -> int:
+    began = time.monotonic()
+    code = await run.end()
+    assert time.monotonic() - began < seconds, run.text
+    return code
+
+
+async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A TWS that listens and never says a word."""
+    await reader.read()
+    writer.close()
+
+
+async def test_an_unknown_symbol_names_itself(desk: Desk):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port, symbols="AAPL,NOSUCHX")
+    assert await run.end() == 2
+    assert "NOSUCHX" in run.text
+    assert "Traceback" not in run.text
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "code", "said"),
+    [
+        ((), {"risk_max_positon_fraction": 0.1}, 2, "did you mean RISK_MAX_POSITION_FRACTION?"),
+        ((), {"risk_per_trade": "much"}, 2, "RISK_PER_TRADE"),
+        (("--bar-size", "7 mins"), {}, 2, "choose one of"),
+        (("--run-for", "soon"), {}, 2, "expected a time"),
+        (("--mode", "live"), {}, 2, "practice account"),
+        (("--mode", "wrong"), {}, 2, "EXECUTION_MODE"),
+    ],
+)
+async def test_wrong_settings_and_flags_are_refused_with_a_hint(
+    desk: Desk, words, settings, code: int, said: str
+):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port, *words, **settings)
+    assert await run.end() == code, run.text
+    assert said in run.text
+    assert "Traceback" not in run.text
+
+
+async def test_a_database_that_is_none_is_left_as_it_is(desk: Desk):
+    gateway, port = await desk.gateway()
+    path = desk.home / "data" / f"practice-{gateway.account}.db"
+    path.parent.mkdir()
+    path.write_bytes(b"these are my notes, not a database" * 100)
+    run = await desk.daemon(port)
+    assert await run.end() == 5, run.text
+    assert path.name in run.text
+    assert path.read_bytes().startswith(b"these are my notes")
+
+
+async def test_the_books_of_another_account_are_refused(desk: Desk):
+    _, port = await desk.gateway()
+    first = await desk.daemon(port, "--once")
+    assert await first.end() == 0, first.text
+    _, other = await desk.gateway(SyntheticMarket(8))
+    run = await desk.daemon(other, "--db", str(desk.database()))
+    assert await run.end() == 5
+    assert "name another --db" in run.text
+
+
+async def test_a_port_that_is_taken_is_named(desk: Desk):
+    _, port = await desk.gateway()
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        run = await desk.command(
+            "run", "--symbols", "NVDA", ibkr_port=port, dashboard_port=taken.getsockname()[1], hub_port=0
+        )
+        assert await run.end() == 2
+    assert "is taken" in run.text
+    assert "DASHBOARD_PORT" in run.text
+
+
+async def test_a_second_daemon_is_told_who_trades_the_account(desk: Desk):
+    _, port = await desk.gateway()
+    first = await desk.daemon(port)
+    await first.until("ready")
+    same = await desk.daemon(port)
+    assert await same.end() == 6
+    assert str(first.process.pid) in same.text
+    other_client = await desk.daemon(port, ibkr_client_id=8)
+    assert await other_client.end() == 6
+    assert str(first.process.pid) in other_client.text
+    first.signal(signal.SIGTERM)
+    assert await ended(first) == 0
+
+
+async def test_where_a_tws_was_named_nothing_stands_in_for_it(desk: Desk):
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    run = await desk.daemon(port, ibkr_give_up_s=0.5)
+    assert await run.end() == 3
+    assert "nothing listens" in run.text
+    assert "gave up after 0.5 s" in run.text
+
+
+async def test_a_tws_that_never_answers_is_given_up(desk: Desk):
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        run = await desk.daemon(port, ibkr_give_up_s=0, ibkr_connect_timeout_s=0.5)
+        assert await run.end() == 3
+        assert "did not finish the handshake" in run.text
+
+
+async def test_sigterm_while_connecting_ends_it(desk: Desk):
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        run = await desk.daemon(server.sockets[0].getsockname()[1], ibkr_connect_timeout_s=60)
+        await asyncio.sleep(2.0)
+        run.signal(signal.SIGTERM)
+        assert await ended(run) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_while_trading_cancels_what_works_and_ends_it(desk: Desk, number: int):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port, execution_algorithm="twap", execution_twap_duration_s=300)
+    await run.until("status=working")
+    run.signal(number)
+    assert await ended(run) == 0, run.text
+    assert desk.rows("SELECT outcome FROM sessions") == [("stopped",)]
+    assert desk.rows("SELECT count(*) FROM orders WHERE status IN ('intent', 'working', 'partial')") == [(0,)]
+
+
+async def test_a_bar_of_nan_is_dropped_told_and_never_traded_on(desk: Desk):
+    gateway, port = await desk.gateway()
+    honest = gateway._exchange._cut_day
+
+    def poisoned(symbol: str) -> list[Slice]:
+        day = honest(symbol)
+        day[30] = day[30]._replace(close=float("nan"))  # in the third minute
+        return day
+
+    gateway._exchange._cut_day = poisoned
+    run = await desk.daemon(port, symbols="NVDA")
+    await run.until(" bar ", times=8)
+    run.signal(signal.SIGTERM)
+    assert await ended(run) == 0
+    assert "state=rejected" in run.text, run.text
+    with closing(sqlite3.connect(desk.database())) as connection:
+        assert connection.execute(
+            "SELECT count(*) FROM bars WHERE close IS NULL OR close != close"
+        ).fetchone() == (0,)
+
+
+async def test_status_tells_a_living_daemon_from_a_dead_one(desk: Desk):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port)
+    await run.until("ready")
+    await run.until(" bar ")
+    await asyncio.sleep(1.2)  # one heartbeat of the daemon
+    alive = await desk.command("status")
+    assert await alive.end() == 0, alive.text
+    assert "alive" in alive.text
+    run.signal(signal.SIGKILL)
+    await run.end()
+    dead = await desk.command("status", "--json")
+    assert await dead.end() == 1
+    assert '"alive": false' in dead.text
+
+
+async def test_the_database_is_copied_while_the_daemon_writes(desk: Desk):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port)
+    await run.until(" bar ")
+    copied = await desk.command("db", "backup", "copy.db")
+    assert await copied.end() == 0, copied.text
+    with closing(sqlite3.connect(desk.home / "copy.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    run.signal(signal.SIGTERM)
+    await run.end()
