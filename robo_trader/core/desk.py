@@ -28,6 +28,7 @@ class Desk:
         self.quotes: dict[str, Quote] = {}
         self.vectors: dict[str, Vector] = {}
         self._calendar = calendar
+        self._session: Session | None = None  # the last one asked for
         self._columns = {name: i for i, name in enumerate(feature_names)}
 
     def position(self, symbol: str) -> int:
@@ -58,7 +59,7 @@ class Desk:
     def feature(self, symbol: str, name: str) -> float | None:
         """Return one feature of the last closed bar by name."""
         vector, column = self.vectors.get(symbol), self._columns.get(name)
-        return None if vector is None or column is None else float(vector[column])
+        return None if vector is None or column is None else vector.item(column)
 
     def held(self) -> Sequence[str]:
         """Return the symbols with a position or a live order."""
@@ -74,7 +75,14 @@ class Desk:
 
     def session(self) -> Session | None:
         """Return the exchange session that is open now."""
-        return self._calendar.session(self.now)
+        return self.session_at(self.now)
+
+    def session_at(self, ts: int) -> Session | None:
+        """Return the exchange session that contains `ts`; the calendar is asked only when it is another one."""
+        known = self._session
+        if known is None or not known.open < ts <= known.close:
+            known = self._session = self._calendar.session(ts)
+        return known
 
     def quarantined(self, symbol: str) -> bool:
         """Return whether two accounts of this symbol in a row differed from ours."""

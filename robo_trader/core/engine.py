@@ -73,6 +73,7 @@ class Engine:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._features = parts.features
         self._executor = parts.executor
         self.desk = Desk(parts.instruments, parts.calendar, parts.features.names)
         self._portfolio = self.desk.portfolio
@@ -84,7 +85,8 @@ class Engine:
 
     def on_event(self, event: Event) -> Step:
         """Advance the desk by one event; return the commands to carry out and the facts to remember."""
-        self.desk.now = max(self.desk.now, event.ts)
+        if event.ts > self.desk.now:
+            self.desk.now = event.ts
         match event:
             case Bar():
                 return self._on_bar(event)
@@ -114,7 +116,7 @@ class Engine:
         if not bar.history:
             self._begin_day(bar)
         self._portfolio.mark(bar.symbol, bar.close, bar.ts)
-        vector = self._parts.features.update(bar)
+        vector = self._features.update(bar)
         if vector is not None:
             self.desk.vectors[bar.symbol] = vector
         if bar.history or not self._opened:
@@ -122,7 +124,7 @@ class Engine:
         facts: list[Fact] = []
         commands: list[Command] = []
         if vector is not None:
-            facts.append(FeatureRow(bar.ts, bar.symbol, self._parts.features.version, vector.tobytes()))
+            facts.append(FeatureRow(bar.ts, bar.symbol, self._features.version, vector.tobytes()))
         for said in self._parts.strategy.on_bar(bar, self.desk):
             facts.append(said)
             if isinstance(said, Signal):
@@ -133,7 +135,7 @@ class Engine:
         return Step(commands, facts)
 
     def _begin_day(self, bar: Bar) -> None:
-        session = self._parts.calendar.session(bar.ts)
+        session = self.desk.session_at(bar.ts)
         if session is None or session.label == self.desk.day:
             return
         self.desk.day = session.label

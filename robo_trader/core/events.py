@@ -214,7 +214,6 @@ class Resume(Message, frozen=True, tag=True, gc=False):
 
 
 Event = Bar | Quote | Trade | FeedStatus | OrderUpdate | Fill | AccountSnapshot | Timer | Halt | Resume
-
 # ------------------------------------------------------------------------------------------------- commands
 
 
@@ -244,7 +243,6 @@ class SetTimer(Message, frozen=True, tag=True, gc=False):
 
 
 Command = Submit | Modify | Cancel | SetTimer
-
 # ---------------------------------------------------------------------------------------------------- facts
 
 

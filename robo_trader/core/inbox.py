@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from robo_trader.core.errors import InboxFull
@@ -15,7 +16,8 @@ class Inbox:
 
     def __init__(self, capacity: int = 100_000) -> None:
         self._capacity = capacity
-        self._events: list[tuple[int, int, Event]] = []
+        self._events: deque[Event] = deque()  # those that came in order of time
+        self._late: list[tuple[int, int, Event]] = []  # a heap of those that came after a later one
         self._timers: list[tuple[int, int, str]] = []
         self._arrivals = 0
         self._arrived = asyncio.Event()
@@ -27,15 +29,19 @@ class Inbox:
 
     def put(self, event: Event) -> None:
         """Add an event. Raises InboxFull when it is full of what must not be dropped."""
-        if len(self._events) >= self._capacity // 2 and isinstance(event, Quote | Trade):
+        waiting = len(self._events) + len(self._late)
+        if waiting >= self._capacity // 2 and isinstance(event, Quote | Trade):
             self.thinned += 1
             return
-        if len(self._events) >= self._capacity:
+        if waiting >= self._capacity:
             raise InboxFull(
-                f"{len(self._events)} events wait and the desk does not keep up; stopping rather than losing one"
+                f"{waiting} events wait and the desk does not keep up; stopping rather than losing one"
             )
-        self._arrivals += 1
-        heapq.heappush(self._events, (event.ts, self._arrivals, event))
+        if not self._events or event.ts >= self._events[-1].ts:
+            self._events.append(event)
+        else:
+            self._arrivals += 1
+            heapq.heappush(self._late, (event.ts, self._arrivals, event))
         self._arrived.set()
 
     def set_timer(self, timer: SetTimer) -> None:
@@ -50,7 +56,7 @@ class Inbox:
         self._arrived.set()
 
     def __len__(self) -> int:
-        return len(self._events)
+        return len(self._events) + len(self._late)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -68,12 +74,16 @@ class Inbox:
             await self._arrived.wait()
 
     def _next(self) -> Event | None:
-        reached = max(self.now, self._events[0][0]) if self._events else self.now
+        # At equal times what came in order came first: a late one was late because something later waited already.
+        late = bool(self._late) and (not self._events or self._late[0][0] < self._events[0].ts)
+        event = self._late[0][2] if late else self._events[0] if self._events else None
+        reached = self.now if event is None or event.ts < self.now else event.ts
         if self._timers and self._timers[0][0] <= reached:
             ts, _, key = heapq.heappop(self._timers)
             return Timer(max(ts, self.now), key)
-        if not self._events:
-            return None
-        event = heapq.heappop(self._events)[2]
-        self.now = max(self.now, event.ts)
+        if late:
+            heapq.heappop(self._late)
+        elif event is not None:
+            self._events.popleft()
+        self.now = reached
         return event

@@ -9,12 +9,14 @@ import msgspec
 
 from robo_trader.core.errors import LedgerError
 
+CENT = Decimal("0.01")
+
 
 class Instrument(msgspec.Struct, frozen=True):
     """A US share: smallest price step in USD and smallest quantity in shares."""
 
     symbol: str
-    tick: Decimal = Decimal("0.01")
+    tick: Decimal = CENT
     lot: int = 1
 
     def price(self, observed: float) -> Decimal:
@@ -23,8 +25,11 @@ class Instrument(msgspec.Struct, frozen=True):
         >>> Instrument("NVDA").price(180.12499999)
         Decimal('180.12')
         """
-        if not (math.isfinite(observed) and observed > 0):
+        if not 0 < observed < math.inf:
             raise LedgerError(f"{self.symbol}: {observed!r} is not a price")
+        if self.tick == CENT:
+            # Formatting rounds the float's exact value, ties to even: the same answer as below, three times as fast.
+            return Decimal(f"{observed:.2f}")
         return (Decimal(observed) / self.tick).quantize(Decimal(1), ROUND_HALF_EVEN) * self.tick
 
     def quantity(self, wanted: float) -> int:

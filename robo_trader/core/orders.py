@@ -63,7 +63,7 @@ class OrderBook:
     def working(self, symbol: str) -> int:
         """Return the signed shares that live orders of this symbol may still trade."""
         live = self._live.get(symbol)
-        return sum(state.remaining for state in live.values()) if live else 0
+        return sum([state.remaining for state in live.values()]) if live else 0
 
     def live(self) -> list[Order]:
         """Return all live orders."""

@@ -52,8 +52,11 @@ class Portfolio:
         self._booked: dict[str, Decimal] = {}  # exec_id -> commission booked so far
         self._marks: dict[str, float] = {}
         self._mark_ts: dict[str, int] = {}
+        self._prices: dict[str, tuple[float, Decimal]] = {}  # the mark valued last, and what it is owned at
+        self._value: Decimal | None = None  # of all positions, until a mark or a fill changes it
         self.positions: dict[str, Position] = {}
         self.cash: Decimal = ZERO
+        self.cost: Decimal = ZERO
         self.start: Decimal = ZERO
         self.realised: Decimal = ZERO
 
@@ -66,7 +69,9 @@ class Portfolio:
         self.cash = snapshot.cash
         self._booked = {fill.exec_id: fill.commission or ZERO for fill in snapshot.fills}
         self.positions = {h.symbol: Position(h.lots) for h in snapshot.holdings if h.lots}
-        self.start = self.cash + sum((p.cost for p in self.positions.values()), ZERO)
+        self.cost = sum((p.cost for p in self.positions.values()), ZERO)
+        self.start = self.cash + self.cost
+        self._value = None
 
     def apply(self, fill: Fill) -> bool:
         """Book a fill, or the commission of one already booked; False when there was nothing new in it."""
@@ -77,9 +82,14 @@ class Portfolio:
         return self._charge(fill) or first_seen
 
     def _trade(self, fill: Fill) -> None:
-        position = self.positions.setdefault(fill.symbol, Position())
+        position = self.positions.get(fill.symbol)
+        if position is None:
+            position = self.positions[fill.symbol] = Position()
         signed = fill.side.sign * fill.quantity
+        self.cost -= position.cost
         realised = position.trade(signed, fill.price)
+        self.cost += position.cost
+        self._value = None
         position.realised += realised
         self.realised += realised
         self.cash -= signed * fill.price
@@ -98,6 +108,7 @@ class Portfolio:
         """Note an observed price; it becomes a Decimal only when something is valued."""
         self._marks[symbol] = price
         self._mark_ts[symbol] = ts
+        self._value = None
 
     def price(self, symbol: str) -> float | None:
         """Return the last observed price in USD, None before the first."""
@@ -118,14 +129,25 @@ class Portfolio:
 
     def value(self) -> Decimal | None:
         """Value all positions at their marks in USD, None while one has no mark."""
+        if self._value is None:
+            self._value = self._at_marks()
+        return self._value
+
+    def _at_marks(self) -> Decimal | None:
         total = ZERO
         for symbol, position in self.positions.items():
             if position.quantity:
                 mark = self._marks.get(symbol)
                 if mark is None:
                     return None
-                total += position.quantity * self._instrument(symbol).price(mark)
+                total += position.quantity * self._owned_at(symbol, mark)
         return total
+
+    def _owned_at(self, symbol: str, mark: float) -> Decimal:
+        known = self._prices.get(symbol)
+        if known is None or known[0] != mark:
+            known = self._prices[symbol] = (mark, self._instrument(symbol).price(mark))
+        return known[1]
 
     def equity(self) -> Decimal | None:
         """Return cash plus value in USD, None while a held symbol has no mark."""
@@ -137,8 +159,7 @@ class Portfolio:
         value = self.value()
         if value is None:
             return None
-        unrealised = value - sum((p.cost for p in self.positions.values()), ZERO)
-        return Equity(ts, self.cash, value, self.start, self.realised, unrealised)
+        return Equity(ts, self.cash, value, self.start, self.realised, value - self.cost)
 
     def changed(self, symbol: str, ts: int) -> PositionChanged:
         """Describe one position whole, as it is kept in the database."""
