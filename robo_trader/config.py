@@ -115,8 +115,8 @@ class Settings(BaseSettings):
         1.0, ge=0, le=1, description="Practice market: strength of the planted edge, 0 is none"
     )
 
-    dashboard_port: int = Field(5555, ge=0, le=65535, description="Port of the page on 127.0.0.1")
-    hub_port: int = Field(8765, ge=0, le=65535, description="Port of the WebSocket hub on 127.0.0.1")
+    dashboard_port: int = Field(5555, ge=1, le=65535, description="Port of the page on 127.0.0.1")
+    hub_port: int = Field(8765, ge=1, le=65535, description="Port of the WebSocket hub on 127.0.0.1")
 
     monitoring_log_format: Literal["console", "json"] = Field("console", description="How logs are written")
     monitoring_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

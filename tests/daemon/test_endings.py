@@ -85,7 +85,7 @@ async def test_a_port_that_is_taken_is_named(desk: Desk):
     _, port = await desk.gateway()
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         run = await desk.command(
-            "run", "--symbols", "NVDA", ibkr_port=port, dashboard_port=taken.getsockname()[1], hub_port=0
+            "run", "--symbols", "NVDA", ibkr_port=port, dashboard_port=taken.getsockname()[1], hub_port=1
         )
         assert await run.end() == 2
     assert "is taken" in run.text
