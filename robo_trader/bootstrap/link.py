@@ -101,6 +101,10 @@ class Link:
         snapshot = await self.broker.snapshot()
         self.inbox.put(msgspec.structs.replace(snapshot, fills=()))
 
+    def stop_listening(self) -> None:
+        """Hear no more of the market, but still what becomes of our orders."""
+        self.connection.market = None
+
     async def keep(self, live_orders: Callable[[], list[Order]]) -> None:
         """Stream until cancelled; when the session is lost, say so, get a new one, and catch up on what was missed."""
         while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -114,7 +113,8 @@ class TradingSession:
     async def _until(self, once: bool, run_for_s: float | None) -> None:
         if once:
             await self._first_bars.complete.wait()
-            await self._orders_end(math.inf)
+            while self._engine.desk.orders.live():  # noqa: ASYNC110 the engine knows no waiters
+                await asyncio.sleep(POLL_S)
             self.stop("one bar of each symbol")
         elif run_for_s is not None:
             await asyncio.sleep(run_for_s)
@@ -122,17 +122,18 @@ class TradingSession:
 
     async def _cancel_orders(self) -> None:
         """Take back what still works: its schedule ends with this process. Positions stay as they are."""
-        orders = self._engine.desk.orders
-        for order in orders.live():
-            await self._link.broker.cancel(order.id)
-        await self._orders_end(CANCEL_BUDGET_S)
+        orders, asked = self._engine.desk.orders, set[str]()
+        self._link.stop_listening()
+        deadline = time.monotonic() + CANCEL_BUDGET_S
+        # What still waits in the inbox may bring more orders: look again until none is left.
+        while orders.live() and time.monotonic() < deadline:
+            for order in orders.live():
+                if order.id not in asked:
+                    asked.add(order.id)
+                    await self._link.broker.cancel(order.id)
+            await asyncio.sleep(POLL_S)
         if orders.live():
             log.warning("orders_left", orders=[order.id for order in orders.live()])
-
-    async def _orders_end(self, budget_s: float) -> None:
-        deadline = time.monotonic() + budget_s
-        while self._engine.desk.orders.live() and time.monotonic() < deadline:  # noqa: ASYNC110 the engine knows no waiters
-            await asyncio.sleep(POLL_S)
 
     async def _flush(self) -> None:
         while True:
