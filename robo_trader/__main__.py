@@ -10,7 +10,14 @@ import typer
 from robo_trader import runner_async
 from robo_trader.runner_async import end, settings_of
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="An asyncio trading daemon for US equities at Interactive Brokers.",
+    epilog="Beside it: `python -m robo_trader.train_models` trains models on stored bars, "
+    "`python -m robo_trader.practice` runs a practice TWS alone.",
+    pretty_exceptions_enable=False,
+)
 db_app = typer.Typer(no_args_is_help=True, help="Look after the database.")
 app.add_typer(db_app, name="db")
 
@@ -47,9 +54,16 @@ def replay(
 @app.command()
 def doctor() -> None:
     """Check this machine: packages, settings, ports, data directory, database, models, TWS."""
+    from robo_trader import config, logger
     from robo_trader.bootstrap import doctor as checks
 
-    end(lambda: checks.examine(settings_of()))
+    def work() -> int:
+        settings = config.load()
+        # The findings tell what TWS said; its own words would stand between them.
+        logger.configure("console", "ERROR")
+        return checks.examine(settings)
+
+    end(work)
 
 
 @app.command("config")

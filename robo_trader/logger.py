@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import MutableMapping
 from datetime import datetime
@@ -22,11 +23,13 @@ from robo_trader.core.events import (
     Equity,
     Event,
     Fact,
+    Feed,
     FeedStatus,
     Fill,
     Halted,
     Mismatch,
     OrderChanged,
+    OrderStatus,
     Resumed,
     Signal,
     Step,
@@ -34,20 +37,25 @@ from robo_trader.core.events import (
 
 _NEW_YORK = ZoneInfo("America/New_York")
 _SECRET = ("token", "password", "secret", "key")
+_MARKS = {"debug": " ", "info": " ", "warning": "!"}
+_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+_PLAIN, _DIM = "\x1b[0m", "\x1b[2m"
+_SHOWN = 8  # symbols in one bar line
+_DIRECTIONS = {1: "long", 0: "flat", -1: "short"}
 
 
 def configure(log_format: str, level: str) -> None:
     """Send logs to standard error as `console` or `json` lines from `level` up, other libraries' from WARNING up."""
-    renderer: Any = structlog.processors.JSONRenderer()
-    if log_format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=34)
+    console = log_format == "console"
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S" if log_format == "console" else "iso", utc=True),
+            structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
             mask_secrets,
-            renderer,
+            ConsoleLine(sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+            if console
+            else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -65,61 +73,123 @@ def mask_secrets(logger: object, method: str, event: MutableMapping[str, Any]) -
     return event
 
 
+class ConsoleLine:
+    """Renders a log entry for a terminal: time, name, what happened to what, the details, and why.
+
+    >>> entry = {"timestamp": "09:31:00", "level": "warning", "event": "denied", "what": "AAPL", "limit": 6, "why": "heat"}
+    >>> ConsoleLine(colours=False)(None, "warning", entry)
+    '09:31:00 ! denied     AAPL limit=6  heat'
+    """
+
+    def __init__(self, colours: bool) -> None:
+        self._colours = colours
+
+    def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> str:
+        """Write one line; empty details are left out."""
+        level, name = event.pop("level"), event.pop("event").replace("_", " ")
+        what, why = (event.pop(field, "") for field in ("what", "why"))
+        time = event.pop("timestamp")
+        details = " ".join(f"{key}={_word(value)}" for key, value in event.items() if value not in ("", None))
+        head = f"{_MARKS.get(level, 'E')} {name:<10}"
+        if self._colours:
+            time, head = f"{_DIM}{time}{_PLAIN}", f"{_COLOURS.get(level, '')}{head}{_PLAIN}"
+        line = " ".join(str(part) for part in (time, head, what, details) if part).rstrip()
+        return f"{line}  {why}" if why else line
+
+
 class DeskLog:
-    """A journal for people: one line for each bar, signal, decision, refusal, order, fill and change of the books."""
+    """A journal for people: a line for each minute of bars, signal, decision, refusal, order and fill."""
 
     def __init__(self) -> None:
         self._log = structlog.get_logger()
+        self._symbols: set[str] = set()
+        # The bars that closed together, told in one line once all are here or time has moved on.
+        self._closes: dict[str, float] = {}
+        self._at = 0
+        self._equity: Equity | None = None
 
     async def record(self, event: Event, step: Step) -> None:
         """Write what happened; history is silent."""
+        if event.ts > self._at:
+            self._tell_bars()
         match event:
-            case Bar() if not event.history:
-                self._log.info(
-                    "bar", at=_new_york(event.ts), symbol=event.symbol, close=event.close, volume=event.volume
-                )
+            case Bar(history=True):
+                self._symbols.add(event.symbol)
+            case Bar():
+                self._symbols.add(event.symbol)
+                self._at = event.ts
+                self._closes[event.symbol] = event.close
             case Fill() if any(isinstance(fact, OrderChanged | Anomaly) for fact in step.facts):
                 what = f"{event.side} {event.quantity} {event.symbol} @ {event.price}"
-                self._log.info("fill", at=_new_york(event.ts), what=what, order=event.order_id)
+                self._log.info("fill", what=what, order=event.order_id)
             case FeedStatus():
-                self._log.warning(
-                    "feed", symbol=event.symbol or "all", state=str(event.state), why=event.detail
-                )
+                tell = self._log.info if event.state is Feed.LIVE else self._log.warning
+                tell("feed", what=event.symbol or "all", state=str(event.state), why=event.detail)
             case _:
                 pass
+        self._equity = next((fact for fact in reversed(step.facts) if isinstance(fact, Equity)), self._equity)
+        if self._closes.keys() == self._symbols:
+            self._tell_bars()
         for fact in step.facts:
             self._fact(fact)
+
+    def _tell_bars(self) -> None:
+        if not self._closes:
+            return
+        shown = [f"{symbol} {close:.2f}" for symbol, close in list(self._closes.items())[:_SHOWN]]
+        more = len(self._closes) - len(shown)
+        books = self._equity
+        self._log.info(
+            "bar",
+            what="  ".join([_new_york(self._at), *shown, *([f"and {more} more"] if more else [])]),
+            equity=f"{books.cash + books.value:,.2f}" if books else None,
+            realised=f"{books.realised:+,.2f}" if books else None,
+            unrealised=f"{books.unrealised:+,.2f}" if books else None,
+        )
+        self._closes.clear()
 
     def _fact(self, fact: Fact) -> None:
         match fact:
             case Signal():
-                self._log.info("signal", symbol=fact.symbol, direction=fact.direction, why=fact.reason)
+                what = f"{fact.symbol} {_DIRECTIONS.get(fact.direction, fact.direction)}"
+                self._log.info("signal", what=what, why=fact.reason)
             case Abstained():
-                self._log.info("abstained", symbol=fact.symbol, why=fact.reason)
+                self._log.info("abstained", what=fact.symbol, why=fact.reason)
+            case Decision() if fact.order_id:
+                what = f"{fact.side} {fact.quantity} {fact.symbol}"
+                self._log.info("decision", what=what, algorithm=fact.algorithm, order=fact.order_id)
             case Decision():
-                what = f"{fact.side} {fact.quantity} {fact.symbol} by {fact.algorithm or 'nothing'}"
-                self._log.info("decision", what=what, order=fact.order_id, why=fact.reason)
+                self._log.info("decision", what=f"no order in {fact.symbol}", why=fact.reason)
             case Denied():
                 self._log.warning(
-                    "denied", gate=fact.gate, why=fact.reason, value=fact.value, limit=fact.limit
+                    "denied",
+                    what=fact.symbol,
+                    gate=fact.gate,
+                    value=fact.value,
+                    limit=fact.limit,
+                    why=fact.reason,
                 )
             case OrderChanged():
-                self._log.info(
-                    "order", id=fact.order_id, status=str(fact.status), filled=fact.filled, why=fact.reason
-                )
-            case Equity():
-                self._log.info(
-                    "equity",
-                    at=_new_york(fact.ts),
-                    equity=str(fact.cash + fact.value),
-                    realised=str(fact.realised),
-                    unrealised=str(fact.unrealised),
+                # An intent is told by its decision already.
+                tell = self._log.debug if fact.status is OrderStatus.INTENT else self._log.info
+                tell(
+                    "order",
+                    what=fact.order_id,
+                    status=str(fact.status),
+                    filled=fact.filled or None,
+                    why=fact.reason,
                 )
             case Halted() | Resumed() | Anomaly() | Mismatch():
-                self._log.warning(type(fact).__name__.lower(), **msgspec.structs.asdict(fact))
+                fields = msgspec.structs.asdict(fact)
+                self._log.warning(type(fact).__name__.lower(), at=_new_york(fields.pop("ts")), **fields)
             case _:
                 pass
 
 
+def _word(value: object) -> str:
+    text = f"{value:.10g}" if isinstance(value, float) else str(value)
+    return repr(text) if " " in text else text
+
+
 def _new_york(ts: int) -> str:
-    return datetime.fromtimestamp(ts // SECOND_NS, _NEW_YORK).strftime("%a %H:%M:%S")
+    return datetime.fromtimestamp(ts // SECOND_NS, _NEW_YORK).strftime("%a %H:%M:%S").removesuffix(":00")

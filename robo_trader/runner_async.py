@@ -14,7 +14,7 @@ import typer
 
 from robo_trader import config, logger
 from robo_trader.config import Settings
-from robo_trader.core.errors import RoboTraderError
+from robo_trader.core.errors import ConfigurationError, RoboTraderError
 
 
 def run(
@@ -22,14 +22,22 @@ def run(
     use_ml: Annotated[
         bool, typer.Option("--use-ml", help="Trade the model's votes; without it an SMA crossover.")
     ] = False,
-    mode: Annotated[str | None, typer.Option(help="paper, dry-run or live.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="Where orders go; default: paper.", metavar="paper|dry-run|live")
+    ] = None,
     interval: Annotated[int, typer.Option(help="Seconds of market time between decisions.", min=1)] = 60,
     bar_size: Annotated[
         str, typer.Option(help='Bars to decide on: "1 min", "5 mins" or "30 mins".')
     ] = "1 min",
     once: Annotated[bool, typer.Option("--once", help="Stop after one bar of every symbol.")] = False,
     run_for: Annotated[str | None, typer.Option(help="Stop after this time, such as 90s, 15m or 2h.")] = None,
-    practice: Annotated[str | None, typer.Option(help="Practice gateway: auto, always or never.")] = None,
+    practice: Annotated[
+        str | None,
+        typer.Option(
+            help="Start a practice gateway; default: where nothing listens and no TWS was named.",
+            metavar="auto|always|never",
+        ),
+    ] = None,
     speed: Annotated[
         float | None, typer.Option(help="Practice market: seconds of market time per second.")
     ] = None,
@@ -50,6 +58,7 @@ def run(
         from robo_trader.bootstrap.daemon import Daemon, Request
 
         settings = settings_of(execution_mode=mode, practice_mode=practice, practice_speed=speed)
+        _require_live_broker(settings)
         request = Request(
             settings,
             places.parse_symbols(symbols),
@@ -69,16 +78,17 @@ def run(
 
 
 def start(settings: Settings, daemon: Coroutine[Any, Any, None]) -> int:
-    """Run the daemon; return its exit code. An error leaves its reason in `last_exit.txt` of the data directory."""
+    """Run the daemon; return its exit code. Why it ended is left in `last_exit.txt` of the data directory."""
     try:
         asyncio.run(_unwrapped(daemon))
     except RoboTraderError as error:
         _leave_reason(settings, f"{type(error).__name__}: {error}")
-        structlog.get_logger().error("ended", why=str(error), exit_code=error.exit_code)
+        structlog.get_logger().error("ended", exit_code=error.exit_code, why=str(error))
         return error.exit_code
     except BaseException as error:
         _leave_reason(settings, repr(error))
         raise
+    _leave_reason(settings, "ended as asked")
     return 0
 
 
@@ -108,6 +118,19 @@ async def _unwrapped(daemon: Coroutine[Any, Any, None]) -> None:
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
         raise first from group
+
+
+def _require_live_broker(settings: Settings) -> None:
+    """Refuse live trading where only a practice or paper market can answer, before anything is started."""
+    if settings.execution_mode != "live":
+        return
+    if settings.ibkr_port not in config.LIVE_PORTS:
+        raise ConfigurationError(
+            f"--mode live on port {settings.ibkr_port}, where a paper or practice account may answer: set IBKR_PORT to"
+            " 7496 for live TWS, 4001 for live IB Gateway"
+        )
+    if settings.practice_mode == "always":
+        raise ConfigurationError("--mode live cannot be practised: leave --practice always out")
 
 
 def _leave_reason(settings: Settings, reason: str) -> None:

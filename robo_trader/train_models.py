@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ from robo_trader.ml import registry, trainer
 from robo_trader.ml.dataset import LabelOptions, build_dataset
 from robo_trader.ml.labels import session_numbers
 from robo_trader.ml.validation import Selected
+from robo_trader.websocket_client.parent import parent_ended
 
 BARS = "SELECT ts, open, high, low, close, volume FROM bars WHERE symbol = ? AND interval_ns = ? ORDER BY ts"
 SYMBOLS = "SELECT DISTINCT symbol FROM bars WHERE interval_ns = ? ORDER BY symbol"
@@ -175,8 +178,11 @@ def command(
     bar_seconds: Annotated[int, typer.Option(min=1, help="Size of the bars.")] = 60,
     horizon: Annotated[int, typer.Option(min=1, help="Bars ahead that are forecast.")] = 30,
     seed: Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same models.")] = 7,
+    parent_pid: Annotated[int, typer.Option(min=0, help="End when this process ends.")] = 0,
 ) -> None:
     """Train random forest, XGBoost and LightGBM on stored bars, calibrate and judge them, and save them."""
+    if parent_pid:
+        threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
     os.environ.setdefault(
         "OMP_NUM_THREADS", "1"
     )  # read by the libraries when they are imported, in the trainer
@@ -192,6 +198,11 @@ def command(
         bar_seconds * SECOND_NS,
         horizon,
     )
+
+
+def _end_with(parent_pid: int) -> None:
+    asyncio.run(parent_ended(parent_pid))
+    os._exit(1)  # training holds no promise to anybody: a model is there whole or not at all
 
 
 def main() -> None:

@@ -14,20 +14,23 @@ from robo_trader.data.sessions import XnysCalendar
 from robo_trader.storage import queries
 
 
+def require_own(path: Path, account: str) -> None:
+    """Raise DataError where the database holds the books of another account."""
+    with closing(queries.connect_readonly(path)) as connection:
+        last = queries.session_row(connection)
+    if last is not None and last["account"] != account:
+        raise DataError(f"{path} holds the books of {last['account']}, not of {account}: name another --db")
+
+
 def stored_books(path: Path, account: AccountSnapshot) -> Stored:
-    """Read what the database remembers of this account. Raises DataError where it is another account's.
+    """Read what the database remembers of this account.
 
     A simulated account (SIM-…) lives for one session only, so nothing of it is taken over.
     """
+    if account.account.startswith("SIM-"):
+        return Stored()
     calendar = XnysCalendar()
     with closing(queries.connect_readonly(path)) as connection:
-        last = queries.session_row(connection)
-        if last is not None and last["account"] != account.account:
-            raise DataError(
-                f"{path} holds the books of {last['account']}, not of {account.account}: name another --db"
-            )
-        if account.account.startswith("SIM-"):
-            return Stored()
         stored = queries.stored(connection)
         today = calendar.session(account.ts)
         if today is None:

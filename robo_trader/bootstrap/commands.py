@@ -86,8 +86,11 @@ def _in_words(state: dict[str, Any]) -> str:
     if session is None:
         return f"{state['database']}: no session yet"
     lines = [
-        f"{'alive' if state['alive'] else 'NOT RUNNING'}  pid {state['pid']}  last sign {_age(state['beat_age_s'])}",
-        f"account {session['account']}  mode {session['mode']}  session {session['id']}  {session['outcome'] or ''}",
+        f"alive  pid {state['pid']}  last sign of life {_age(state['beat_age_s'])}"
+        if state["alive"]
+        else f"NOT RUNNING  last sign of life {_age(state['beat_age_s'])}",
+        f"account {session['account']}  mode {session['mode']}  session {session['id']}"
+        f"{'  ended: ' + session['outcome'] if session['outcome'] else ''}",
         f"symbols {', '.join(session['symbols'])}  database {state['database']}",
     ]
     if state["halt"] and state["halt"]["halted"]:

@@ -94,8 +94,8 @@ class Daemon:
             stack.push_async_callback(connection.close)
             places.require_permitted(settings, connection.account, self._request.confirm_live)
             stack.enter_context(InstanceLock(places.lock_path(connection.account)))
-            greet(settings, connection.account, practising=gateway.started)
             path = self._request.db or places.database_path(settings, connection.account)
+            greet(self._request, connection.account, path, practising=gateway.started)
             database = await stack.enter_async_context(await Database.open(path))
             link = Link(connection, gateway, Inbox(), self._request.symbols, self._request.bar_s)
             await self._trade(stack, link, database)
@@ -108,12 +108,12 @@ class Daemon:
             await training.trained_model(settings, link, database, request.bar_s) if request.use_ml else None
         )
         history = await link.history(database.path)
-        account = await link.opening_account(dry_run)
-        stored = books.stored_books(database.path, account)
+        account_name = link.account_name(dry_run)
+        books.require_own(database.path, account_name)
         the_plan = plan.build_plan(
             settings,
             session_id=f"{time.strftime('%y%m%d%H%M%S', time.gmtime())}{secrets.token_hex(2)}",
-            account=account.account,
+            account=account_name,
             ticks=ticks,
             bar_s=request.bar_s,
             interval_s=request.interval_s,
@@ -126,27 +126,51 @@ class Daemon:
             session.journals.append(
                 await screens.open_screens(stack, settings, database.path, the_plan, speed)
             )
-        await session.open(stored, account, history, request.resume)
+        await session.begin()
+        account = await link.opening_account(dry_run)
+        session.open(books.stored_books(database.path, account), account, history, request.resume)
         self._session = session
-        log.info("ready", after_s=round(time.monotonic() - self._began, 2), session=the_plan.session_id)
+        log.info(
+            "ready",
+            what=f"after {time.monotonic() - self._began:.1f} s",
+            session=the_plan.session_id,
+            trading=",".join(request.symbols),
+            page=page_of(request),
+        )
         await session.work(request.once, request.run_for_s)
 
 
-def greet(settings: Settings, account: str, practising: bool) -> None:
-    """Say what is traded here, and loudly where it is not real."""
+def greet(request: Request, account: str, database: Path, practising: bool) -> None:
+    """Say what is traded here and where to look, and loudly where it is not real."""
+    settings = request.settings
     kind = places.kind_of(account)
-    log.info(
-        "account", account=account, kind=kind, mode=settings.execution_mode, config=settings.fingerprint()
-    )
-    if kind != "practice":
-        return
-    if practising:
-        log.warning(
-            "practice", why=f"nothing listens on port {settings.ibkr_port}: started the practice gateway"
-        )
-    log.warning("practice", market="simulated prices, simulated fills, no real money")
-    edge = settings.practice_edge
-    planted = (
-        f"strength {edge:g}: prices lean back to their 20-bar mean" if edge else "none: nothing can be learnt"
-    )
-    log.warning("practice", planted_edge=planted)
+    if kind == "practice":
+        for line in practice_banner(settings, practising):
+            log.warning("practice", what=line)
+    log.info("account", what=account, kind=kind, mode=settings.execution_mode, config=settings.fingerprint())
+    log.info("database", what=str(database))
+    if request.dashboard:
+        log.info("page", what=f"{page_of(request)} once trading begins")
+
+
+def practice_banner(settings: Settings, practising: bool) -> list[str]:
+    """Say that nothing here is real, and how predictable the market was made; `practising` with our own gateway."""
+    lines = ["PRACTICE MARKET: prices and fills are simulated, no real money moves"]
+    if not practising:
+        return [
+            *lines,
+            f"whoever started the gateway on port {settings.ibkr_port} chose its market and its edge",
+        ]
+    lines.append("RoboTrader started this gateway itself; no TWS is involved")
+    if settings.practice_edge == 0:
+        return [*lines, "no planted edge: there is nothing to learn, honest models abstain"]
+    return [
+        *lines,
+        f"planted edge, strength {settings.practice_edge:g}: stretched prices lean back to their 20-bar mean",
+        "so profits here mean nothing; PRACTICE_EDGE=0 takes the edge out",
+    ]
+
+
+def page_of(request: Request) -> str:
+    """Return the address of the page, empty without one."""
+    return f"http://127.0.0.1:{request.settings.dashboard_port}" if request.dashboard else ""

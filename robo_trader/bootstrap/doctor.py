@@ -19,14 +19,14 @@ from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.feature_engine import FeatureEngine, kernels_cached
 from robo_trader.ibkr.connection import Connection, NothingListening
 from robo_trader.ml import registry
-from robo_trader.storage import queries
+from robo_trader.storage import lock, queries
 
 PACKAGES = ("ib_async", "numba", "numpy", "lightgbm", "scikit-learn", "aiosqlite", "websockets", "fastapi")
 Finding = tuple[bool, str]
 
 
 def examine(settings: Settings) -> int:
-    """Run every check and print a line each; return 0 where all pass, 1 where one fails."""
+    """Run every check and print what each found; return 0 where all pass, 1 where one fails."""
     checks: dict[str, Callable[[Settings], Iterator[Finding]]] = {
         "python": _python,
         "packages": _packages,
@@ -53,11 +53,13 @@ def _python(settings: Settings) -> Iterator[Finding]:
 
 
 def _packages(settings: Settings) -> Iterator[Finding]:
+    found = []
     for package in PACKAGES:
         try:
-            yield True, f"{package} {version(package)}"
+            found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             yield False, f"{package} is missing: install the project again"
+    yield True, ", ".join(found)
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
@@ -78,15 +80,25 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
-    for name, port in (("page", settings.dashboard_port), ("hub", settings.hub_port)):
+    daemon = lock.holder(
+        places.lock_path(f"{settings.ibkr_host}-{settings.ibkr_port}-{settings.ibkr_client_id}")
+    )
+    for name, setting, port in (
+        ("page", "DASHBOARD_PORT", settings.dashboard_port),
+        ("hub", "HUB_PORT", settings.hub_port),
+    ):
         try:
             socket.create_server(("127.0.0.1", port)).close()
             yield True, f"{port} is free for the {name}"
         except OSError as error:
-            yield (
-                False,
-                f"{port} is not free for the {name} ({error.strerror}); a running daemon holds it, or another program",
-            )
+            why = os.strerror(error.errno or 0)
+            if daemon:
+                yield True, f"{port} is in use while the daemon runs (process {daemon.pid})"
+            else:
+                yield (
+                    False,
+                    f"{port} is not free for the {name} ({why}): stop what listens there, or set {setting}",
+                )
 
 
 def _kernels(settings: Settings) -> Iterator[Finding]:

@@ -85,12 +85,17 @@ class Link:
             for ts, open_, high, low, close, volume in zip(*columns, strict=True)
         ]
 
+    def account_name(self, dry_run: bool) -> str:
+        """Return the account whose books are kept: TWS's own, or the simulated one of a dry run."""
+        return f"SIM-{self.connection.account}" if dry_run else self.connection.account
+
     async def opening_account(self, dry_run: bool) -> AccountSnapshot:
         """Return the account to trade; in a dry run a simulated one of the same worth takes the broker's place."""
         snapshot = await self._ib_broker.snapshot()
         if not dry_run:
             return snapshot
-        account, cash = f"SIM-{snapshot.account}", snapshot.net_liquidation
+        self._ib_broker.mute()
+        account, cash = self.account_name(dry_run), snapshot.net_liquidation
         simulated = SimulatedBroker(self.inbox, Matching(), self._calendar, account, cash)
         self.inbox.tap = simulated.on_event
         self.broker = simulated
@@ -110,6 +115,7 @@ class Link:
         while True:
             try:
                 await self._feed.subscribe(self._symbols)
+                self._say(Feed.LIVE, "streaming")
                 reason = await self.connection.wait_lost()
             except ConnectionLost as error:
                 reason = str(error)
@@ -119,26 +125,25 @@ class Link:
     async def _reconnect(self, live_orders: Callable[[], list[Order]]) -> None:
         while True:
             await self.connection.close()
-            if self._gateway.started and not self._gateway.running:
-                await self._gateway.start("listening on ")
             try:
-                await connect_patiently(self.connection, math.inf)
+                await connect_patiently(self.connection, self._gateway, math.inf)
                 await self._catch_up(live_orders)
             except ConnectionLost as error:
                 log.warning("session_lost_again", reason=str(error))
             else:
-                self._say(Feed.LIVE, "session restored")
+                log.info("session_restored")
                 return
 
     async def _catch_up(self, live_orders: Callable[[], list[Order]]) -> None:
         """Tell the desk what happened to its orders meanwhile; telling it twice does no harm."""
-        snapshot = await self._ib_broker.snapshot()
         if self.broker is not self._ib_broker:
             return
+        snapshot = await self._ib_broker.snapshot()
         outcomes = await self._ib_broker.resolve([order.id for order in live_orders()])
         events: list[Event] = [*snapshot.fills, *outcomes, snapshot]
         for event in events:
             self.inbox.put(event)
 
     def _say(self, state: Feed, detail: str) -> None:
-        self.inbox.put(FeedStatus(self.inbox.now, "", state, detail))
+        now = max(self.inbox.now, self.connection.server_time)
+        self.inbox.put(FeedStatus(now, "", state, detail))

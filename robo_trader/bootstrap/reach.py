@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import random
 import time
@@ -33,16 +34,21 @@ async def reach(settings: Settings, gateway: Child) -> Connection:
             return await _to_practice(settings, gateway)
         else:
             return connection
-    await connect_patiently(connection, settings.ibkr_give_up_s)
+    await connect_patiently(connection, gateway, settings.ibkr_give_up_s)
     return connection
 
 
-async def connect_patiently(connection: Connection, give_up_s: float) -> None:
-    """Try again and again with growing, jittered pauses. Raises the last error once `give_up_s` has passed."""
+async def connect_patiently(connection: Connection, gateway: Child, give_up_s: float) -> None:
+    """Try again and again with growing, jittered pauses. Raises the last error once `give_up_s` has passed.
+
+    A practice gateway of ours that has died meanwhile is started anew, on whatever port it then gets.
+    """
     deadline = time.monotonic() + give_up_s
     pause = FIRST_PAUSE_S
     while True:
         try:
+            if gateway.started and not gateway.running:
+                await _start(gateway, connection)
             await connection.connect()
         except BrokerUnreachable as error:
             left = deadline - time.monotonic()
@@ -83,11 +89,17 @@ def connection_options(settings: Settings, port: int) -> ConnectionOptions:
 
 
 async def _to_practice(settings: Settings, gateway: Child) -> Connection:
+    connection = Connection(connection_options(settings, settings.ibkr_port))
+    await _start(gateway, connection)
+    await connection.connect()
+    return connection
+
+
+async def _start(gateway: Child, connection: Connection) -> None:
+    """Start the practice gateway and point the connection at its port; port 0 is another one each time."""
     try:
         ready = await gateway.start("listening on ")
     except RoboTraderError as error:
         raise ConfigurationError(f"the practice gateway did not start: {error}") from error
     port = int(ready.partition("listening on ")[2].split()[0].rpartition(":")[2])
-    connection = Connection(connection_options(settings, port))
-    await connection.connect()
-    return connection
+    connection.options = dataclasses.replace(connection.options, port=port)

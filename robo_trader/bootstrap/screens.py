@@ -9,11 +9,16 @@ import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import structlog
+
 from robo_trader.bootstrap.plan import Plan
 from robo_trader.config import Settings
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.processes import Child
 from robo_trader.websocket_client.journal import HubJournal
+
+log = structlog.get_logger()
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 
 
 def require_free_ports(settings: Settings) -> None:
@@ -40,6 +45,7 @@ async def open_screens(
     for child in (hub, page):
         stack.push_async_callback(child.stop)
         await child.start()
+        stack.push_async_callback(_end, asyncio.create_task(_keep(child)))
     journal = HubJournal(f"ws://127.0.0.1:{settings.hub_port}", token)
     journal.describe(
         mode="dry-run" if plan.mode == "dry-run" else plan.kind,
@@ -52,6 +58,17 @@ async def open_screens(
     telling = asyncio.create_task(journal.run())
     stack.push_async_callback(_end, telling)
     return journal
+
+
+async def _keep(child: Child) -> None:
+    """Say when a screen has ended, and start it again after growing pauses; trading does not wait for it."""
+    pause = FIRST_PAUSE_S
+    while True:
+        code = await child.wait()
+        log.warning("screen_ended", what=child.module, exit_code=code, next_try_in_s=pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_S)
+        await child.start()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -65,14 +65,20 @@ class TradingSession:
         """Stop new exposure."""
         self._inbox.put(Halt(self._inbox.now, reason, by))
 
-    async def open(
-        self, stored: Stored, account: AccountSnapshot, history: Mapping[str, Sequence[Bar]], resume: str
-    ) -> None:
-        """Write the session down and put before the engine what it needs to know first; `resume` lifts a halt."""
+    async def begin(self) -> None:
+        """Write down that the session is, and what it is made of."""
         plan = self._plan
         await self._database.start_session(
             plan.session_id, time.time_ns(), plan.mode, plan.account, tuple(plan.ticks), to_json(plan)
         )
+
+    def open(
+        self, stored: Stored, account: AccountSnapshot, history: Mapping[str, Sequence[Bar]], resume: str
+    ) -> None:
+        """Put before the engine what it needs to know first; `resume` lifts a halt.
+
+        Not a coroutine: whatever the broker says after `account` was taken must find the opening in the inbox.
+        """
         for event in recover(stored, account):
             self._inbox.put(event)
         if resume:

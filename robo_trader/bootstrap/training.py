@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -50,7 +51,7 @@ async def _train(settings: Settings, link: Link, database: Database, name: str, 
         [
             *("--db", str(database.path), "--symbols", ",".join(history)),
             *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
-            *("--bar-seconds", str(bar_s)),
+            *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid())),
         ],
     )
     try:

@@ -241,10 +241,12 @@ class Engine:
 
     def _reduces(self, order: Order) -> bool:
         """Whether the order only takes exposure away, counting orders that may still fill."""
-        held = self.desk.position(order.symbol)
+        held, sign = self.desk.position(order.symbol), order.side.sign
+        if held * sign >= 0:
+            return False
         same_way = self._orders.working(order.symbol)
-        left = held + (same_way if same_way * order.side.sign > 0 else 0)
-        return held * order.side.sign < 0 and held * left > 0 and order.quantity <= abs(left)
+        left = held + (same_way if same_way * sign > 0 else 0)
+        return held * left > 0 and order.quantity <= abs(left)
 
     def _refuse(self, order: Order) -> Denied | None:
         for gate in self._parts.gates:

@@ -27,9 +27,12 @@ class Instrument(msgspec.Struct, frozen=True):
         """
         if not 0 < observed < math.inf:
             raise LedgerError(f"{self.symbol}: {observed!r} is not a price")
-        if self.tick == CENT:
-            # Formatting rounds the float's exact value, ties to even: the same answer as below, three times as fast.
-            return Decimal(f"{observed:.2f}")
+        if self.tick == CENT and observed < 1e10:
+            # Well away from a tie the float product cannot mislead, and this is five times as fast as dividing.
+            cents = observed * 100
+            whole = round(cents)
+            if abs(cents - whole) < 0.49:
+                return CENT * whole
         return (Decimal(observed) / self.tick).quantize(Decimal(1), ROUND_HALF_EVEN) * self.tick
 
     def quantity(self, wanted: float) -> int:

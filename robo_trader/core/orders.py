@@ -23,10 +23,11 @@ LEGAL: dict[OrderStatus, frozenset[OrderStatus]] = {
 class OrderState:
     """One child order: its status, what has traded by execution, and the broker's permanent id."""
 
-    __slots__ = ("broker_id", "executed", "order", "status")
+    __slots__ = ("broker_id", "executed", "order", "sign", "status")
 
     def __init__(self, order: Order, status: OrderStatus = S.INTENT, executed: int = 0, broker_id: int = 0):
         self.order = order
+        self.sign = order.side.sign
         self.status = status
         self.executed = executed
         self.broker_id = broker_id
@@ -34,7 +35,7 @@ class OrderState:
     @property
     def remaining(self) -> int:
         """Signed shares that may still trade."""
-        return self.order.side.sign * (self.order.quantity - self.executed) if self.status in LIVE else 0
+        return self.sign * (self.order.quantity - self.executed) if self.status in LIVE else 0
 
 
 class OrderBook:

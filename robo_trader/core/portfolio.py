@@ -15,6 +15,8 @@ ZERO = Decimal(0)
 class Position:
     """One symbol's lots, oldest first, all long or all short."""
 
+    __slots__ = ("cost", "lots", "quantity", "realised")
+
     def __init__(self, lots: tuple[Lot, ...] = ()) -> None:
         self.lots: deque[Lot] = deque(lots)
         self.quantity: int = sum(lot.quantity for lot in lots)
@@ -108,7 +110,8 @@ class Portfolio:
         """Note an observed price; it becomes a Decimal only when something is valued."""
         self._marks[symbol] = price
         self._mark_ts[symbol] = ts
-        self._value = None
+        if self.quantity(symbol):
+            self._value = None
 
     def price(self, symbol: str) -> float | None:
         """Return the last observed price in USD, None before the first."""
@@ -129,25 +132,20 @@ class Portfolio:
 
     def value(self) -> Decimal | None:
         """Value all positions at their marks in USD, None while one has no mark."""
-        if self._value is None:
-            self._value = self._at_marks()
-        return self._value
-
-    def _at_marks(self) -> Decimal | None:
+        if self._value is not None:
+            return self._value
         total = ZERO
         for symbol, position in self.positions.items():
             if position.quantity:
                 mark = self._marks.get(symbol)
                 if mark is None:
                     return None
-                total += position.quantity * self._owned_at(symbol, mark)
+                known = self._prices.get(symbol)
+                if known is None or known[0] != mark:
+                    known = self._prices[symbol] = (mark, self._instrument(symbol).price(mark))
+                total += position.quantity * known[1]
+        self._value = total
         return total
-
-    def _owned_at(self, symbol: str, mark: float) -> Decimal:
-        known = self._prices.get(symbol)
-        if known is None or known[0] != mark:
-            known = self._prices[symbol] = (mark, self._instrument(symbol).price(mark))
-        return known[1]
 
     def equity(self) -> Decimal | None:
         """Return cash plus value in USD, None while a held symbol has no mark."""
@@ -167,4 +165,5 @@ class Portfolio:
         return PositionChanged(ts, symbol, position.quantity, tuple(position.lots), position.realised)
 
     def _instrument(self, symbol: str) -> Instrument:
-        return self._instruments.get(symbol) or self._instruments.setdefault(symbol, Instrument(symbol))
+        known = self._instruments.get(symbol)
+        return known if known is not None else self._instruments.setdefault(symbol, Instrument(symbol))

@@ -47,6 +47,8 @@ def recover(stored: Stored, broker: AccountSnapshot) -> list[Event]:
     ]
     opening = msgspec.structs.replace(
         broker,
+        # Events wait in order of time, and the books must be open before a missed fill can be booked.
+        ts=min([broker.ts, *(fill.ts for fill in missed)]),
         cash=broker.cash + sum((_paid(fill, stored) for fill in missed), Decimal(0)),
         holdings=tuple(_holdings(stored, broker, missed)),
         orders=(*broker.orders, *lost),
@@ -64,7 +66,7 @@ def _news(fill: Fill, stored: Stored) -> bool:
     """Whether the fill, or its commission, is not in our books."""
     if fill.exec_id not in stored.booked:
         return True
-    return fill.commission is not None and fill.commission != (stored.booked[fill.exec_id] or Decimal(0))
+    return fill.commission is not None and fill.commission != stored.booked[fill.exec_id]
 
 
 def _paid(fill: Fill, stored: Stored) -> Decimal:

@@ -35,6 +35,8 @@ class ExecutorOptions:
 class Parent:
     """One parent order at work: what is scheduled, what is out, what has filled."""
 
+    __slots__ = ("order", "out", "sent", "slices")
+
     def __init__(self, order: Order, slices: Sequence[Slice]) -> None:
         self.order = order
         self.slices = list(slices)
@@ -44,7 +46,13 @@ class Parent:
     @property
     def coming(self) -> int:
         """Shares still scheduled or out."""
-        return sum(s.quantity for s in self.slices[self.sent :]) + sum(self.out.values())
+        scheduled = sum([piece.quantity for piece in self.slices[self.sent :]])
+        return scheduled + sum(self.out.values())
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is scheduled or out any more."""
+        return not self.out and self.sent == len(self.slices)
 
     def next_child(self) -> Order:
         """Take the next slice off the schedule as an order."""
@@ -124,7 +132,7 @@ class SmartExecutor:
         ]
 
     def _forget_if_done(self, parent: Parent) -> None:
-        if parent.coming == 0:
+        if parent.done:
             self._parents.pop(parent.order.id, None)
 
 

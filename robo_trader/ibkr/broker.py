@@ -85,6 +85,7 @@ class IbBroker:
         self._fills: dict[str, Fill] = {}
         self._stems: dict[str, str] = {}  # execution id without its correction number -> the one booked
         self._commissions: dict[str, Decimal] = {}
+        self._executed_ts = 0  # of the latest execution
         self._speaking = False
         connection.orders = self
 
@@ -132,6 +133,8 @@ class IbBroker:
         await self._pacer.order()
         try:
             ib = self._connection.ib
+            if not self._speaking:
+                raise ConnectionLost("the session is not yet reconciled")
         except ConnectionLost as error:
             self._tell(ticket, S.UNKNOWN if ticket.tws_id else S.NEVER_SENT, str(error))
             return
@@ -169,16 +172,28 @@ class IbBroker:
             fills=tuple(sorted(self._fills.values(), key=lambda fill: (fill.ts, fill.exec_id))),
         )
 
+    def mute(self) -> None:
+        """Say nothing into the inbox until the next snapshot: in a dry run the account's own trades are not ours."""
+        self._speaking = False
+
     async def resolve(self, order_ids: Iterable[str]) -> list[OrderUpdate]:
         """Say what became of orders the desk believes alive; take a snapshot first.
 
-        What TWS neither has open nor completed nor executed was never sent.
+        What TWS neither has open nor completed nor executed was never sent. What was sent just now is left out.
         """
         found = await self._ask(lambda ib: ib.reqCompletedOrdersAsync(False), "completed orders")
         completed = {trade.order.orderRef: trade for trade in found}
-        # After the executions they rest on, which may be later than anything the desk has heard.
-        ts = max([self._now(), *(fill.ts for fill in self._fills.values())])
-        return [self._outcome(ts, order_id, completed.get(order_id)) for order_id in order_ids]
+        ts = self._after_fills()
+        return [
+            self._outcome(ts, order_id, completed.get(order_id))
+            for order_id in order_ids
+            if not self._is_in_flight(order_id)
+        ]
+
+    def _is_in_flight(self, order_id: str) -> bool:
+        """Whether an order was sent in this very session and TWS has yet to say its first word of it."""
+        ticket = self._tickets.get(order_id)
+        return ticket is not None and bool(ticket.tws_id) and ticket.status is S.INTENT
 
     async def _ask(self, request: Callable[[IB], Awaitable[list[T]]], what: str) -> list[T]:
         await self._pacer.lookup()
@@ -255,6 +270,7 @@ class IbBroker:
         if fill is None or fill.exec_id in self._fills or self._is_correction(fill):
             return
         self._fills[fill.exec_id] = fill
+        self._executed_ts = max(self._executed_ts, fill.ts)
         if self._speaking:
             self._inbox.put(fill)
         ticket = self._tickets.get(fill.order_id)
@@ -343,11 +359,15 @@ class IbBroker:
             return
         ticket.told = words
         left = max(ticket.order.quantity - ticket.filled, 0)
-        self._inbox.put(
-            OrderUpdate(
-                self._now(), ticket.order.id, status, ticket.filled, left, ticket.perm_id, ticket.reason
-            )
-        )
+        said = ticket.order.id, status, ticket.filled, left, ticket.perm_id, ticket.reason
+        self._inbox.put(OrderUpdate(self._after_fills(), *said))
+
+    def _after_fills(self) -> int:
+        """Return the desk's time, or that of the last execution where the desk has yet to hear of it.
+
+        Events wait in order of time: a word must not overtake the executions it rests on.
+        """
+        return max(self._now(), self._executed_ts)
 
     def _is_ours(self, ref: str) -> bool:
         return ref in self._tickets or is_child(ref)

@@ -111,7 +111,8 @@ class Connection:
     @property
     def ib(self) -> IB:
         """The library's session. Raises ConnectionLost while there is none."""
-        if self._ib is None or self._lost.is_set():
+        # The library forgets the session a moment before it says so, and then answers with its own errors.
+        if self._ib is None or self._lost.is_set() or not self._ib.client.isReady():
             raise ConnectionLost(self._reason or "there is no session with TWS")
         return self._ib
 

@@ -132,27 +132,28 @@ class IbFeed:
                 await self._stop(stream)
 
     async def _start(self, stream: _Stream) -> None:
-        ib, contract = self._connection.ib, stream.record.contract
+        contract = stream.record.contract
         self._streams[stream.symbol] = self._by_con_id[contract.conId] = stream
         await self._pacer.lookup()
+        ib = self._connection.ib
         stream.bars_request = ib.client.getReqId()
         self._by_request[stream.bars_request] = stream
         ib.client.reqRealTimeBars(  # type: ignore[no-untyped-call]
             stream.bars_request, contract, BAR_S, "TRADES", True, None
         )
         await self._pacer.lookup()
+        ib = self._connection.ib  # may have gone while we waited for our turn
         ticker = ib.reqMktData(contract)
         stream.ticks_request = ib.wrapper.ticker2ReqId["mktData"][ticker]
         self._by_request[stream.ticks_request] = stream
 
     async def _stop(self, stream: _Stream) -> None:
-        ib = self._connection.ib
         self._by_request.pop(stream.bars_request, None)
         self._by_request.pop(stream.ticks_request, None)
         await self._pacer.lookup()
-        ib.client.cancelRealTimeBars(stream.bars_request)  # type: ignore[no-untyped-call]
+        self._connection.ib.client.cancelRealTimeBars(stream.bars_request)  # type: ignore[no-untyped-call]
         await self._pacer.lookup()
-        ib.cancelMktData(stream.record.contract)
+        self._connection.ib.cancelMktData(stream.record.contract)
 
     async def _restart(self, stream: _Stream) -> None:
         log.warning("resubscribing", symbol=stream.symbol)

@@ -82,7 +82,7 @@ class History:
                 answer, f"{size} bars of {record.instrument.symbol}"
             )
         except Unanswered:
-            ib.client.cancelHistoricalData(request)  # type: ignore[no-untyped-call]
+            self._connection.ib.client.cancelHistoricalData(request)  # type: ignore[no-untyped-call]
             raise
         return rows
 

@@ -52,8 +52,11 @@ class MarketHoursGate:
     name = "market_closed"
 
     def check(self, order: Order, view: View) -> Refusal | None:
-        """Refuse when no session is open at the desk's time."""
-        return Refusal(self.name, "the exchange is closed") if view.session() is None else None
+        """Refuse when no session is open at the desk's time; at the closing bell it is no longer open."""
+        session = view.session()
+        if session is not None and view.now < session.close:
+            return None
+        return Refusal(self.name, "the exchange is closed")
 
 
 class QuarantineGate:

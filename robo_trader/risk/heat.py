@@ -21,7 +21,13 @@ def heat(view: View, atr_multiple: float, projected: dict[str, int]) -> float | 
     equity = view.equity()
     if equity is None or equity <= 0:
         return None
-    shares = {s: view.position(s) + view.working(s) for s in view.held()} | projected
-    risks = [open_risk_usd(view, symbol, held, atr_multiple) for symbol, held in shares.items()]
-    known = [risk for risk in risks if risk is not None]
-    return sum(known) / float(equity) if len(known) == len(risks) else None
+    total = 0.0
+    for symbol in {**dict.fromkeys(view.held()), **projected}:
+        shares = projected.get(symbol)
+        if shares is None:
+            shares = view.position(symbol) + view.working(symbol)
+        risk = open_risk_usd(view, symbol, shares, atr_multiple)
+        if risk is None:
+            return None
+        total += risk
+    return total / float(equity)

@@ -7,6 +7,7 @@ from decimal import Decimal
 RATE = Decimal("0.005")  # USD a share
 MINIMUM = Decimal(1)  # USD an order
 MAXIMUM = Decimal("0.01")  # of the order's value
+NO_CHARGE = Decimal("0.00")  # USD
 
 
 def ibkr_fixed(quantity: int, notional: Decimal) -> Decimal:
@@ -29,19 +30,18 @@ class CommissionMeter:
     The first fill pays the minimum; later ones only what they add beyond it. A charge is never negative.
     """
 
+    __slots__ = ("charged", "notional", "quantity")
+
     def __init__(self, quantity: int = 0, notional: Decimal = Decimal(0)) -> None:
         """Start after `quantity` shares for `notional` USD have been filled and charged."""
         self.quantity = quantity
         self.notional = notional
-
-    @property
-    def charged(self) -> Decimal:
-        """All charges so far in USD."""
-        return ibkr_fixed(self.quantity, self.notional)
+        self.charged = ibkr_fixed(quantity, notional) if quantity else NO_CHARGE  # USD
 
     def charge(self, quantity: int, price: Decimal) -> Decimal:
         """Book one fill of `quantity` shares at `price` USD and return its commission in USD."""
         before = self.charged
         self.quantity += quantity
         self.notional += quantity * price
+        self.charged = ibkr_fixed(self.quantity, self.notional)
         return self.charged - before

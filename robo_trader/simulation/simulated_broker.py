@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -44,6 +44,8 @@ class SimulatedBrokerOptions:
 
 class _Working:
     """One live order: what it is, what is done, since when it stands and until when it is good."""
+
+    __slots__ = ("broker_id", "fills", "meter", "order", "since", "until")
 
     def __init__(self, order: Order, broker_id: int, since: int, until: int | None) -> None:
         self.order = order
@@ -88,9 +90,10 @@ class SimulatedBroker:
         self._cash = cash
         self._options = options or SimulatedBrokerOptions()
         self._positions = {one.symbol: _opened(one) for one in holdings}
-        self._marks: dict[str, Decimal] = {}
+        self._marks: dict[str, float] = {}
         self._live: dict[str, _Working] = {}
-        self._done: dict[str, OrderUpdate] = {}
+        self._standing: dict[str, list[_Working]] = {}  # the live orders of each symbol, oldest first
+        self._done: OrderedDict[str, OrderUpdate] = OrderedDict()
         self._fills: deque[Fill] = deque(maxlen=REMEMBERED)
         self._quoted: set[str] = set()
         self._now = 0
@@ -112,6 +115,7 @@ class SimulatedBroker:
             self._end(working, OrderStatus.REJECTED, nonsense)
             return
         self._live[order.id] = working
+        self._standing.setdefault(order.symbol, []).append(working)
         self._tell(working, OrderStatus.WORKING)
 
     async def modify(self, order: Order) -> None:
@@ -155,35 +159,39 @@ class SimulatedBroker:
 
     def on_event(self, event: Event) -> None:
         """Let time pass and, on a quote or a live bar, trade."""
-        self._now = max(self._now, event.ts)
+        if event.ts > self._now:
+            self._now = event.ts
         match event:
+            case Bar():
+                if not event.history:
+                    self._on_bar(event)
             case Quote():
                 self._on_quote(event)
-            case Bar(history=False):
-                self._on_bar(event)
 
     def _on_quote(self, quote: Quote) -> None:
         self._quoted.add(quote.symbol)
         self._mark(quote.symbol, (quote.bid + quote.ask) / 2)
+        if not self._standing.get(quote.symbol):
+            return
         for side, size in ((Side.BUY, quote.ask_size), (Side.SELL, quote.bid_size)):
             shares = int(size) if math.isfinite(size) else 0
             self._trade(quote.symbol, side, Market(quote.ts, quote.bid, quote.ask, shares), quote.ts)
 
     def _on_bar(self, bar: Bar) -> None:
-        if bar.symbol not in self._quoted:
+        if self._standing.get(bar.symbol) and bar.symbol not in self._quoted:
             spread = max(0.01, bar.open * self._options.spread_bps / 10_000)
             bid, ask = standing_quote(bar.open, spread)
             market = Market(bar.ts, bid, ask, self._matching.available(bar.volume))
-            for side in Side:
+            for side in (Side.BUY, Side.SELL):
                 self._trade(bar.symbol, side, market, bar.ts - bar.interval_ns)
         self._mark(bar.symbol, bar.close)
 
     def _trade(self, symbol: str, side: Side, market: Market, began: int) -> None:
         """Fill the orders of one side, oldest first, that stood when this market began; they share what there is."""
         left = market.available
-        for working in list(self._live.values()):
+        for working in tuple(self._standing[symbol]):
             order = working.order
-            if order.symbol != symbol or order.side is not side or not self._in_session(working):
+            if order.side is not side or not self._in_session(working):
                 continue
             if working.since > began:
                 continue
@@ -196,13 +204,14 @@ class SimulatedBroker:
 
     def _in_session(self, working: _Working) -> bool:
         """Say whether the order may trade now; an order whose day is over ends here."""
-        session = self._calendar.session(self._now)
-        if working.until is None and session is not None:
-            working.until = session.close
-        if working.until is not None and self._now > working.until:
+        if working.until is None:
+            session = self._calendar.session(self._now)
+            working.until = session.close if session is not None else None
+            return session is not None
+        if self._now > working.until:
             self._end(working, OrderStatus.CANCELLED, "the day it was good for is over")
             return False
-        return session is not None
+        return True
 
     # ---------------------------------------------------------------------------------------------- the books
 
@@ -221,7 +230,10 @@ class SimulatedBroker:
         )
         self._fills.append(fill)
         self._cash -= order.side.sign * quantity * price + (fill.commission or 0)
-        self._positions.setdefault(order.symbol, Position()).trade(order.side.sign * quantity, price)
+        position = self._positions.get(order.symbol)
+        if position is None:
+            position = self._positions[order.symbol] = Position()
+        position.trade(order.side.sign * quantity, price)
         self._inbox.put(fill)
         if working.remaining:
             self._tell(working, OrderStatus.PARTIAL)
@@ -229,12 +241,12 @@ class SimulatedBroker:
             self._end(working, OrderStatus.FILLED, "")
 
     def _mark(self, symbol: str, price: float) -> None:
-        if math.isfinite(price) and price >= 0.01:
-            self._marks[symbol] = Instrument(symbol).price(price)
+        if 0.01 <= price < math.inf:
+            self._marks[symbol] = price
 
     def _value(self, symbol: str, position: Position) -> Decimal:
         mark = self._marks.get(symbol)
-        return position.cost if mark is None else position.quantity * mark
+        return position.cost if mark is None else position.quantity * Instrument(symbol).price(mark)
 
     # ------------------------------------------------------------------------------------------- what is told
 
@@ -252,10 +264,11 @@ class SimulatedBroker:
         return update
 
     def _end(self, working: _Working, status: OrderStatus, reason: str) -> None:
-        self._live.pop(working.order.id, None)
+        if self._live.pop(working.order.id, None) is not None:
+            self._standing[working.order.symbol].remove(working)
         self._done[working.order.id] = self._tell(working, status, reason)
         if len(self._done) > REMEMBERED:
-            del self._done[next(iter(self._done))]
+            self._done.popitem(last=False)
 
     def _tell_absent(self, order_id: str) -> None:
         unknown = OrderUpdate(self._now, order_id, OrderStatus.NEVER_SENT, reason="no such order here")

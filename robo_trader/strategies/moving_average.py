@@ -19,6 +19,16 @@ class CrossoverOptions:
     allow_short: bool = False
 
 
+class _Seen:
+    """What is remembered of one symbol: which average was above, and the bars since the last signal."""
+
+    __slots__ = ("above", "waited")
+
+    def __init__(self, above: bool, waited: int) -> None:
+        self.above = above
+        self.waited = waited
+
+
 class MovingAverageCrossover:
     """Long on a golden cross, flat (or short where allowed) on a dead cross; a signal is told once per cross."""
 
@@ -27,21 +37,21 @@ class MovingAverageCrossover:
     def __init__(self, options: CrossoverOptions) -> None:
         self._options = options
         self._fast, self._slow = f"sma_{options.fast}", f"sma_{options.slow}"
-        self._above: dict[str, bool] = {}
-        self._since: dict[str, int] = {}  # bars since the last signal
+        self._seen: dict[str, _Seen] = {}
 
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]:
         """Return one signal when the averages crossed on this bar, else nothing."""
         fast, slow = view.feature(bar.symbol, self._fast), view.feature(bar.symbol, self._slow)
         if fast is None or slow is None:
             return ()
-        above, before = fast > slow, self._above.get(bar.symbol)
-        waited = self._since.get(bar.symbol, self._options.cool_down_bars)
-        self._since[bar.symbol] = waited + 1
-        if before is None or above == before or waited < self._options.cool_down_bars:
-            self._above.setdefault(bar.symbol, above)
+        above, seen = fast > slow, self._seen.get(bar.symbol)
+        if seen is None:
+            self._seen[bar.symbol] = _Seen(above, self._options.cool_down_bars)
             return ()
-        self._above[bar.symbol], self._since[bar.symbol] = above, 0
+        seen.waited += 1
+        if above == seen.above or seen.waited <= self._options.cool_down_bars:
+            return ()
+        seen.above, seen.waited = above, 0
         return (self._signal(bar, above, fast, slow),)
 
     def _signal(self, bar: Bar, above: bool, fast: float, slow: float) -> Signal:

@@ -64,3 +64,20 @@ def test_events_come_by_time_and_ties_by_arrival(times):
         inbox.put(halt(ts, str(n)))
     got = asyncio.run(drained(inbox))
     assert got == sorted((halt(ts, str(n)) for n, ts in enumerate(times)), key=lambda h: h.ts)
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 9)), max_size=40))
+def test_reading_in_between_changes_nothing_of_the_order(actions):
+    async def played() -> None:
+        inbox, waiting = Inbox(), []
+        for n, ts in enumerate(actions):
+            if ts is not None:
+                inbox.put(halt(ts, str(n)))
+                waiting.append(halt(ts, str(n)))
+            elif waiting:
+                first = min(waiting, key=lambda h: h.ts)  # of equals the one that came first
+                waiting.remove(first)
+                assert await anext(inbox) == first
+            assert len(inbox) == len(waiting)
+
+    asyncio.run(played())

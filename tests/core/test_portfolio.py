@@ -92,14 +92,18 @@ def test_cash_plus_value_is_start_plus_realised_plus_unrealised_at_every_step(st
     books = opened("100000", (Holding("AAPL", -7, (Lot(-7, D("150.25")),), -7),))
     books.mark("AAPL", 151.0, 0)
     books.mark("NVDA", 100.0, 0)
-    shares = {"AAPL": -7, "NVDA": 0}
+    shares, marks = {"AAPL": -7, "NVDA": 0}, {"AAPL": 151.0, "NVDA": 100.0}
     for n, (symbol, side, quantity, price, commission, mark) in enumerate(steps):
         books.apply(Fill(n, f"o{n}", f"e{n}", symbol, side, quantity, price, commission))
         books.mark(symbol, mark, n)
         shares[symbol] += side.sign * quantity
+        marks[symbol] = mark
         now = books.summary(n)
         assert now is not None
         assert now.cash + now.value == now.start + now.realised + now.unrealised
+        # Kept between two questions, both must be what they would be if asked for the first time.
+        assert now.value == sum(shares[s] * Instrument(s).price(marks[s]) for s in shares)
+        assert books.cost == sum(position.cost for position in books.positions.values())
         assert (
             books.quantity(symbol)
             == shares[symbol]

@@ -68,7 +68,7 @@ class Seen:
         return self.day_start
 
     def session(self):
-        return Session("2026-01-05", 0, 1) if self.open else None
+        return Session("2026-01-05", -10, 10) if self.open else None
 
     def quarantined(self, symbol):
         return self.differs
@@ -121,6 +121,7 @@ def test_a_cap_passes_below_and_at_it_and_refuses_one_share_above(gate, cap, vie
         (PortfolioHeatGate(OPTIONS), Seen(worth=None)),
         (PriceAgeGate(OPTIONS), Seen(age_s=None)),
         (MarketHoursGate(), Seen(open=False)),
+        (MarketHoursGate(), Seen(now=10)),
     ],
 )
 def test_what_is_unknown_refuses(gate, view):

@@ -1,0 +1,138 @@
+"""What the documents say is what the program does."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from robo_trader import config
+from robo_trader.__main__ import app
+from robo_trader.config import Settings
+from robo_trader.core import errors
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+# The last directory stands for itself only: models that a user trained may lie beside its README.
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), ROOT / "trained_models" / "README.md"]
+)
+ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]+)` \|.*\|$", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+COMMAND = re.compile(r"`robo-trader ([^`]*)`")
+MODULE = re.compile(r"python -m (robo_trader(?:\.\w+)*)")
+ENVIRONMENT = re.compile(r"\b([A-Z]+_[A-Z0-9_]+)=")
+
+
+def configuration_table() -> str:
+    """Write README's table of settings as it should be."""
+    rows = [
+        f"| `{name.upper()}` | {_default(field.default)} | {field.description} |" for name, field in _fields()
+    ]
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+
+
+def _fields():
+    return Settings.model_fields.items()
+
+
+def _default(value: object) -> str:
+    return f"`{value}`" if str(value) else ""
+
+
+def _anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_example_environment_is_the_generated_one():
+    assert (ROOT / ".env.example").read_text() == config.env_example(), (
+        "write it again: robo-trader config --env-example > .env.example"
+    )
+
+
+def test_readme_lists_every_setting_and_nothing_else():
+    table = configuration_table()
+    assert table in README.read_text(), f"the configuration table of README.md should be:\n{table}"
+    assert ROW.findall(README.read_text()) == [name.upper() for name, _ in _fields()]
+
+
+def test_every_setting_named_in_a_document_exists():
+    known = {name.upper() for name, _ in _fields()}
+    named = {(path.name, name) for path in DOCUMENTS for name in ENVIRONMENT.findall(path.read_text())}
+    assert [
+        (path, name) for path, name in sorted(named) if name.startswith(config.PREFIXES) and name not in known
+    ] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_in_a_document_exists_with_its_options(document: Path):
+    for words in COMMAND.findall(document.read_text()):
+        command, options = typer.main.get_command(app), words.split()
+        while options and options[0] in getattr(command, "commands", {}):
+            command = command.commands[options.pop(0)]
+        assert not hasattr(command, "commands"), f"no such command: robo-trader {words}"
+        known = {name for parameter in command.params for name in parameter.opts}
+        unknown = [word for word in options if word.startswith("--") and word not in known]
+        assert unknown == [], f"robo-trader {words}"
+
+
+def test_every_command_of_the_program_is_in_readme():
+    told = {
+        tuple(word for word in words.split() if word[0].islower())
+        for words in COMMAND.findall(README.read_text())
+    }
+    for name, command in typer.main.get_command(app).commands.items():
+        below = getattr(command, "commands", None)
+        for full in [(name, sub) for sub in below] if below else [(name,)]:
+            assert full in told, f"README.md does not tell of robo-trader {' '.join(full)}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_module_that_a_document_runs_can_be_run(document: Path):
+    for name in MODULE.findall(document.read_text()):
+        path = ROOT.joinpath(*name.split("."))
+        runnable = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+        assert runnable.is_file(), name
+        assert runnable.name == "__main__.py" or "__main__" in runnable.read_text(), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_relative_link_leads_somewhere(document: Path):
+    for target in LINK.findall(document.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        where = (document.parent / path).resolve() if path else document
+        assert where.exists(), target
+        assert not anchor or anchor in _anchors(where), target
+
+
+def test_every_exit_code_is_documented():
+    codes = {0} | {
+        error.exit_code
+        for error in vars(errors).values()
+        if isinstance(error, type) and hasattr(error, "exit_code")
+    }
+    section = README.read_text().partition("## Exit codes")[2].partition("\n## ")[0]
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)} == codes
+
+
+def test_the_picture_of_the_page_is_a_png_of_bearable_size():
+    picture = (ROOT / "docs" / "page.png").read_bytes()
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", picture[16:24])
+    assert width >= 1000
+    assert height >= 600
+    assert len(picture) < 250_000
+
+
+def test_help_is_given_for_every_option():
+    for name, command in typer.main.get_command(app).commands.items():
+        for parameter in command.params:
+            assert parameter.name == "help" or parameter.help, f"robo-trader {name} {parameter.opts}"
+    assert CliRunner().invoke(app, ["run", "--help"]).exit_code == 0

@@ -1,0 +1,131 @@
+"""What the daemon tells the people who watch its terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from structlog.testing import capture_logs
+
+from robo_trader.core.events import (
+    MINUTE_NS,
+    NOTHING,
+    Bar,
+    Decision,
+    Denied,
+    Equity,
+    Fact,
+    Feed,
+    FeedStatus,
+    Fill,
+    OrderChanged,
+    OrderStatus,
+    Side,
+    Signal,
+    Step,
+)
+from robo_trader.logger import ConsoleLine, DeskLog, mask_secrets
+
+NINE_THIRTY_ONE = 1_767_623_460_000_000_000  # 2026-01-05 09:31 New York
+EQUITY = Equity(
+    NINE_THIRTY_ONE, Decimal(99_000), Decimal("1002.5"), Decimal(100_000), Decimal(0), Decimal("2.5")
+)
+
+
+def bar(symbol: str, close: float, ts: int = NINE_THIRTY_ONE, history: bool = False) -> Bar:
+    return Bar(symbol, ts, close, close, close, close, 100.0, history=history)
+
+
+def step(*facts: Fact) -> Step:
+    return Step([], list(facts))
+
+
+@pytest.fixture
+def told() -> Iterator[list[dict[str, object]]]:
+    with capture_logs() as entries:
+        yield entries  # type: ignore[misc]
+
+
+async def test_the_bars_of_a_minute_are_one_line_as_soon_as_all_are_here(told):
+    log = DeskLog()
+    for symbol in ("AAPL", "NVDA"):
+        await log.record(bar(symbol, 1.0, history=True), NOTHING)
+    await log.record(bar("AAPL", 129.8), step(EQUITY))
+    assert told == []
+    await log.record(bar("NVDA", 102.375), NOTHING)
+    (line,) = told
+    assert line["what"] == "Mon 09:31  AAPL 129.80  NVDA 102.38"
+    assert (line["equity"], line["unrealised"]) == ("100,002.50", "+2.50")
+
+
+async def test_a_missing_bar_does_not_hold_back_the_others_for_long(told):
+    log = DeskLog()
+    for symbol in ("AAPL", "NVDA"):
+        await log.record(bar(symbol, 1.0, history=True), NOTHING)
+    await log.record(bar("AAPL", 129.8), NOTHING)
+    await log.record(FeedStatus(NINE_THIRTY_ONE + 1, "NVDA", Feed.LOST, "halted"), NOTHING)
+    assert [entry["event"] for entry in told] == ["bar", "feed"]
+
+
+async def test_many_symbols_do_not_flood_the_terminal(told):
+    log = DeskLog()
+    for number in range(50):
+        await log.record(bar(f"S{number}", 1.0), NOTHING)
+    await log.record(bar("S0", 1.0, NINE_THIRTY_ONE + MINUTE_NS), NOTHING)
+    assert all(len(str(entry["what"])) < 120 for entry in told)
+
+
+async def test_an_order_is_told_from_signal_to_fill(told):
+    log = DeskLog()
+    fill = Fill(NINE_THIRTY_ONE, "s-1.1", "e1", "AAPL", Side.BUY, 10, Decimal("129.8"))
+    await log.record(
+        bar("AAPL", 129.8),
+        step(
+            Signal(NINE_THIRTY_ONE, "AAPL", "ml", 1, 0.3, "P=0.67"),
+            Decision(NINE_THIRTY_ONE, "AAPL", "ml", "s-1", Side.BUY, 10, "twap", "P=0.67"),
+            OrderChanged(NINE_THIRTY_ONE, "s-1.1", OrderStatus.INTENT, 0),
+            OrderChanged(NINE_THIRTY_ONE, "s-1.1", OrderStatus.WORKING, 0),
+        ),
+    )
+    await log.record(fill, step(OrderChanged(NINE_THIRTY_ONE, "s-1.1", OrderStatus.FILLED, 10)))
+    shown = [entry for entry in told if entry["log_level"] != "debug"]
+    assert [entry["event"] for entry in shown] == ["bar", "signal", "decision", "order", "fill", "order"]
+    assert [entry["what"] for entry in shown][1:] == [
+        "AAPL long", "BUY 10 AAPL", "s-1.1", "BUY 10 AAPL @ 129.8", "s-1.1",
+    ]  # fmt: skip
+
+
+async def test_a_commission_told_later_is_not_told_as_a_second_fill(told):
+    log = DeskLog()
+    again = Fill(NINE_THIRTY_ONE, "s-1.1", "e1", "AAPL", Side.BUY, 10, Decimal("129.8"), Decimal(1))
+    await log.record(again, step(EQUITY))
+    assert told == []
+
+
+async def test_a_refusal_names_its_gate_and_limit_aloud(told):
+    denied = Denied(NINE_THIRTY_ONE, "s-1.1", "AAPL", "heat", "7.1% of equity", 0.071, 0.06)
+    await DeskLog().record(bar("AAPL", 1.0), step(denied))
+    assert {"gate": "heat", "value": 0.071, "limit": 0.06, "log_level": "warning"}.items() <= told[-1].items()
+
+
+def test_a_console_line_quotes_what_has_spaces_and_leaves_out_what_is_empty():
+    entry = {
+        "timestamp": "09:31:00",
+        "level": "info",
+        "event": "no_model_yet",
+        "name": "a b",
+        "page": "",
+        "n": 1e6,
+    }
+    assert ConsoleLine(colours=False)(None, "info", entry) == "09:31:00   no model yet name='a b' n=1000000"
+
+
+def test_colours_are_for_terminals_only():
+    entry = {"timestamp": "09:31:00", "level": "error", "event": "ended"}
+    assert "\x1b[31m" in ConsoleLine(colours=True)(None, "error", dict(entry))
+    assert "\x1b" not in ConsoleLine(colours=False)(None, "error", dict(entry))
+
+
+def test_secrets_are_masked():
+    assert mask_secrets(None, "info", {"hub_token": "abc", "port": 1}) == {"hub_token": "***", "port": 1}
