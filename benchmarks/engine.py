@@ -85,7 +85,8 @@ async def desk(tape: list[Bar], changed: dict[str, object]) -> tuple[float, Memo
     """Run the desk over a tape; return its bars per second and what it did."""
     settings = load(risk_max_daily_loss_fraction=1.0, **changed)
     plan = build_plan(
-        settings, session_id="bench", account="SIM", ticks={tape[0].symbol: Decimal("0.01")},
+        settings, session_id="bench", account="SIM", traded=(tape[0].symbol,),
+        ticks={tape[0].symbol: Decimal("0.01")},
         bar_s=60, interval_s=60, use_ml=False, model=None,
     )  # fmt: skip
     engine, inbox, journal = build_engine(plan), Inbox(capacity=len(tape) + 1_000), Memory()

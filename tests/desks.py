@@ -77,6 +77,7 @@ def desk(
     )
     parts = Parts(
         "s",
+        frozenset({"NVDA"}),
         {"NVDA": Instrument("NVDA")},
         OneSession(),
         features or PlainFeatures(),

@@ -114,6 +114,7 @@ class Daemon:
             settings,
             session_id=f"{time.strftime('%y%m%d%H%M%S', time.gmtime())}{secrets.token_hex(2)}",
             account=account_name,
+            traded=request.symbols,
             ticks=ticks,
             bar_s=request.bar_s,
             interval_s=request.interval_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -11,8 +12,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from robo_trader.bootstrap.reach import connect_patiently
-from robo_trader.core.errors import ConnectionLost
+from robo_trader.bootstrap.reach import FIRST_PAUSE_S, connect_patiently
+from robo_trader.core.errors import ConfigurationError, ConnectionLost
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, AccountSnapshot, Bar, Event, Feed, FeedStatus, Order
 from robo_trader.core.inbox import Inbox
 from robo_trader.core.protocols import Broker
@@ -21,7 +22,7 @@ from robo_trader.data.pipeline import Pipeline, PipelineOptions
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.broker import IbBroker
 from robo_trader.ibkr.connection import Connection
-from robo_trader.ibkr.contracts import Contracts
+from robo_trader.ibkr.contracts import ContractRecord, Contracts
 from robo_trader.ibkr.feed import FeedOptions, IbFeed
 from robo_trader.ibkr.pacing import Pacer
 from robo_trader.processes import Child
@@ -57,9 +58,28 @@ class Link:
         self.broker: Broker = self._ib_broker
 
     async def ticks(self) -> dict[str, Decimal]:
-        """Look every symbol up; return its price step. Raises ConfigurationError for one that is not a US share."""
+        """Look up what is traded and what is held; return their price steps. What is held is always watched.
+
+        Raises ConfigurationError for a symbol to trade that is not a US share.
+        """
         records = [await self._contracts.qualify(symbol) for symbol in self._symbols]
+        records += await self._held_besides()
+        self._symbols = tuple(record.instrument.symbol for record in records)
         return {record.instrument.symbol: record.instrument.tick for record in records}
+
+    async def _held_besides(self) -> list[ContractRecord]:
+        """Return the shares the account holds that nobody asked to trade: without their prices equity is unknown."""
+        records = []
+        for symbol in self._ib_broker.held():
+            if symbol not in self._symbols:
+                try:
+                    records.append(await self._contracts.qualify(symbol))
+                    log.info("watching", what=symbol, why="held, not traded")
+                except ConfigurationError as error:
+                    log.warning(
+                        "held_unpriced", what=symbol, why=f"{error}; no new exposure while it is held"
+                    )
+        return records
 
     async def history(self, database: Path, sessions: int = 0) -> dict[str, list[Bar]]:
         """Return each symbol's closed bars of the last sessions (0: enough to warm the features), from disk and TWS."""
@@ -130,6 +150,7 @@ class Link:
                 await self._catch_up(live_orders)
             except ConnectionLost as error:
                 log.warning("session_lost_again", reason=str(error))
+                await asyncio.sleep(FIRST_PAUSE_S)
             else:
                 log.info("session_restored")
                 return
@@ -139,7 +160,8 @@ class Link:
         if self.broker is not self._ib_broker:
             return
         snapshot = await self._ib_broker.snapshot()
-        outcomes = await self._ib_broker.resolve([order.id for order in live_orders()])
+        given = [order.id for order in live_orders() if self._ib_broker.was_given(order.id)]
+        outcomes = await self._ib_broker.resolve(given)
         events: list[Event] = [*snapshot.fills, *outcomes, snapshot]
         for event in events:
             self.inbox.put(event)

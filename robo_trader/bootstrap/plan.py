@@ -34,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True):
     account: str
     kind: str  # practice, paper or live: whose money
     mode: str  # paper, dry-run or live: where orders go
+    traded: tuple[str, ...]  # of the symbols in ticks; the others are held and watched
     ticks: dict[str, Decimal]  # symbol -> smallest price step, USD
     bar_s: int
     interval_s: int
@@ -54,6 +55,7 @@ def build_plan(
     *,
     session_id: str,
     account: str,
+    traded: tuple[str, ...],
     ticks: dict[str, Decimal],
     bar_s: int,
     interval_s: int,
@@ -67,6 +69,7 @@ def build_plan(
         account=account,
         kind=kind_of(account),
         mode=s.execution_mode,
+        traded=traded,
         ticks=ticks,
         bar_s=bar_s,
         interval_s=interval_s,
@@ -105,6 +108,7 @@ def build_engine(plan: Plan) -> Engine:
     return Engine(
         Parts(
             session_id=plan.session_id,
+            traded=frozenset(plan.traded),
             instruments={symbol: Instrument(symbol, tick) for symbol, tick in plan.ticks.items()},
             calendar=calendar,
             features=features,

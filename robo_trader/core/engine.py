@@ -59,6 +59,7 @@ class Parts(msgspec.Struct, frozen=True):
     """What an engine is made of; put together in one place, `bootstrap`."""
 
     session_id: str
+    traded: frozenset[str]  # strategies speak on these; other instruments are watched because they are held
     instruments: Mapping[str, Instrument]
     calendar: Calendar
     features: FeatureEngine
@@ -121,11 +122,13 @@ class Engine:
             self.desk.vectors[bar.symbol] = vector
         if bar.history or not self._opened:
             return NOTHING
+        if self.desk.day_start is None:  # a holding had no price yet when the day began
+            self.desk.day_start = self._portfolio.equity()
         facts: list[Fact] = []
         commands: list[Command] = []
         if vector is not None:
             facts.append(FeatureRow(bar.ts, bar.symbol, self._features.version, vector.tobytes()))
-        for said in self._parts.strategy.on_bar(bar, self.desk):
+        for said in self._parts.strategy.on_bar(bar, self.desk) if bar.symbol in self._parts.traded else ():
             facts.append(said)
             if isinstance(said, Signal):
                 self._act(said, commands, facts)

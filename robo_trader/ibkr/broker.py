@@ -191,9 +191,13 @@ class IbBroker:
         ]
 
     def _is_in_flight(self, order_id: str) -> bool:
-        """Whether an order was sent in this very session and TWS has yet to say its first word of it."""
+        """Whether an order is being sent in this very session and TWS has yet to say its first word of it."""
         ticket = self._tickets.get(order_id)
-        return ticket is not None and bool(ticket.tws_id) and ticket.status is S.INTENT
+        return ticket is not None and ticket.status is S.INTENT
+
+    def was_given(self, order_id: str) -> bool:
+        """Whether an order has been handed over; the desk may believe one alive that is on its way to us."""
+        return order_id in self._tickets
 
     async def _ask(self, request: Callable[[IB], Awaitable[list[T]]], what: str) -> list[T]:
         await self._pacer.lookup()
@@ -220,6 +224,10 @@ class IbBroker:
             raise ConnectionLost(f"TWS told no {tag} for {self._connection.account}")
         return amount
 
+    def held(self) -> list[str]:
+        """Return the symbols of the account's share positions, as of the last word on them."""
+        return sorted(holding.symbol for holding in self._holdings())
+
     def _holdings(self) -> tuple[Holding, ...]:
         positions = self._connection.ib.positions(self._connection.account)
         return tuple(
@@ -237,6 +245,8 @@ class IbBroker:
         self._speaking = False
         self._by_tws_id.clear()
         for ticket in self._tickets.values():
+            if self._is_unanswered(ticket):
+                ticket.status = S.UNKNOWN
             ticket.tws_id = 0
 
     def on_open_order(self, contract: Contract, order: IbOrder, state: OrderState) -> None:
@@ -307,8 +317,11 @@ class IbBroker:
     def on_lost(self, reason: str) -> None:
         """The session ended: of what was sent and not acknowledged we know nothing."""
         for ticket in self._tickets.values():
-            if ticket.tws_id and not ticket.acknowledged and not ticket.has_ended:
+            if self._is_unanswered(ticket):
                 self._tell(ticket, S.UNKNOWN, reason)
+
+    def _is_unanswered(self, ticket: Ticket) -> bool:
+        return bool(ticket.tws_id) and not ticket.acknowledged and not ticket.has_ended
 
     def _on_word(self, ticket: Ticket, word: str, filled: int) -> None:
         ticket.acknowledged = True

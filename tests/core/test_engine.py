@@ -171,6 +171,22 @@ def test_the_daily_loss_counts_from_the_days_start_that_a_restart_remembers():
     assert engine.desk.day_start_equity() == D(100_000)
 
 
+def test_the_daily_loss_counts_from_the_moment_every_holding_has_a_price():
+    engine = desk(Scripted())
+    held = Holding("AAPL", 10, (Lot(10, D(90)),), 10)
+    play(engine, opening(holdings=(held,)), bar(1))
+    assert engine.desk.day_start_equity() is None
+    play(engine, bar(2, 95.0, symbol="AAPL"), bar(3, 80.0, symbol="AAPL"))
+    assert engine.desk.day_start_equity() == D(100_950)
+
+
+def test_a_symbol_that_is_only_watched_is_never_traded():
+    engine = desk(Scripted(wants=[("AAPL", 1), ("NVDA", 1)]))
+    play(engine, opening())
+    assert not orders(play(engine, bar(1, symbol="AAPL")))
+    assert orders(play(engine, bar(1)))
+
+
 def test_no_feature_means_no_order():
     engine = desk(
         Scripted(wants=[("NVDA", 1)]), all_gates(GateOptions()), features=PlainFeatures(atr_14=float("nan"))

@@ -165,6 +165,24 @@ async def test_a_daemon_killed_without_warning_comes_back_to_the_brokers_books_a
     ) == [(0,)]
 
 
+async def test_what_is_held_is_watched_and_priced_though_another_symbol_is_traded(desk: Desk):
+    _, port = await desk.gateway()
+    first = await desk.daemon(port, symbols="NVDA")
+    await first.until("fill ")
+    first.signal(signal.SIGTERM)
+    assert await first.end() == 0, first.text
+    run = await desk.daemon(port, symbols="AAPL")
+    await run.until("watching")
+    await run.until("fill ")
+    run.signal(signal.SIGTERM)
+    assert await run.end() == 0, run.text
+    ((session,),) = desk.rows("SELECT id FROM sessions ORDER BY rowid DESC LIMIT 1")
+    assert desk.rows(f"SELECT DISTINCT symbol FROM orders WHERE session_id = '{session}'") == [("AAPL",)]
+    assert desk.rows(f"SELECT count(*) > 5 FROM equity WHERE session_id = '{session}'") == [(1,)]
+    replayed = await desk.command("replay")
+    assert await replayed.end() == 0, replayed.text
+
+
 async def test_a_dry_run_fills_on_live_quotes_and_leaves_the_account_alone(desk: Desk):
     _, port = await desk.gateway()
     run = await desk.daemon(port, "--mode", "dry-run")

@@ -1,0 +1,74 @@
+"""Each benchmark runs, small, and its last line is JSON with the keys it promises."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.live.children import Silent, child, percentile
+from benchmarks.start import imports
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "wire": "--symbols 8 --minutes 12 --fills 3 --ticks 500 --slice-s 0.002 --settle-s 0.03 --alone 0",
+    "start": "--rounds 1 --symbols 0 --days 12",
+}
+PROMISED = {
+    "wire": {
+        "bar_to_wire_ms_p50", "bar_to_wire_ms_p99", "orders", "ticks_per_s", "bare_ms_p50", "times_bare",
+        "commit_ms_p50", "commit_ms_p99", "decide_us_p50", "place_to_filled_ms_p50", "place_to_filled_ms_p99",
+    },
+    "start": {"ready_s", "rss_mb", "imports_ms", "not_for_the_daemon"},
+}  # fmt: skip
+
+
+@pytest.mark.daemon
+@pytest.mark.parametrize("name", SMALL)
+def test_a_benchmark_ends_with_one_line_of_json_that_holds_what_it_promises(name: str):
+    ran = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *SMALL[name].split()],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    result = json.loads(ran.stdout.splitlines()[-1])
+    assert PROMISED[name] <= result.keys()
+    assert all(value > 0 for value in result.values() if isinstance(value, float))
+
+
+def test_a_percentile_is_a_value_that_was_measured():
+    assert [percentile([3.0, 1.0, 2.0], share) for share in (0.01, 0.5, 0.99, 1.0)] == [1.0, 2.0, 3.0, 3.0]
+
+
+def test_the_way_to_a_foreign_library_names_who_imports_it():
+    said = (
+        "import time:      1000 |       1000 |     numpy\n"
+        "import time:       500 |        500 |       pandas.core\n"
+        "import time:       500 |       1000 |     pandas\n"
+        "import time:      2000 |       4000 |   robo_trader.x\n"
+        "some line of the log\n"
+        "import time:       100 |       4100 | robo_trader\n"
+    )
+    spent, found = imports(said)
+    assert spent == {"robo_trader": 2.1, "numpy": 1.0, "pandas": 1.0}
+    assert found == ["robo_trader > robo_trader.x > pandas"]
+
+
+def test_a_child_that_ends_early_is_told_with_its_words(tmp_path: Path):
+    with (
+        child(["-c", "print('nothing to do')"], tmp_path) as running,
+        pytest.raises(Silent, match="nothing to do"),
+    ):
+        running.until("ready", 10.0)
+
+
+def test_a_child_that_stays_silent_is_ended(tmp_path: Path):
+    with (
+        child(["-c", "import time; time.sleep(60)"], tmp_path) as running,
+        pytest.raises(Silent, match="in time"),
+    ):
+        running.until("ready", 0.2)
+    assert not running.running

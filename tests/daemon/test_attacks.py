@@ -1,0 +1,219 @@
+"""Attacks on the running daemon: it goes on, or ends with a reason; the books stay the broker's; every session replays."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from robo_trader.bootstrap.plan import build_engine, read_plan
+from robo_trader.simulation.market import SyntheticMarket
+from robo_trader.storage import queries
+from robo_trader.storage.replay import replay
+from tests.daemon.conftest import Desk, Run, account_at
+
+pytestmark = pytest.mark.daemon
+
+
+async def stopped(run: Run) -> None:
+    run.signal(signal.SIGTERM)
+    assert await run.end() == 0, run.text
+
+
+def replays(desk: Desk) -> None:
+    """Every session of the database gives the same steps again, however it ended."""
+    with contextlib.closing(queries.connect_readonly(desk.database())) as connection:
+        for (session,) in connection.execute("SELECT DISTINCT session_id FROM journal").fetchall():
+            row = queries.session_row(connection, session)
+            assert row is not None
+            engine = build_engine(read_plan(session, row["config"]))
+            assert replay(engine, queries.journal_rows(connection, session)) is None, session
+
+
+async def books_are_the_brokers(desk: Desk, port: int) -> None:
+    theirs = await account_at(port)
+    assert dict(desk.rows("SELECT exec_id, quantity FROM fills")) == theirs.executions
+    assert dict(desk.rows("SELECT symbol, quantity FROM positions WHERE quantity != 0")) == theirs.positions
+    assert Decimal(desk.rows("SELECT cash FROM equity ORDER BY id DESC LIMIT 1")[0][0]) == theirs.cash
+    assert desk.rows("SELECT count(*) FROM fills WHERE commission IS NULL") == [(0,)]
+    replays(desk)
+
+
+async def test_what_filled_while_the_daemon_was_dead_is_booked_once(desk: Desk):
+    gateway, port = await desk.gateway(speed=600, participation=0.0005)
+    run = await desk.daemon(port)
+    await run.until("status=partial")
+    run.signal(signal.SIGKILL)
+    await run.end()
+    before = len(gateway._orders.executed())
+    while len(gateway._orders.executed()) < before + 5 and gateway._orders.working():
+        await asyncio.sleep(0.01)
+    again = await desk.daemon(port)
+    await again.until(" bar ")
+    await stopped(again)
+    assert len(gateway._orders.executed()) > before
+    await books_are_the_brokers(desk, port)
+
+
+def children_of(run: Run, module: str) -> list[int]:
+    """Return the process ids of a daemon's children that run a module."""
+    tasks = Path(f"/proc/{run.process.pid}/task")
+    children = " ".join(path.read_text() for path in tasks.glob("*/children")).split()
+    return [int(c) for c in children if module in Path(f"/proc/{c}/cmdline").read_bytes().decode()]
+
+
+def child_of(run: Run, module: str) -> int:
+    (pid,) = children_of(run, module)
+    return pid
+
+
+async def gone(pid: int, seconds: float = 2.0) -> None:
+    """Wait for the end of a process; an ended one that nobody has reaped counts."""
+    deadline = time.monotonic() + seconds
+    stat = Path(f"/proc/{pid}/stat")
+    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline, f"process {pid} is still there after {seconds} s"
+        await asyncio.sleep(0.02)
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+        return free.getsockname()[1]
+
+
+async def practising(desk: Desk, *words: str, **settings: object) -> Run:
+    """A daemon with a practice gateway of its own, on a free port."""
+    ports = {"ibkr_port": 0, "dashboard_port": free_port(), "hub_port": free_port()}
+    words = ("run", "--symbols", "AAPL,NVDA", "--practice", "always", "--speed", "1200", *words)
+    return await desk.command(*words, **({"execution_algorithm": "market"} | ports | settings))
+
+
+async def test_a_practice_gateway_that_dies_is_started_again_and_trading_goes_on(desk: Desk):
+    run = await practising(desk, "--no-dashboard")
+    await run.until("fill ")
+    os.kill(child_of(run, "robo_trader.practice"), signal.SIGKILL)
+    await run.until("session restored")
+    fills = run.text.count("fill ")
+    await run.until("fill ", times=fills + 2)
+    await stopped(run)
+    replays(desk)
+
+
+@pytest.mark.parametrize("module", ["robo_trader.websocket_server", "robo_trader.dashboard"])
+async def test_a_screen_that_dies_is_told_and_started_again_while_trading_goes_on(desk: Desk, module: str):
+    run = await practising(desk)
+    await run.until("ready")
+    pid = child_of(run, module)
+    os.kill(pid, signal.SIGKILL)
+    await run.until("screen ended")
+    await run.until("fill ")
+    while not (found := children_of(run, module)):
+        await asyncio.sleep(0.05)
+    assert found != [pid]
+    await stopped(run)
+
+
+async def test_no_child_outlives_a_daemon_that_is_killed(desk: Desk):
+    run = await practising(desk)
+    await run.until("ready")
+    modules = ("robo_trader.practice", "robo_trader.websocket_server", "robo_trader.dashboard")
+    children = [child_of(run, module) for module in modules]
+    run.signal(signal.SIGKILL)
+    await run.end()
+    for child in children:
+        await gone(child)
+
+
+async def test_a_trainer_ends_with_its_daemon(desk: Desk):
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        run = await practising(desk, "--no-dashboard", "--use-ml", ml_history_days=30)
+        await run.until("training")
+        child = child_of(run, "robo_trader.train_models")
+        run.signal(number)
+        assert await run.end() == (0 if number == signal.SIGTERM else -number)
+        await gone(child)
+
+
+class Wire:
+    """Stands between daemon and gateway, and cuts the line at one message, said or swallowed."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._cuts: list[tuple[str, bytes, bool]] = []
+        self.cuts_made = 0
+
+    def cut_at(self, side: str, kind: bytes, said: bool) -> None:
+        self._cuts.append((side, kind, said))
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        back.write(await reader.readexactly(4))  # "API\0"
+        pumps = [
+            asyncio.create_task(self._pump("daemon", reader, back)),
+            asyncio.create_task(self._pump("gateway", there, writer)),
+        ]
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for pump in pumps:
+            pump.cancel()
+        writer.transport.abort()
+        back.close()
+
+    async def _pump(self, side: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readexactly(4)
+                body = await reader.readexactly(int.from_bytes(head, "big"))
+                kind = body.partition(b"\0")[0]
+                cut = next((c for c in self._cuts if c[:2] == (side, kind)), None)
+                if cut is None or cut[2]:
+                    writer.write(head + body)
+                if cut is not None:
+                    self._cuts.remove(cut)
+                    self.cuts_made += 1
+                    return
+
+
+ORDER, STATUS, OPEN_ORDER, EXECUTION, COMMISSION = b"3", b"3", b"5", b"11", b"59"
+
+
+@pytest.mark.parametrize(
+    ("side", "kind", "said"),
+    [
+        ("daemon", ORDER, True),
+        ("daemon", ORDER, False),
+        ("gateway", OPEN_ORDER, False),
+        ("gateway", STATUS, False),
+        ("gateway", EXECUTION, False),
+        ("gateway", EXECUTION, True),
+        ("gateway", COMMISSION, False),
+    ],
+)
+async def test_a_line_cut_at_any_word_about_an_order_loses_and_doubles_nothing(
+    desk: Desk, side: str, kind: bytes, said: bool
+):
+    _, port = await desk.gateway(speed=1800, participation=0.002)
+    wire = Wire(port)
+    async with await asyncio.start_server(wire, "127.0.0.1", 0) as server:
+        run = await desk.daemon(
+            server.sockets[0].getsockname()[1], execution_algorithm="twap", execution_twap_duration_s=120
+        )
+        await run.until("-1.2 ")
+        for n in (1, 2, 3):
+            wire.cut_at(side, kind, said)
+            await run.until("session restored", times=n)
+        await run.until(" bar ", times=run.text.count(" bar ") + 10)
+        await stopped(run)
+    assert wire.cuts_made == 3
+    await books_are_the_brokers(desk, port)
+    sent = desk.rows("SELECT count(*), count(DISTINCT id) FROM orders")
+    assert sent[0][0] == sent[0][1]
+    assert "anomaly" not in run.text
+    assert "mismatch" not in run.text
