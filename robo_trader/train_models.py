@@ -22,13 +22,13 @@ from rich.table import Table
 
 from robo_trader.core.errors import ConfigurationError, DataError, RoboTraderError
 from robo_trader.core.events import SECOND_NS
+from robo_trader.core.parent import parent_ended
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.base import Bars
 from robo_trader.ml import registry, trainer
 from robo_trader.ml.dataset import LabelOptions, build_dataset
 from robo_trader.ml.labels import session_numbers
 from robo_trader.ml.validation import Selected
-from robo_trader.websocket_client.parent import parent_ended
 
 BARS = "SELECT ts, open, high, low, close, volume FROM bars WHERE symbol = ? AND interval_ns = ? ORDER BY ts"
 SYMBOLS = "SELECT DISTINCT symbol FROM bars WHERE interval_ns = ? ORDER BY symbol"

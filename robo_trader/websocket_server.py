@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
-from robo_trader.websocket_client.parent import parent_ended
+from robo_trader.core.parent import parent_ended
 from robo_trader.websocket_client.wire import (
     KEEP,
     PUBLISHER,

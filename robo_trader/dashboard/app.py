@@ -29,8 +29,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, OrderStatus
+from robo_trader.core.parent import parent_ended
 from robo_trader.storage import queries
-from robo_trader.websocket_client.parent import parent_ended
 
 STATIC = Path(__file__).parent / "static"
 

@@ -23,6 +23,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 CLIENT_ID_IN_USE = 326
+FARMS_WELL = frozenset({2104, 2106, 2158})
 LINK_CODES = frozenset({1100, 1101, 1102, 2110})
 _NOTICES = frozenset({*range(2100, 2170), 10167})
 _STARTUP = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Awaitable
@@ -12,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from robo_trader.core.errors import RoboTraderError
+from robo_trader.core.parent import parent_ended
 
 _ORPHAN_CHECK = 0.05  # seconds
 
@@ -43,9 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=7, help="of the synthetic market (default: %(default)s)")
     parser.add_argument(
-        "--edge", type=float, default=1.0, help="how predictable it is, 0 not at all (default: 1)"
+        "--edge", type=_edge, default=1.0, help="how predictable it is, from 0 (not at all) to 1 (default)"
     )
-    parser.add_argument("--start", metavar="YYYY-MM-DD", help="first live session")
+    parser.add_argument(
+        "--start", metavar="YYYY-MM-DD", help="first live session; what lies before it is history"
+    )
     parser.add_argument("--state", type=Path, metavar="DIR", help="keep orders, account and clock there")
     parser.add_argument(
         "--cash", type=_usd, default=Decimal(100_000), help="USD at the start (default: %(default)s)"
@@ -66,6 +68,13 @@ def _usd(text: str) -> Decimal:
         return Decimal(text)
     except InvalidOperation:
         raise argparse.ArgumentTypeError(f"{text!r} is not an amount") from None
+
+
+def _edge(text: str) -> float:
+    edge = float(text)
+    if not 0 <= edge <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return edge
 
 
 async def _serve(asked: argparse.Namespace) -> None:
@@ -104,27 +113,10 @@ async def _until_stopped(parent: int | None, failed: Awaitable[None]) -> None:
         loop.add_signal_handler(number, stopped.set)
     ends = [loop.create_task(stopped.wait()), asyncio.ensure_future(failed)]
     if parent is not None:
-        ends.append(loop.create_task(_parent_gone(parent)))
+        ends.append(loop.create_task(parent_ended(parent)))
     done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     for end in done:
         end.result()
-
-
-async def _parent_gone(pid: int) -> None:
-    # A killed parent may linger as a zombie; a child notices by being given a new parent at once.
-    child = os.getppid() == pid
-    while os.getppid() == pid if child else _alive(pid):  # noqa: ASYNC110 - nothing announces the end of a process
-        await asyncio.sleep(_ORPHAN_CHECK)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 if __name__ == "__main__":

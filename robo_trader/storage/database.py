@@ -22,6 +22,8 @@ from robo_trader.storage.schema import MIGRATIONS, check_known, migrate, version
 T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 5.0
+# SQLite's own limit of its write-ahead log, for a writer that never calls `checkpoint`.
+LOG_PAGES = 20_000
 
 # A bar that is already known stays as it was first told: that is what was traded on.
 INSERT_BAR = (
@@ -115,6 +117,22 @@ class Database:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         return result
+
+    async def checkpoint(self) -> None:
+        """Move what the write-ahead log holds into the file, which is safe without: call it while no order waits.
+
+        Raises DeskHalted where it fails.
+        """
+        await self._writer.visit(self._move_log)
+
+    def _move_log(self, connection: sqlite3.Connection) -> None:
+        if self._failure:
+            return  # told when it happened
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            self._failure = str(error)
+            raise DeskHalted(f"{self.path}: writing failed: {error}{_advice(error)}") from error
 
     async def backup(self, target: Path) -> None:
         """Copy the database as it is now to a new file while writing goes on.
@@ -221,6 +239,8 @@ def _prepare(path: Path, connection: sqlite3.Connection, migrations: Sequence[st
     connection.execute("ROLLBACK")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    # By itself SQLite would move its log in the midst of some commit, perhaps one that an order waits for.
+    connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
     connection.execute("PRAGMA foreign_keys = ON")
     if 0 < found < len(migrations):
         backup(path, path.with_name(f"{path.name}.v{found}.bak"), replace=True)
