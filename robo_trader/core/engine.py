@@ -120,6 +120,8 @@ class Engine:
         vector = self._features.update(bar)
         if vector is not None:
             self.desk.vectors[bar.symbol] = vector
+        else:
+            self.desk.vectors.pop(bar.symbol, None)  # what an earlier bar said is not known of this one
         if bar.history or not self._opened:
             return NOTHING
         if self.desk.day_start is None:  # a holding had no price yet when the day began
@@ -153,25 +155,25 @@ class Engine:
 
     def _act(self, signal: Signal, commands: list[Command], facts: list[Fact]) -> None:
         """Move from what is held and still coming to what the signal wants; closing goes before opening."""
-        symbol = signal.symbol
-        sizing = self._parts.sizer.size(signal, self.desk)
-        self._give_up_opposing(symbol, sizing.shares, commands, facts)
+        symbol, sizing = signal.symbol, self._parts.sizer.size(signal, self.desk)
+        target = sizing.shares
+        self._give_up_opposing(symbol, target, commands, facts)
         coming = sum(shares for _, shares in self._executor.working(symbol))
         expected = self.desk.position(symbol) + coming
-        wanted = sizing.shares - expected
-        if not wanted:
-            if signal.direction and not sizing.shares:
-                facts.append(self._decision(signal, "", Side.BUY, 0, "", sizing.reason, sizing.steps))
+        side = Side.BUY if target > expected else Side.SELL
+        if signal.direction and not target and expected * signal.direction >= 0:
+            facts.append(self._decision(signal, "", side, 0, "", sizing.reason, sizing.steps))
             return
-        closing = min(abs(wanted), abs(expected)) if wanted * expected < 0 else 0
-        side = Side.BUY if wanted > 0 else Side.SELL
-        for quantity in (closing, abs(wanted) - closing):
+        if target == expected or target * expected > 0:
+            return  # on that side already: a size that drifts is not worth a commission
+        for quantity in (abs(expected), abs(target)):
             if quantity:
                 self._work(signal, side, quantity, sizing.steps, commands, facts)
 
     def _give_up_opposing(self, symbol: str, target: int, commands: list[Command], facts: list[Fact]) -> None:
+        """Stop the parents whose shares would lead away from the target."""
         for parent, coming in self._executor.working(symbol):
-            if (target - self.desk.position(symbol)) * coming < 0:
+            if (target - self.desk.position(symbol)) * coming <= 0:
                 self._emit(self._executor.stop(parent.id), commands, facts)
 
     def _work(

@@ -30,7 +30,11 @@ class _Seen:
 
 
 class MovingAverageCrossover:
-    """Long on a golden cross, flat (or short where allowed) on a dead cross; a signal is told once per cross."""
+    """Long on a golden cross, flat (or short where allowed) on a dead cross; a signal is told once per cross.
+
+    A position on the wrong side (an exit that came to nothing, a fill after a cancel, what an earlier session left) is
+    asked to go again after each cool-down.
+    """
 
     name = "sma_crossover"
 
@@ -40,7 +44,7 @@ class MovingAverageCrossover:
         self._seen: dict[str, _Seen] = {}
 
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]:
-        """Return one signal when the averages crossed on this bar, else nothing."""
+        """Return one signal when the averages crossed on this bar or a position contradicts them, else nothing."""
         fast, slow = view.feature(bar.symbol, self._fast), view.feature(bar.symbol, self._slow)
         if fast is None or slow is None:
             return ()
@@ -49,13 +53,21 @@ class MovingAverageCrossover:
             self._seen[bar.symbol] = _Seen(above, self._options.cool_down_bars)
             return ()
         seen.waited += 1
-        if above == seen.above or seen.waited <= self._options.cool_down_bars:
+        if seen.waited <= self._options.cool_down_bars:
+            return ()
+        crossed = above != seen.above
+        if not crossed and not _contradicts(above, view, bar.symbol):
             return ()
         seen.above, seen.waited = above, 0
-        return (self._signal(bar, above, fast, slow),)
+        return (self._signal(bar, above, "crossed" if crossed else "is", fast, slow),)
 
-    def _signal(self, bar: Bar, above: bool, fast: float, slow: float) -> Signal:
+    def _signal(self, bar: Bar, above: bool, verb: str, fast: float, slow: float) -> Signal:
         direction = 1 if above else -1 if self._options.allow_short else 0
         where = "above" if above else "below"
-        reason = f"{self._fast} {fast:.2f} crossed {where} {self._slow} {slow:.2f}"
+        reason = f"{self._fast} {fast:.2f} {verb} {where} {self._slow} {slow:.2f}"
         return Signal(bar.ts, bar.symbol, self.name, direction, min(1.0, abs(fast / slow - 1) * 1000), reason)
+
+
+def _contradicts(above: bool, view: View, symbol: str) -> bool:
+    held = view.position(symbol)
+    return bool(held) and (held > 0) != above and not view.working(symbol)

@@ -124,6 +124,29 @@ def test_an_exit_while_the_entry_still_works_cancels_it_and_never_sells_more_tha
     assert [(o.side, o.quantity) for o in orders(step)] == [(Side.SELL, 60)]
 
 
+def test_an_entry_that_is_given_up_before_any_fill_is_only_cancelled():
+    want = Scripted(wants=[("NVDA", 1)])
+    engine = desk(want)
+    (entry,) = orders(play(engine, opening(), bar(1)))
+    want.wants = [("NVDA", 0)]
+    step = play(engine, bar(2))
+    assert step.commands == [Cancel(entry.id)]
+
+
+def test_a_signal_for_the_side_that_is_held_changes_nothing_though_the_size_has_drifted():
+    held = Holding("NVDA", 97, (Lot(97, D(90)),), 97)
+    step = play(desk(Scripted(wants=[("NVDA", 1)])), opening(holdings=(held,)), bar(1))
+    assert not orders(step)
+
+
+def test_a_signal_that_cannot_be_sized_says_so_and_keeps_what_is_held():
+    held = Holding("NVDA", 97, (Lot(97, D(90)),), 97)
+    engine = desk(Scripted(wants=[("NVDA", 1)]), shares=0)
+    step = play(engine, opening(holdings=(held,)), bar(1))
+    assert not orders(step)
+    assert [(d.order_id, d.quantity) for d in facts(step, Decision)] == [("", 0)]
+
+
 def test_a_refusal_is_told_once_in_fifteen_minutes_and_frees_the_symbol():
     want = Scripted()
     engine = desk(want, [OrderNotionalGate(GateOptions(max_order_notional_usd=9_999))])

@@ -1,6 +1,10 @@
 """The crossover: told once per cross, quiet while warming and cooling down."""
 
+from decimal import Decimal
+
 from robo_trader.core.desk import Desk
+from robo_trader.core.events import Lot
+from robo_trader.core.portfolio import Position
 from robo_trader.strategies.moving_average import CrossoverOptions, MovingAverageCrossover
 from tests.desks import OneSession, PlainFeatures, bar
 
@@ -32,3 +36,13 @@ def test_a_whipsaw_waits_for_the_cool_down():
 
 def test_it_says_nothing_while_the_averages_warm():
     assert run([(float("nan"), 2), (float("nan"), 2)]) == []
+
+
+def test_a_position_on_the_wrong_side_is_asked_to_go_again_after_each_cool_down():
+    strategy = MovingAverageCrossover(CrossoverOptions())
+    desk = Desk({}, OneSession(), PlainFeatures.names)
+    desk.portfolio.positions["NVDA"] = Position((Lot(10, Decimal(100)),))
+    desk.vectors["NVDA"] = PlainFeatures(sma_10=1, sma_20=2).update(None)
+    said = [(n, s.direction, s.reason) for n in range(9) for s in strategy.on_bar(bar(n), desk)]
+    assert [(minute, direction) for minute, direction, _ in said] == [(1, 0), (5, 0)]
+    assert "is below" in said[0][2]
