@@ -7,9 +7,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -34,6 +34,8 @@ PREFIXES = (
 # Set by the daemon for its own child processes, never by a user.
 INTERNAL = frozenset({"ROBO_HUB_TOKEN"})
 LIVE_PORTS = frozenset({7496, 4001})
+# The averages that are computed; the environment gives their lengths as text.
+AverageBars = Annotated[Literal[5, 10, 20, 50], BeforeValidator(int)]
 
 
 class Settings(BaseSettings):
@@ -96,8 +98,8 @@ class Settings(BaseSettings):
     )
     risk_max_price_age_s: float = Field(180.0, gt=0, description="Gate: oldest price to trade on, seconds")
 
-    strategy_fast: Literal[5, 10, 20, 50] = Field(10, description="SMA crossover: fast average, bars")
-    strategy_slow: Literal[5, 10, 20, 50] = Field(20, description="SMA crossover: slow average, bars")
+    strategy_fast: AverageBars = Field(10, description="SMA crossover: fast average, bars")
+    strategy_slow: AverageBars = Field(20, description="SMA crossover: slow average, bars")
     strategy_allow_short: bool = Field(False, description="Whether strategies may sell short")
 
     ml_threshold: float = Field(0.65, gt=0.5, lt=1, description="Calibrated probability a vote must reach")

@@ -28,7 +28,7 @@ PROMISED = {
 
 @pytest.mark.daemon
 @pytest.mark.parametrize("name", SMALL)
-def test_a_benchmark_ends_with_one_line_of_json_that_holds_what_it_promises(name: str):
+def test_a_benchmark_ends_with_one_line_of_json_that_holds_what_it_promises(name: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *SMALL[name].split()],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
@@ -39,11 +39,11 @@ def test_a_benchmark_ends_with_one_line_of_json_that_holds_what_it_promises(name
     assert all(value > 0 for value in result.values() if isinstance(value, float))
 
 
-def test_a_percentile_is_a_value_that_was_measured():
+def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert [percentile([3.0, 1.0, 2.0], share) for share in (0.01, 0.5, 0.99, 1.0)] == [1.0, 2.0, 3.0, 3.0]
 
 
-def test_the_way_to_a_foreign_library_names_who_imports_it():
+def test_the_way_to_a_foreign_library_names_who_imports_it() -> None:
     said = (
         "import time:      1000 |       1000 |     numpy\n"
         "import time:       500 |        500 |       pandas.core\n"
@@ -57,7 +57,7 @@ def test_the_way_to_a_foreign_library_names_who_imports_it():
     assert found == ["robo_trader > robo_trader.x > pandas"]
 
 
-def test_a_child_that_ends_early_is_told_with_its_words(tmp_path: Path):
+def test_a_child_that_ends_early_is_told_with_its_words(tmp_path: Path) -> None:
     with (
         child(["-c", "print('nothing to do')"], tmp_path) as running,
         pytest.raises(Silent, match="nothing to do"),
@@ -65,7 +65,7 @@ def test_a_child_that_ends_early_is_told_with_its_words(tmp_path: Path):
         running.until("ready", 10.0)
 
 
-def test_a_child_that_stays_silent_is_ended(tmp_path: Path):
+def test_a_child_that_stays_silent_is_ended(tmp_path: Path) -> None:
     with (
         child(["-c", "import time; time.sleep(60)"], tmp_path) as running,
         pytest.raises(Silent, match="in time"),

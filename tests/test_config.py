@@ -1,0 +1,82 @@
+"""Settings: every one can be set from every source, and nothing unknown passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from robo_trader.config import Settings, load
+from robo_trader.core.errors import ConfigurationError
+
+OTHER = {
+    "ibkr_host": "10.1.2.3",
+    "ibkr_port": 4002,
+    "ibkr_client_id": 8,
+    "ibkr_account": "DU1234567",
+    "execution_mode": "dry-run",
+    "execution_algorithm": "twap",
+    "risk_position_sizing": "fixed",
+    "strategy_fast": 5,
+    "strategy_slow": 50,
+    "strategy_allow_short": True,
+    "ml_models_dir": Path("elsewhere"),
+    "practice_mode": "never",
+    "monitoring_log_format": "json",
+    "monitoring_log_level": "DEBUG",
+    "robo_data_dir": Path("elsewhere"),
+}
+
+
+def another(name: str) -> object:
+    """Return a value that differs from the default and is allowed."""
+    default = Settings.model_fields[name].default
+    if name in OTHER:
+        return OTHER[name]
+    return default + 1 if isinstance(default, int) else default * 0.9
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_can_be_set_by_environment_dotenv_and_toml(name: str, monkeypatch: pytest.MonkeyPatch):
+    value = another(name)
+    assert value != getattr(load(), name)
+    text = f'"{value}"' if isinstance(value, str | Path) else str(value).lower()
+    Path("robo_trader.toml").write_text(f"{name} = {text}\n")
+    assert getattr(load(), name) == value
+    Path("robo_trader.toml").unlink()
+    Path(".env").write_text(f"{name.upper()}={value}\n")
+    assert getattr(load(), name) == value
+    Path(".env").unlink()
+    monkeypatch.setenv(name.upper(), str(value))
+    assert getattr(load(), name) == value
+
+
+def test_a_flag_beats_the_environment_which_beats_dotenv_which_beats_toml(monkeypatch: pytest.MonkeyPatch):
+    Path("robo_trader.toml").write_text("ibkr_port = 1\n")
+    assert load().ibkr_port == 1
+    Path(".env").write_text("IBKR_PORT=2\n")
+    assert load().ibkr_port == 2
+    monkeypatch.setenv("IBKR_PORT", "3")
+    assert load().ibkr_port == 3
+    assert load(ibkr_port=4).ibkr_port == 4
+
+
+@pytest.mark.parametrize("source", ["toml", "dotenv", "environment"])
+def test_an_unknown_setting_is_refused_wherever_it_stands(source: str, monkeypatch: pytest.MonkeyPatch):
+    if source == "toml":
+        Path("robo_trader.toml").write_text("ibkr_prot = 1\n")
+    elif source == "dotenv":
+        Path(".env").write_text("IBKR_PROT=1\n")
+    else:
+        monkeypatch.setenv("IBKR_PROT", "1")
+    with pytest.raises(ConfigurationError, match="did you mean IBKR_PORT"):
+        load()
+
+
+def test_the_fast_average_must_be_the_shorter_one():
+    with pytest.raises(ConfigurationError, match="shorter"):
+        load(strategy_fast=20, strategy_slow=20)
+
+
+def test_the_fingerprint_tells_configurations_apart():
+    assert load().fingerprint() == load().fingerprint() != load(risk_per_trade=0.001).fingerprint()
