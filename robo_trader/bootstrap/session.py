@@ -20,7 +20,7 @@ from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
 
 log = structlog.get_logger()
-FLUSH_S, COMPARE_S = 1.0, 60.0
+BEAT_S, COMMITS_A_BEAT, COMPARE_S = 1.0, 10, 60.0
 CANCEL_BUDGET_S = 1.0
 POLL_S = 0.05
 
@@ -128,22 +128,24 @@ class TradingSession:
 
     async def _cancel_orders(self) -> None:
         """Take back what still works: its schedule ends with this process. Positions stay as they are."""
-        orders, asked = self._engine.desk.orders, set[str]()
+        orders = self._engine.desk.orders
         self._link.stop_listening()
         deadline = time.monotonic() + CANCEL_BUDGET_S
-        # What still waits in the inbox may bring more orders: look again until none is left.
-        while orders.live() and time.monotonic() < deadline:
+        # What still waits in the inbox may bring more orders, and one on its way to the broker cannot be taken back
+        # yet: look and ask again until none is left.
+        while (orders.live() or len(self._inbox)) and time.monotonic() < deadline:
             for order in orders.live():
-                if order.id not in asked:
-                    asked.add(order.id)
-                    await self._link.broker.cancel(order.id)
-            await asyncio.sleep(POLL_S)
+                await self._link.broker.cancel(order.id)
+            await asyncio.sleep(2 * POLL_S)
         if orders.live():
             log.warning("orders_left", orders=[order.id for order in orders.live()])
 
     async def _flush(self) -> None:
         while True:
-            await asyncio.sleep(FLUSH_S)
+            for _ in range(COMMITS_A_BEAT):
+                # An intent waits for all rows recorded before it: let there never be many.
+                await asyncio.sleep(BEAT_S / COMMITS_A_BEAT)
+                await self._book.commit()
             await self._book.flush()
             await self._database.record_job("desk", time.time_ns(), None, "alive", self._plan.session_id)
 

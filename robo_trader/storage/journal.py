@@ -143,14 +143,15 @@ class SqliteJournal:
         for fact in step.facts:
             self._add_fact(fact)
         if len(self._rows[_EVENT]) >= self._group or is_urgent(event, step):
-            await self._commit()
+            await self.commit()
 
     async def flush(self) -> None:
         """Put everything recorded so far on disk, and tidy up. Raises DeskHalted where it cannot be written."""
-        await self._commit()
+        await self.commit()
         await self._database.checkpoint()
 
-    async def _commit(self) -> None:
+    async def commit(self) -> None:
+        """Put everything recorded so far on disk. Raises DeskHalted where it cannot be written."""
         rows, self._rows = self._rows, _no_rows()
         if rows[_EVENT]:
             await self._database.write(lambda connection: _write(connection, rows))
