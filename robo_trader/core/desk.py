@@ -25,6 +25,7 @@ class Desk:
         self.day = ""
         self.day_start: Decimal | None = None
         self.mismatched: dict[str, int] = {}
+        self.theirs: dict[str, int] = {}  # the broker's position where it differs from ours
         self.quotes: dict[str, Quote] = {}
         self.vectors: dict[str, Vector] = {}
         self._calendar = calendar

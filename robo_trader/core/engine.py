@@ -115,7 +115,7 @@ class Engine:
 
     def _on_bar(self, bar: Bar) -> Step:
         if not bar.history:
-            self._begin_day(bar)
+            self._begin_day(bar.ts)
         self._portfolio.mark(bar.symbol, bar.close, bar.ts)
         vector = self._features.update(bar)
         if vector is not None:
@@ -139,14 +139,16 @@ class Engine:
             self._state_equity(bar.ts, facts)
         return Step(commands, facts)
 
-    def _begin_day(self, bar: Bar) -> None:
-        session = self.desk.session_at(bar.ts)
+    def _begin_day(self, ts: int) -> None:
+        """Note what the day began with, before its first price counts: the night's gain or loss belongs to it."""
+        session = self.desk.session_at(ts)
         if session is None or session.label == self.desk.day:
             return
         self.desk.day = session.label
         self.desk.day_start = self._portfolio.equity()
 
     def _on_quote(self, quote: Quote) -> Step:
+        self._begin_day(quote.ts)
         self.desk.quotes[quote.symbol] = quote
         self._portfolio.mark(quote.symbol, (quote.bid + quote.ask) / 2, quote.ts)
         return NOTHING
@@ -166,9 +168,13 @@ class Engine:
             return
         if target == expected or target * expected > 0:
             return  # on that side already: a size that drifts is not worth a commission
+        # What was given up may trade before the broker has taken it back: those shares are not ordered twice.
+        at_large = self._orders.coming(symbol, side, {p.id for p, _ in self._executor.working(symbol)})
         for quantity in (abs(expected), abs(target)):
-            if quantity:
-                self._work(signal, side, quantity, sizing.steps, commands, facts)
+            spared = min(quantity, at_large)
+            at_large -= spared
+            if quantity > spared:
+                self._work(signal, side, quantity - spared, sizing.steps, commands, facts)
 
     def _give_up_opposing(self, symbol: str, target: int, commands: list[Command], facts: list[Fact]) -> None:
         """Stop the parents whose shares would lead away from the target."""
@@ -246,12 +252,18 @@ class Engine:
 
     def _reduces(self, order: Order) -> bool:
         """Whether the order only takes exposure away, counting orders that may still fill."""
-        held, sign = self.desk.position(order.symbol), order.side.sign
-        if held * sign >= 0:
+        held = self._surely_held(order.symbol)
+        if held * order.side.sign >= 0:
             return False
-        same_way = self._orders.working(order.symbol)
-        left = held + (same_way if same_way * sign > 0 else 0)
-        return held * left > 0 and order.quantity <= abs(left)
+        return order.quantity <= abs(held) - self._orders.coming(order.symbol, order.side)
+
+    def _surely_held(self, symbol: str) -> int:
+        """Return the position; in quarantine no more of it than the broker knows of, or an exit might open one there."""
+        ours = self.desk.position(symbol)
+        if not self.desk.quarantined(symbol):
+            return ours
+        theirs = self.desk.theirs.get(symbol, 0)
+        return min(ours, theirs, key=abs) if ours * theirs > 0 else 0
 
     def _refuse(self, order: Order) -> Denied | None:
         for gate in self._parts.gates:
@@ -276,6 +288,8 @@ class Engine:
             return NOTHING
         facts: list[Fact] = []
         if self._portfolio.quantity(fill.symbol) != traded_before:
+            if fill.symbol in self.desk.theirs:
+                self.desk.theirs[fill.symbol] += fill.side.sign * fill.quantity
             self._executor.on_fill(fill)
             changed = self._orders.fill(fill)
             if changed is not None:
@@ -317,6 +331,7 @@ class Engine:
         for holding in snapshot.holdings:
             if holding.quantity != holding.broker_quantity:
                 self.desk.mismatched[holding.symbol] = 2
+                self.desk.theirs[holding.symbol] = holding.broker_quantity
                 facts.append(Mismatch(snapshot.ts, holding.symbol, holding.quantity, holding.broker_quantity))
         for found in snapshot.orders:
             self._orders.adopt(found)
@@ -329,9 +344,12 @@ class Engine:
         theirs = {h.symbol: h.broker_quantity for h in snapshot.holdings}
         for symbol in sorted({*theirs, *self._portfolio.held(), *self.desk.mismatched}):
             ours, broker = self.desk.position(symbol), theirs.get(symbol, 0)
-            if ours == broker or self._orders.working(symbol):
+            if ours == broker:
                 self.desk.mismatched.pop(symbol, None)
+                self.desk.theirs.pop(symbol, None)
+            if ours == broker or self._orders.working(symbol):
                 continue
+            self.desk.theirs[symbol] = broker
             times = self.desk.mismatched[symbol] = self.desk.mismatched.get(symbol, 0) + 1
             if times == 2:
                 facts.append(Mismatch(snapshot.ts, symbol, ours, broker))

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from robo_trader.core.events import Anomaly, Fill, OpenOrder, Order, OrderChanged, OrderStatus, OrderUpdate
+from collections.abc import Collection
+
+from robo_trader.core.events import (
+    Anomaly,
+    Fill,
+    OpenOrder,
+    Order,
+    OrderChanged,
+    OrderStatus,
+    OrderUpdate,
+    Side,
+)
 
 S = OrderStatus
 LIVE = frozenset({S.INTENT, S.WORKING, S.PARTIAL, S.UNKNOWN})
@@ -65,6 +76,12 @@ class OrderBook:
         """Return the signed shares that live orders of this symbol may still trade."""
         live = self._live.get(symbol)
         return sum([state.remaining for state in live.values()]) if live else 0
+
+    def coming(self, symbol: str, side: Side, besides: Collection[str] = ()) -> int:
+        """Return the shares that live orders on one side may still trade, those of the parents `besides` left out."""
+        live = self._live.get(symbol, {}).values()
+        counted = [s for s in live if s.order.side is side and s.order.parent_id not in besides]
+        return sum(abs(state.remaining) for state in counted)
 
     def live(self) -> list[Order]:
         """Return all live orders."""

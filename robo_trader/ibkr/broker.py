@@ -33,16 +33,16 @@ from robo_trader.ibkr.contracts import Contracts
 from robo_trader.ibkr.pacing import Pacer
 from robo_trader.ibkr.tickets import (
     NOTICES,
-    SIDES,
     WORDS,
     Ticket,
+    fill_of,
     ib_order,
     is_child,
     is_readable,
     order_of,
     symbol_of,
 )
-from robo_trader.ibkr.values import owned_amount, owned_price, utc_ns, whole_shares
+from robo_trader.ibkr.values import owned_amount, owned_price, whole_shares
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -119,7 +119,9 @@ class IbBroker:
         """Take back what is left of an order."""
         await self._pacer.order()
         ticket = self._tickets.get(order_id)
-        if ticket is None or not ticket.tws_id or ticket.has_ended:
+        if ticket is not None and ticket.has_ended:
+            return  # the desk has yet to hear of it
+        if ticket is None or not ticket.tws_id:
             log.warning("cancel_without_order", order=order_id)
             return
         ticket.error_code, ticket.reason = 0, ""
@@ -231,11 +233,15 @@ class IbBroker:
     def _holdings(self) -> tuple[Holding, ...]:
         positions = self._connection.ib.positions(self._connection.account)
         return tuple(
-            Holding(symbol_of(p.contract), quantity, (Lot(quantity, cost),), quantity)
+            # Shares that came by a transfer or a spin-off have cost nothing.
+            Holding(
+                symbol_of(p.contract),
+                quantity,
+                (Lot(quantity, owned_price(p.avgCost) or Decimal(0)),),
+                quantity,
+            )
             for p in positions
-            if p.contract.secType == "STK"
-            and (quantity := whole_shares(p.position))
-            and (cost := owned_price(p.avgCost)) is not None
+            if p.contract.secType == "STK" and (quantity := whole_shares(p.position))
         )
 
     # -------------------------------------------------------------------------------------------- what TWS says
@@ -245,7 +251,7 @@ class IbBroker:
         self._speaking = False
         self._by_tws_id.clear()
         for ticket in self._tickets.values():
-            if self._is_unanswered(ticket):
+            if ticket.is_unanswered:
                 ticket.status = S.UNKNOWN
             ticket.tws_id = 0
 
@@ -312,16 +318,13 @@ class IbBroker:
             ticket.error_code = code
             self._doubt(ticket)
         if ticket.told is not None:
-            self._tell(ticket, self._inactive(ticket) if ticket.status is S.UNKNOWN else ticket.status)
+            self._tell(ticket, ticket.inactive if ticket.status is S.UNKNOWN else ticket.status)
 
     def on_lost(self, reason: str) -> None:
         """The session ended: of what was sent and not acknowledged we know nothing."""
         for ticket in self._tickets.values():
-            if self._is_unanswered(ticket):
+            if ticket.is_unanswered:
                 self._tell(ticket, S.UNKNOWN, reason)
-
-    def _is_unanswered(self, ticket: Ticket) -> bool:
-        return bool(ticket.tws_id) and not ticket.acknowledged and not ticket.has_ended
 
     def _on_word(self, ticket: Ticket, word: str, filled: int) -> None:
         ticket.acknowledged = True
@@ -333,15 +336,9 @@ class IbBroker:
             # The executions are still to come, and the desk ends an order by them.
             self._doubt(ticket)
         elif status in (S.CANCELLED, S.UNKNOWN):
-            self._tell(ticket, self._ended(ticket) if status is S.CANCELLED else self._inactive(ticket))
+            self._tell(ticket, ticket.ended if status is S.CANCELLED else ticket.inactive)
         elif not ticket.has_ended:
             self._tell(ticket, S.PARTIAL if ticket.filled and status is S.WORKING else status)
-
-    def _ended(self, ticket: Ticket) -> OrderStatus:
-        return S.REJECTED if ticket.is_rejected else S.CANCELLED
-
-    def _inactive(self, ticket: Ticket) -> OrderStatus:
-        return S.REJECTED if ticket.is_rejected else S.UNKNOWN
 
     def _doubt(self, ticket: Ticket) -> None:
         if not ticket.has_ended and not ticket.confirming:
@@ -363,7 +360,7 @@ class IbBroker:
         if ticket.has_ended or ticket.order.id in {trade.order.orderRef for trade in found}:
             return
         full = ticket.filled >= ticket.order.quantity
-        self._tell(ticket, S.FILLED if full else self._ended(ticket))
+        self._tell(ticket, S.FILLED if full else ticket.ended)
 
     def _tell(self, ticket: Ticket, status: OrderStatus, reason: str = "") -> None:
         ticket.status, ticket.reason = status, reason or ticket.reason
@@ -394,19 +391,9 @@ class IbBroker:
         return booked != fill.exec_id
 
     def _fill(self, contract: Contract, execution: Execution) -> Fill | None:
-        price, shares = owned_price(execution.price), whole_shares(execution.shares)
-        side = SIDES.get(execution.side)
-        if price is None or not shares or side is None or contract.secType != "STK":
-            log.warning("execution_ignored", execution=execution.execId, contract=contract.symbol)
-            return None
         ours = self._is_ours(execution.orderRef)
-        return Fill(
-            ts=utc_ns(execution.time),
-            order_id=execution.orderRef if ours else f"foreign:{execution.permId}",
-            exec_id=execution.execId,
-            symbol=symbol_of(contract),
-            side=side,
-            quantity=shares,
-            price=price,
-            commission=self._commissions.get(execution.execId),
-        )
+        order_id = execution.orderRef if ours else f"foreign:{execution.permId}"
+        fill = fill_of(contract, execution, order_id, self._commissions.get(execution.execId))
+        if fill is None:
+            log.warning("execution_ignored", execution=execution.execId, contract=contract.symbol)
+        return fill

@@ -228,7 +228,8 @@ class Connection:
 
     def on_error(self, request: int, code: int, text: str) -> None:
         """Pass an error of TWS on to whom it concerns."""
-        (log.info if code in _NOTICES else log.warning)("tws_says", code=code, request=request, text=text)
+        tell = log.debug if code in FARMS_WELL else log.info if code in _NOTICES else log.warning
+        tell("tws_says", code=code, request=request, text=text)
         if code == CLIENT_ID_IN_USE and request == -1:
             self._refuse(ClientIdInUse(self._in_use()))
         elif code in LINK_CODES:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 import msgspec
 from ib_async.contract import Contract
+from ib_async.objects import Execution
 from ib_async.order import Order as IbOrder
 
-from robo_trader.core.events import Order, OrderStatus, OrderType, Side
-from robo_trader.ibkr.values import owned_price, whole_shares
+from robo_trader.core.events import Fill, Order, OrderStatus, OrderType, Side
+from robo_trader.ibkr.values import owned_price, utc_ns, whole_shares
 
 S = OrderStatus
 
@@ -66,8 +68,23 @@ class Ticket:
         return self.status in ENDS
 
     @property
+    def is_unanswered(self) -> bool:
+        """Whether it was sent and nothing has been heard of it."""
+        return bool(self.tws_id) and not self.acknowledged and not self.has_ended
+
+    @property
     def is_rejected(self) -> bool:
         return bool(self.error_code) and self.error_code not in OF_CANCELS and not self.filled
+
+    @property
+    def ended(self) -> OrderStatus:
+        """How it ended where TWS works it no more."""
+        return S.REJECTED if self.is_rejected else S.CANCELLED
+
+    @property
+    def inactive(self) -> OrderStatus:
+        """What TWS means by inactive: rejected, where an error said so."""
+        return S.REJECTED if self.is_rejected else S.UNKNOWN
 
 
 def is_child(ref: str) -> bool:
@@ -114,3 +131,15 @@ def order_of(contract: Contract, found: IbOrder) -> Order:
         limit_price=owned_price(float(found.lmtPrice or 0)) if kind is OrderType.LIMIT else None,
         reason="found at the broker",
     )
+
+
+def fill_of(
+    contract: Contract, execution: Execution, order_id: str, commission: Decimal | None
+) -> Fill | None:
+    """Return an execution as the desk knows it, None for what it does not: other than whole shares at a price."""
+    price, shares = owned_price(execution.price), whole_shares(execution.shares)
+    side = SIDES.get(execution.side)
+    if price is None or not shares or side is None or contract.secType != "STK":
+        return None
+    symbol, ts = symbol_of(contract), utc_ns(execution.time)
+    return Fill(ts, order_id, execution.execId, symbol, side, shares, price, commission)

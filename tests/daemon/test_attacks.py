@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import time
-
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from ib_async import IB, MarketOrder, Stock
 
 from robo_trader.bootstrap.plan import build_engine, read_plan
-from robo_trader.simulation.market import SyntheticMarket
+from robo_trader.practice.books import Position
+from robo_trader.practice.gateway import PracticeGateway
 from robo_trader.storage import queries
 from robo_trader.storage.replay import replay
 from tests.daemon.conftest import Desk, Run, account_at
@@ -40,7 +42,13 @@ def replays(desk: Desk) -> None:
 
 async def books_are_the_brokers(desk: Desk, port: int) -> None:
     theirs = await account_at(port)
-    assert dict(desk.rows("SELECT exec_id, quantity FROM fills")) == theirs.executions
+    # A broker tells the executions of today.
+    ours = dict(desk.rows("SELECT exec_id, quantity FROM fills"))
+    assert theirs.executions.items() <= ours.items()
+    held = desk.rows(
+        "SELECT symbol, sum(iif(side = 'BUY', quantity, -quantity)) AS q FROM fills GROUP BY symbol HAVING q != 0"
+    )
+    assert dict(held) == theirs.positions
     assert dict(desk.rows("SELECT symbol, quantity FROM positions WHERE quantity != 0")) == theirs.positions
     assert Decimal(desk.rows("SELECT cash FROM equity ORDER BY id DESC LIMIT 1")[0][0]) == theirs.cash
     assert desk.rows("SELECT count(*) FROM fills WHERE commission IS NULL") == [(0,)]
@@ -54,7 +62,7 @@ async def test_what_filled_while_the_daemon_was_dead_is_booked_once(desk: Desk):
     run.signal(signal.SIGKILL)
     await run.end()
     before = len(gateway._orders.executed())
-    while len(gateway._orders.executed()) < before + 5 and gateway._orders.working():
+    while len(gateway._orders.executed()) < before + 5 and gateway._orders.working():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     again = await desk.daemon(port)
     await again.until(" bar ")
@@ -115,7 +123,7 @@ async def test_a_screen_that_dies_is_told_and_started_again_while_trading_goes_o
     os.kill(pid, signal.SIGKILL)
     await run.until("screen ended")
     await run.until("fill ")
-    while not (found := children_of(run, module)):
+    while not (found := children_of(run, module)):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     assert found != [pid]
     await stopped(run)
@@ -217,3 +225,77 @@ async def test_a_line_cut_at_any_word_about_an_order_loses_and_doubles_nothing(
     assert sent[0][0] == sent[0][1]
     assert "anomaly" not in run.text
     assert "mismatch" not in run.text
+
+
+async def drop_the_session(gateway: PracticeGateway, run: Run) -> None:
+    """Cut every client off; with the new session the daemon compares its books with the broker's."""
+    restored = run.text.count("session restored")
+    for client in list(gateway._sockets):
+        client.abort()
+    await run.until("session restored", times=restored + 1)
+    await run.until(" bar ", times=run.text.count(" bar ") + 2)
+
+
+async def test_a_trade_of_another_client_is_booked_under_its_own_name_and_told(desk: Desk):
+    gateway, port = await desk.gateway()
+    run = await desk.daemon(port)
+    await run.until(" bar ")
+    ib = IB()
+    await ib.connectAsync("127.0.0.1", port, clientId=55)
+    (contract,) = await ib.qualifyContractsAsync(Stock("NVDA", "SMART", "USD"))
+    trade = ib.placeOrder(contract, MarketOrder("BUY", 50))
+    while not trade.isDone():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    ib.disconnect()
+    await drop_the_session(gateway, run)
+    await run.until("foreign:")
+    assert "anomaly" in run.text
+    await run.until("AAPL @")
+    await stopped(run)
+    await books_are_the_brokers(desk, port)
+    assert desk.rows("SELECT side, quantity FROM fills WHERE order_id LIKE 'foreign:%'") == [("BUY", 50)]
+    assert desk.rows("SELECT count(*) FROM orders WHERE id LIKE 'foreign:%'") == [(0,)]
+
+
+async def test_a_position_nobody_traded_quarantines_its_symbol_and_the_others_trade_on(desk: Desk):
+    gateway, port = await desk.gateway()
+    run = await desk.daemon(port)
+    await run.until(" bar ")
+    gateway._orders.books.positions["NVDA"] = Position(-33)
+    await drop_the_session(gateway, run)
+    await drop_the_session(gateway, run)
+    await run.until("mismatch")
+    await run.until("gate=quarantine")
+    await run.until("AAPL @", times=run.text.count("AAPL @") + 1)
+    await stopped(run)
+    replays(desk)
+
+
+async def test_a_disk_that_is_full_stops_the_daemon_and_leaves_nothing_half_booked(desk: Desk):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port)
+    await run.until("fill ")
+    largest = max(path.stat().st_size for path in (desk.home / "data").iterdir())
+    resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (largest + 50_000, largest + 50_000))
+    assert await run.end() == 4, run.text
+    assert "disk I/O error" in (desk.home / "data" / "last_exit.txt").read_text()
+    again = await desk.daemon(port)
+    await again.until(" bar ")
+    await stopped(again)
+    await books_are_the_brokers(desk, port)
+
+
+async def test_a_frozen_gateway_is_noticed_left_and_found_again(desk: Desk):
+    run = await practising(desk, "--no-dashboard", ibkr_heartbeat_s=0.3, ibkr_connect_timeout_s=0.5)
+    await run.until("fill ")
+    gateway = child_of(run, "robo_trader.practice")
+    os.kill(gateway, signal.SIGSTOP)
+    await run.until("heartbeat")
+    await run.until("no session yet")
+    os.kill(gateway, signal.SIGCONT)
+    await run.until("session restored")
+    await run.until("fill ", times=run.text.count("fill ") + 1)
+    os.kill(gateway, signal.SIGSTOP)
+    await stopped(run)
+    await gone(gateway)
+    replays(desk)
