@@ -141,12 +141,19 @@ class TradingSession:
             log.warning("orders_left", orders=[order.id for order in orders.live()])
 
     async def _flush(self) -> None:
+        thinned = 0
         while True:
             for _ in range(COMMITS_A_BEAT):
                 # An intent waits for all rows recorded before it: let there never be many.
                 await asyncio.sleep(BEAT_S / COMMITS_A_BEAT)
                 await self._book.commit()
             await self._book.flush()
+            if self._inbox.thinned > thinned:
+                log.warning(
+                    "thinned",
+                    what=f"{self._inbox.thinned - thinned} quotes and trades: the desk did not keep up",
+                )
+                thinned = self._inbox.thinned
             await self._database.record_job("desk", time.time_ns(), None, "alive", self._plan.session_id)
 
     async def _compare(self) -> None:

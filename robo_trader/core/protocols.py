@@ -164,15 +164,6 @@ class Journal(Protocol):
     async def record(self, event: Event, step: Step) -> None: ...
 
 
-class Model(Protocol):
-    """A trained classifier."""
-
-    feature_names: tuple[str, ...]
-
-    def predict_proba(self, x: Vector) -> float:
-        """Return the calibrated probability in [0, 1] that the label is 1, for one (n_features,) row."""
-
-
 class Execution(msgspec.Struct, frozen=True, gc=False):
     """Shares exchanged at a price, before it has an id and a commission."""
 

@@ -30,7 +30,7 @@ class Card:
 
 
 class Ensemble:
-    """Implements `core.protocols.Model` on arrays alone: the daemon needs none of the libraries that trained it."""
+    """Answers from arrays alone: the daemon needs none of the libraries that trained it."""
 
     def __init__(
         self,

@@ -165,6 +165,21 @@ async def test_a_daemon_killed_without_warning_comes_back_to_the_brokers_books_a
     ) == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("flags", "interval_s"), [(("--bar-size", "5 mins", "--interval", "300"), 300), (("--interval", "300"), 60)]
+)
+async def test_decisions_come_at_the_interval_asked_for_whatever_the_bars(desk: Desk, flags, interval_s: int):
+    _, port = await desk.gateway(speed=2400)
+    run = await desk.daemon(port, *flags)
+    await run.until("fill ")
+    run.signal(signal.SIGTERM)
+    assert await run.end() == 0, run.text
+    assert desk.rows("SELECT DISTINCT interval_ns / 1000000000 FROM bars") == [(interval_s,)]
+    assert desk.rows("SELECT count(*) FROM signals WHERE ts % 300000000000 != 0") == [(0,)]
+    replayed = await desk.command("replay")
+    assert await replayed.end() == 0, replayed.text
+
+
 async def test_what_is_held_is_watched_and_priced_though_another_symbol_is_traded(desk: Desk):
     _, port = await desk.gateway()
     first = await desk.daemon(port, symbols="NVDA")
