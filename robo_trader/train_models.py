@@ -144,6 +144,7 @@ def _tell(console: Console, trained: trainer.Trained, directory: Path) -> None:
         table.add_row(f"AUC {member}", str(area))
     table.add_row("AUC ensemble", str(report.auc))
     table.add_row("AUC on its own training rows", f"{report.train_auc:.3f}")
+    table.add_row("bars that went up", f"{report.base_rate:.1%}")
     table.add_row("Brier", f"{report.brier:.4f}")
     table.add_row("Brier skill over the base rate", f"{report.brier_skill.value:+.4f}")
     table.add_row("calibration error", f"{report.calibration_error:.3f}")
@@ -183,9 +184,8 @@ def command(
     """Train random forest, XGBoost and LightGBM on stored bars, calibrate and judge them, and save them."""
     if parent_pid:
         threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # read by the libraries when they are imported, in the trainer
+    # Read by the libraries when they are imported, in the trainer.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     database = db or default_database()
     train_from_database(
         database,

@@ -21,7 +21,7 @@ import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.typing import Origin
+from websockets.typing import Origin, Subprotocol
 
 from robo_trader.core.parent import parent_ended
 from robo_trader.websocket_client.wire import (
@@ -56,7 +56,9 @@ from robo_trader.websocket_client.wire import (
 CHANNEL = re.compile(r"[a-z]+(:[A-Z0-9.\- ]{1,16})?")
 
 REPLACED, SLOW, BAD_MESSAGE, UNAUTHENTICATED, AUTH_TIMEOUT = 4000, 4008, 4400, 4401, 4408
-
+SUBPROTOCOLS = (VIEWER, PUBLISHER)
+# What decoding can raise: besides wrong JSON, bytes that are no text and brackets without end.
+BAD_FRAME = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _publisher_frames: msgspec.json.Decoder[PublisherFrame] = msgspec.json.Decoder(PublisherFrame)
 _viewer_frames: msgspec.json.Decoder[ViewerFrame] = msgspec.json.Decoder(ViewerFrame)
@@ -118,7 +120,8 @@ class Hub:
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Refuse a viewer beyond the limit, and a browser that would play the desk."""
-        if PUBLISHER in request.headers.get_all("Sec-WebSocket-Protocol"):
+        offers = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
+        if _chosen({offer.strip() for offer in offers}) == PUBLISHER:
             if "Origin" in request.headers:
                 return connection.respond(HTTPStatus.FORBIDDEN, "A web page cannot publish.\n")
         elif len(self._viewers) >= self.options.clients:
@@ -139,7 +142,7 @@ class Hub:
                     await self._adopt(connection, board)
                 else:
                     self._take(board, frame, live=connection is self._desk)
-        except msgspec.DecodeError as error:
+        except BAD_FRAME as error:
             self._log.warning("bad frame from the desk", error=str(error))
             await connection.close(BAD_MESSAGE, "bad_message")
         finally:
@@ -154,7 +157,7 @@ class Hub:
         except TimeoutError:
             await connection.close(AUTH_TIMEOUT, "auth_timeout")
             return False
-        except msgspec.DecodeError:
+        except BAD_FRAME:
             frame = Beat(0)
         if isinstance(frame, Auth) and hmac.compare_digest(frame.token.encode(), self._token.encode()):
             return True
@@ -215,7 +218,7 @@ class Hub:
         try:
             async for message in connection:
                 self._answer(viewer, _viewer_frames.decode(message))
-        except msgspec.DecodeError:
+        except BAD_FRAME:
             await connection.close(BAD_MESSAGE, "bad_message")
         finally:
             self._viewers.discard(viewer)
@@ -298,6 +301,11 @@ class Hub:
         return Delta(channel, seq, "upsert", key, row.at, row.data)
 
 
+def _chosen(offers: set[str]) -> Subprotocol | None:
+    """Return the subprotocol the connection will have: of those offered the first of ours, as `serve` chooses."""
+    return next((ours for ours in SUBPROTOCOLS if ours in offers), None)
+
+
 @asynccontextmanager
 async def serving(hub: Hub, sock: socket.socket, page_port: int) -> AsyncIterator[Server]:
     """Serve the hub on a bound loopback socket. Browsers are let in from the page on `page_port` only."""
@@ -306,7 +314,7 @@ async def serving(hub: Hub, sock: socket.socket, page_port: int) -> AsyncIterato
         hub.handle,
         sock=sock,
         origins=[*origins, None],  # None: a program on this machine, which sends no Origin
-        subprotocols=[VIEWER, PUBLISHER],
+        subprotocols=SUBPROTOCOLS,
         process_request=hub.admit,
         compression=None,
         max_size=64 * 1024,
@@ -355,8 +363,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     hub = Hub(token, HubOptions(heartbeat_s=options.heartbeat))
     try:
         asyncio.run(run(hub, options.port, options.page_port, options.parent_pid))
-    except OSError as error:
-        sys.stderr.write(f"The hub cannot listen on 127.0.0.1:{options.port}: {error.strerror}.\n")
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+        sys.stderr.write(f"The hub cannot listen on 127.0.0.1:{options.port}: {reason}.\n")
         return 2
     return 0
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.typing import Origin
+from websockets.typing import Origin, Subprotocol
 
 from robo_trader.core.events import Bar, Denied, Equity, Event, Fact, Fill, Halted, Quote, Side, Step, Timer
 from robo_trader.websocket_client.journal import HubJournal, JournalOptions
@@ -123,13 +124,31 @@ async def test_nan_decimal_and_numpy_travel_and_one_bad_value_stops_nothing() ->
         await journal.record(Bar("NVDA", 1, np.float64(1.5), 2.0, 1.0, float("nan"), 10.0), Step())
         bar = await hear(viewer, t="d", ch="bars:NVDA")
         assert (bar["data"]["open"], bar["data"]["close"]) == (1.5, None)
-        assert journal.unsendable >= 1
         journal.describe(odd=np.array([1.0, np.nan]))
         status = await hear(viewer, t="d", ch="status")
         assert status["data"]["odd"] == [1.0, None]
         fill = Fill(1, "s-1.1", "e1", "NVDA", Side.BUY, 5, Decimal("180.10"))
         await journal.record(fill, Step())
         assert (await hear(viewer, t="d", ch="fills"))["data"]["price"] == "180.10"
+
+
+async def test_lost_rows_are_told_once_a_minute_and_not_each_time() -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with hub_running() as url, desk(url) as journal, page(url) as viewer:
+            await say(viewer, t="sub", ch=["status", "fills"])
+            await hear(viewer, t="snap", ch="fills")
+            for number in range(3):
+                journal.describe(odd=object())
+                fill = Fill(1, "s-1.1", f"e{number}", "NVDA", Side.BUY, 5, Decimal("180.10"))
+                await journal.record(fill, Step())
+                await hear(viewer, t="d", ch="fills")
+            for number in range(3, 5000):  # more at once than the queue takes
+                fill = Fill(1, "s-1.1", f"e{number}", "NVDA", Side.BUY, 5, Decimal("180.10"))
+                await journal.record(fill, Step())
+            await hear(viewer, t="snap", ch="fills")
+    (loss,) = [entry for entry in logs if entry["event"] == "hub_lost_rows"]
+    assert (loss["log_level"], loss["dropped"]) == ("warning", 0)
+    assert loss["unsendable"] >= 1
 
 
 async def test_a_publisher_needs_the_token() -> None:
@@ -156,17 +175,19 @@ async def test_a_browser_from_elsewhere_is_refused() -> None:
             assert refused.value.response.status_code == 403
         async with page(url, origin=Origin("http://localhost:5555")) as viewer:
             await hear(viewer, t="hello")
-        with pytest.raises(InvalidStatus) as refused:
-            await connect(url, subprotocols=[PUBLISHER], origin=Origin("http://127.0.0.1:5555"), proxy=None)
-        assert refused.value.response.status_code == 403
+        for offered in ([PUBLISHER], [PUBLISHER, Subprotocol("x")]):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url, subprotocols=offered, origin=Origin("http://127.0.0.1:5555"), proxy=None)
+            assert refused.value.response.status_code == 403
 
 
 async def test_a_page_beyond_the_limit_is_refused() -> None:
     async with hub_running(clients=1) as url, page(url) as first:
         await hear(first, t="hello")
-        with pytest.raises(InvalidStatus) as refused:
-            await page(url)
-        assert refused.value.response.status_code == 503
+        for offered in ([VIEWER], [PUBLISHER, VIEWER]):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url, subprotocols=offered, proxy=None)
+            assert refused.value.response.status_code == 503
 
 
 async def test_bad_requests_are_answered_or_end_the_connection() -> None:
@@ -184,6 +205,24 @@ async def test_bad_requests_are_answered_or_end_the_connection() -> None:
             await hear(viewer, t="never")
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4400
+
+
+@pytest.mark.parametrize("nonsense", [b'{"t":"sub","ch":["\xff"]}', b'{"t":"sub","x":' + b"[" * 30_000, "[]"])
+@pytest.mark.parametrize("protocol", [VIEWER, PUBLISHER])
+async def test_nonsense_costs_its_sender_the_connection_and_nobody_else(
+    nonsense: bytes | str, protocol: Subprotocol
+) -> None:
+    async with hub_running() as url, page(url) as other:
+        async with connect(url, subprotocols=[protocol], compression=None, proxy=None) as connection:
+            if protocol == PUBLISHER:
+                await say(connection, t="auth", token=TOKEN)
+            await connection.send(nonsense)
+            with pytest.raises(ConnectionClosed) as closed:
+                await hear(connection, t="never")
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4400
+        await say(other, t="ping", id=1)
+        await hear(other, t="pong", id=1)
 
 
 async def test_a_stalled_page_neither_blocks_the_others_nor_grows() -> None:
@@ -297,6 +336,9 @@ def test_the_process_ends_in_time_on_sigterm_and_says_when_its_port_is_taken() -
         _, words = busy.communicate(timeout=20)
         assert busy.returncode == 2
         assert f"127.0.0.1:{port}" in words
+    impossible = start("--port", "70000")
+    _, words = impossible.communicate(timeout=20)
+    assert (impossible.returncode, "no such port" in words) == (2, True)
     nameless = start("--port", "0", token=None)
     _, words = nameless.communicate(timeout=20)
     assert (nameless.returncode, "ROBO_HUB_TOKEN" in words) == (2, True)

@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import MINUTE_NS, OrderStatus
+from robo_trader.core.events import SECOND_NS, OrderStatus
 from robo_trader.core.parent import parent_ended
 from robo_trader.storage import queries
 
@@ -104,16 +104,24 @@ def state(books: Books) -> dict[str, Any]:
 def symbols(books: Books) -> list[str]:
     """Return the symbols that are watched or have bars, by name."""
     session = queries.session_row(books)
-    return sorted({*(session["symbols"] if session else []), *queries.bar_symbols(books)})
+    watched = session["symbols"] if session else []
+    return sorted({*watched, *queries.bar_symbols(books, _interval_ns(session))})
 
 
 @routes.get("/bars")
-def bars(books: Books, symbol: Symbol, limit: Limit = 500) -> list[dict[str, float]]:
-    """Return the newest minute bars of a symbol, oldest first; `ts` is the close in ns UTC."""
-    found = queries.bars(books, symbol, MINUTE_NS, limit=limit)
+def bars(books: Books, symbol: Symbol, limit: Limit = 500) -> Rows:
+    """Return a symbol's newest bars of the last session's size, oldest first; `ts` is the close in ns UTC."""
+    interval_ns = _interval_ns(queries.session_row(books))
+    found = queries.bars(books, symbol, interval_ns, limit=limit)
     names = ("ts", "open", "high", "low", "close", "volume")
     columns = [getattr(found, name).tolist() for name in names]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    rows = zip(*columns, strict=True)
+    return [{**dict(zip(names, row, strict=True)), "interval_ns": interval_ns} for row in rows]
+
+
+def _interval_ns(session: dict[str, Any] | None) -> int:
+    """Return the size of the bars a session trades on, a minute where it names none."""
+    return (session["config"].get("bar_s", 60) if session else 60) * SECOND_NS
 
 
 @routes.get("/equity")
@@ -238,7 +246,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         asyncio.run(run(PageOptions(given.db, given.port, given.hub_port), given.parent_pid))
-    except OSError as error:
-        sys.stderr.write(f"The page cannot listen on 127.0.0.1:{given.port}: {error.strerror}.\n")
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+        sys.stderr.write(f"The page cannot listen on 127.0.0.1:{given.port}: {reason}.\n")
         return 2
     return 0

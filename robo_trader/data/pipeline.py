@@ -23,7 +23,7 @@ class PipelineOptions:
     interval_ns: int = MINUTE_NS
     # Closed bars that may wait for an older gap to be filled; then the gap is given up and said to be.
     patience: int = 5
-    # One symbol's refusals for one reason are told at most this often; all of them are counted.
+    # One symbol's refusals for one reason are told at most this often, with how many there were.
     rejection_interval_ns: int = 5 * MINUTE_NS
     validation: ValidationOptions = field(default_factory=ValidationOptions)
 
@@ -118,18 +118,6 @@ class Pipeline:
         """Return what history should bring now: symbol, start and end in UTC ns; bars with start < ts <= end."""
         return [(symbol, *gap) for symbol, track in self._tracks.items() if (gap := track.gap()) is not None]
 
-    def told(self, symbol: str) -> int | None:
-        """Return the close of the symbol's last bar in the inbox (UTC ns), None before the first."""
-        return self._track(symbol).told
-
-    def quality(self, symbol: str) -> float:
-        """Return the percentage of the symbol's raw data that was believed."""
-        return self._validator.quality(symbol)
-
-    def rejections(self, symbol: str) -> dict[str, int]:
-        """Return how often each reason refused raw data of the symbol."""
-        return self._validator.rejections(symbol)
-
     def _track(self, symbol: str) -> _Track:
         return self._tracks.setdefault(symbol, _Track())
 
@@ -221,7 +209,9 @@ class Pipeline:
             if refusal.reason == OUTSIDE_HOURS or now < self._silent_until.get(key, 0):
                 continue
             self._silent_until[key] = now + self._options.rejection_interval_ns
-            self._say(Feed.REJECTED, refusal.symbol, refusal.detail)
+            count = self._validator.rejections(refusal.symbol)[refusal.reason]
+            so_far = f", {count} times so far" if count > 1 else ""
+            self._say(Feed.REJECTED, refusal.symbol, refusal.detail + so_far)
 
     def _say(self, state: Feed, symbol: str, detail: str) -> None:
         told = self._track(symbol).told or 0

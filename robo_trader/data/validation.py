@@ -80,7 +80,6 @@ class _Stream:
     trade: Trade | None = None
     doubtful_quote: Quote | None = None
     doubtful_trade: Trade | None = None
-    accepted: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
 
@@ -127,7 +126,6 @@ class Validator:
         accepted = tuple(bar for verdict in verdicts for bar in verdict.accepted)
         rejected = tuple(refusal for verdict in verdicts for refusal in verdict.rejected)
         stream = self._stream(symbol)
-        stream.accepted += len(accepted)
         stream.rejected.update(refusal.reason for refusal in rejected)
         if stream.last is None and accepted:
             # The first live bar is compared with the last close, as after a night.
@@ -141,7 +139,6 @@ class Validator:
         if refusal is not None:
             return _count(stream, refusal)
         stream.quote, stream.doubtful_quote = quote, None
-        stream.accepted += 1
         return None
 
     def trade(self, trade: Trade) -> Rejected | None:
@@ -151,16 +148,7 @@ class Validator:
         if refusal is not None:
             return _count(stream, refusal)
         stream.trade, stream.doubtful_trade = trade, None
-        stream.accepted += 1
         return None
-
-    def quality(self, symbol: str) -> float:
-        """Return the percentage of this symbol's data that was believed; 100 before any came."""
-        stream = self._stream(symbol)
-        # Data outside trading hours is not wanted, which says nothing about its quality.
-        refused = sum(n for reason, n in stream.rejected.items() if reason != OUTSIDE_HOURS)
-        total = stream.accepted + refused
-        return 100.0 * stream.accepted / total if total else 100.0
 
     def rejections(self, symbol: str) -> dict[str, int]:
         """Return how often each reason was given for this symbol."""
@@ -244,7 +232,6 @@ class Validator:
         if stream.last is not None and same_day:
             stream.returns.append(math.log(bar.close / stream.last.close))
         stream.last = bar
-        stream.accepted += 1
         return bar
 
     def _quote_refusal(self, quote: Quote, stream: _Stream) -> Rejected | None:

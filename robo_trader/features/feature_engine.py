@@ -6,8 +6,6 @@ import hashlib
 import inspect
 import json
 import math
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +20,6 @@ WIDTH = len(NAMES)
 YEAR_NS = 252 * 390 * MINUTE_NS  # trading time: 252 sessions of 390 minutes
 
 
-@dataclass(frozen=True, slots=True)
-class Compilation:
-    """How the kernels came up: `cached` from an earlier start, and the seconds it took."""
-
-    cached: bool
-    seconds: float
-
-
 def kernels_cached() -> bool:
     """Tell whether an earlier start left compiled kernels, so that this one need not compile (about 5 seconds)."""
     source = Path(inspect.getfile(kernels)).stat().st_mtime
@@ -37,17 +27,13 @@ def kernels_cached() -> bool:
     return any(index.stat().st_mtime >= source for index in found)
 
 
-def compile_kernels() -> Compilation:
+def compile_kernels() -> None:
     """Load the kernels from numba's cache or compile them, once per process. Any later call costs nothing."""
-    started = time.perf_counter()
-    misses = 0
     for kernel, signature in ((kernels.step, kernels.STEP_SIGNATURE), (kernels.scan, kernels.SCAN_SIGNATURE)):
         if not kernel.signatures:
             kernel.compile(signature)
             # From here on whole numbers are converted; a second version of the step could round otherwise.
             kernel.disable_compile()
-            misses += sum(kernel.stats.cache_misses.values())
-    return Compilation(cached=misses == 0, seconds=time.perf_counter() - started)
 
 
 def schema_version(interval_ns: int) -> str:

@@ -65,9 +65,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def save(trained: Trained, root: Path, name: str, created: datetime) -> Path:
     """Write the model to `root/name/<version>/` as a whole or not at all; return that directory.
 
-    The version is the UTC time `created` and 12 hex digits of the manifest's hash.
+    The version is the UTC time `created` and 12 hex digits of the manifest's hash. Raises DataError where the disk
+    will not take it.
     """
     home = root / name
+    try:
+        return _save_in(home, trained, created)
+    except OSError as error:
+        raise DataError(f"the model cannot be saved in {home}: {error.strerror}") from error
+
+
+def _save_in(home: Path, trained: Trained, created: datetime) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     writing = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
     try:

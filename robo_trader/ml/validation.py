@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 
 Z95 = 1.959964
 
@@ -26,13 +25,11 @@ class SplitOptions:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Row numbers of the three blocks and the times (UTC ns) at which the later two begin."""
+    """Row numbers of the three blocks, oldest first."""
 
     train: Rows
     calibration: Rows
     test: Rows
-    calibration_start: int
-    test_start: int
 
 
 def split_in_time(ts: Ints, known_at: Ints, embargo_ns: int, options: SplitOptions) -> Blocks:
@@ -52,8 +49,6 @@ def split_in_time(ts: Ints, known_at: Ints, embargo_ns: int, options: SplitOptio
         train=np.flatnonzero(train),
         calibration=np.flatnonzero(calibration),
         test=np.flatnonzero(test),
-        calibration_start=first,
-        test_start=second,
     )
 
 

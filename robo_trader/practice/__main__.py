@@ -13,8 +13,6 @@ from pathlib import Path
 from robo_trader.core.errors import RoboTraderError
 from robo_trader.core.parent import parent_ended
 
-_ORPHAN_CHECK = 0.05  # seconds
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until told to stop. Return 0, or the exit code of what went wrong."""
@@ -32,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m robo_trader.practice",
         description="A practice TWS: the same socket protocol, a market and an account of its own, no real money.",
     )
-    parser.add_argument("--port", type=int, default=7497, help="0 picks a free one (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=7497, help="0 picks a free one (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="this machine only (default: %(default)s)")
     parser.add_argument(
         "--tape", type=Path, help="Parquet or CSV file of minute bars (default: a synthetic market)"
@@ -56,6 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
+    return port
+
+
 def _speed(text: str) -> float:
     speed = float(text)
     if not speed > 0:
@@ -65,9 +70,12 @@ def _speed(text: str) -> float:
 
 def _usd(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        usd = Decimal(text)
     except InvalidOperation:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an amount") from None
+        usd = Decimal("NaN")
+    if not usd.is_finite():
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount")
+    return usd
 
 
 def _edge(text: str) -> float:

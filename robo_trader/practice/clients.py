@@ -16,7 +16,7 @@ START_API = 71
 _log = structlog.get_logger()
 
 
-class Desk(Protocol):
+class Server(Protocol):
     """Whom a client talks to."""
 
     def greeting_time(self) -> str: ...
@@ -30,8 +30,8 @@ class Desk(Protocol):
 class Client(asyncio.Protocol):
     """The gateway's end of one socket. What makes no sense closes this socket and no other."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, server: Server) -> None:
+        self._server = server
         self._framer = Framer()
         self._transport: asyncio.Transport | None = None
         self.version = 0
@@ -43,7 +43,7 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
-        self._desk.on_gone(self)
+        self._server.on_gone(self)
 
     def data_received(self, data: bytes) -> None:
         self._framer.feed(data)
@@ -88,7 +88,7 @@ class Client(asyncio.Protocol):
         if version is None:
             raise WireError(f"it speaks versions {offered[0]} to {offered[1]}")
         self.version = version
-        self.send(frame(version, self._desk.greeting_time()))
+        self.send(frame(version, self._server.greeting_time()))
         return True
 
     def _read(self) -> None:
@@ -108,7 +108,7 @@ class Client(asyncio.Protocol):
             raise WireError("the first message is not startApi")
         cursor.skip(1)  # message version
         self.id = cursor.integer()
-        if not self._desk.on_start(self):
+        if not self._server.on_start(self):
             self.error(
                 -1,
                 326,
@@ -119,6 +119,6 @@ class Client(asyncio.Protocol):
 
     def _ask(self, kind: int, cursor: Cursor) -> None:
         try:
-            self._desk.on_message(self, kind, cursor)
+            self._server.on_message(self, kind, cursor)
         except WireError as error:
             self.error(-1, 320, f"Server error when reading an API client request: {error}")

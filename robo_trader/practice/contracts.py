@@ -65,23 +65,14 @@ def fields_of(symbol: str, exchange: str = "SMART") -> tuple[Field, ...]:
 
 def details_fields(version: int, request: int, symbol: str, hours: str) -> tuple[Field, ...]:
     """Return contractDetails (id 10); `hours` are the trading hours, New York time."""
-    head: tuple[Field, ...] = (
-        10,
-        *((8,) if version < 164 else ()),
-        request,
-        symbol,
-        "STK",
-        "",
-        0,
-        "",
-        "SMART",
-    )
+    message_version: tuple[Field, ...] = (8,) if version < 164 else ()
+    head: tuple[Field, ...] = (10, *message_version, request, symbol, "STK", "", 0, "", "SMART")
     name: tuple[Field, ...] = ("USD", symbol, "NMS", symbol, con_id_of(symbol), 0.01)
-    old: tuple[Field, ...] = (100,) if version < 164 else ()
+    size_multiplier: tuple[Field, ...] = (100,) if version < 164 else ()
     kinds = "ACTIVETIM,DAY,LMT,MKT"
     body: tuple[Field, ...] = (
         "", kinds, "SMART,NASDAQ", 1, 0, f"{symbol} PRACTICE SHARE", "NASDAQ", "", "", "", "", "America/New_York",
         hours, hours, "", "", 0, 1, "", "", "26", "", "COMMON",
     )  # fmt: skip
     sizes: tuple[Field, ...] = (1,) if version == 163 else (1, 1, 100) if version >= 164 else ()
-    return (*head, *name, *old, *body, *sizes)
+    return (*head, *name, *size_multiplier, *body, *sizes)

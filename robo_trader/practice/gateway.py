@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from dataclasses import dataclass
 from decimal import Decimal
@@ -48,7 +49,7 @@ class PracticeOptions:
     def __post_init__(self) -> None:
         if self.host not in LOOPBACK:
             raise ConfigurationError(f"the practice gateway listens on this machine only, not on {self.host}")
-        if not 0 <= self.speed <= 100_000 or not self.cash > 0:
+        if not 0 <= self.speed <= 100_000 or not (math.isfinite(self.cash) and self.cash > 0):
             raise ConfigurationError(f"speed {self.speed} or cash {self.cash} makes no sense")
 
 

@@ -16,7 +16,7 @@ from robo_trader.data.sessions import NEW_YORK
 from robo_trader.practice.exchange import Exchange, Slice
 from robo_trader.practice.messages import stamp, trades, typical
 from robo_trader.practice.wire import Field, WireError
-from robo_trader.simulation.tape import SLICE_NS, Minutes, Slices, slice_session
+from robo_trader.simulation.tape import SLICE_NS, Columns, slice_session
 
 DAY_NS = 86_400 * SECOND_NS
 BAR_SIZES = {
@@ -128,7 +128,7 @@ def _session_bars(
 ) -> list[PastBar]:
     minutes = exchange.minutes(symbol, session)
     whole = interval >= MINUTE_NS and session.close <= end
-    columns: Minutes | Slices = minutes if whole else slice_session(minutes)
+    columns: Columns = minutes if whole else slice_session(minutes)
     row = MINUTE_NS if whole else SLICE_NS
     low, high = np.searchsorted(columns.start, begin), np.searchsorted(columns.start, end - row, side="right")
     if low >= high:
@@ -143,7 +143,7 @@ def _session_bars(
 
 
 def _reduce(
-    columns: Minutes | Slices, part: slice, starts: NDArray[np.int64], cuts: NDArray[np.int64]
+    columns: Columns, part: slice, starts: NDArray[np.int64], cuts: NDArray[np.int64]
 ) -> list[PastBar]:
     """Add consecutive rows up to bars; each begins at a row of `cuts`."""
     high, low, close = columns.high[part], columns.low[part], columns.close[part]

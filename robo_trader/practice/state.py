@@ -55,12 +55,12 @@ class State:
             raise DataError(f"{self.path}: {error}; is another practice gateway using it?") from error
 
     def load(self) -> Saved | None:
-        """Return what was saved last, None from a new file. Raises DataError where it cannot be read."""
-        row = self._db.execute("SELECT clock, books, next_perm_id FROM account").fetchone()
-        if row is None:
-            return None
-        clock, books, next_perm_id = row
+        """Return what was saved last, None from a new file. Raises DataError, closed, where it cannot be read."""
         try:
+            row = self._db.execute("SELECT clock, books, next_perm_id FROM account").fetchone()
+            if row is None:
+                return None
+            clock, books, next_perm_id = row
             return Saved(
                 max(clock, self._last_clock()),
                 msgspec.json.decode(books, type=Books),
@@ -68,7 +68,8 @@ class State:
                 self._all("SELECT body FROM ticket ORDER BY perm_id", Ticket),
                 self._all("SELECT body FROM execution ORDER BY rowid", Execution),
             )
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, sqlite3.Error) as error:
+            self.close()
             raise DataError(f"{self.path}: {error}; move the file away to begin anew") from error
 
     def save(
@@ -108,15 +109,15 @@ class State:
         self._clock.close()
 
     def _prepare(self) -> None:
-        self._db.execute(
-            "PRAGMA locking_mode=EXCLUSIVE"
-        )  # two gateways on one account would sell its shares twice
+        # Two gateways on one account would sell its shares twice.
+        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
         elif version != _VERSION:
+            self.close()
             raise DataError(f"{self.path}: made by another version ({version}); move it away to begin anew")
 
     def _last_clock(self) -> int:

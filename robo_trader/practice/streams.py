@@ -128,10 +128,9 @@ class Streams:
             frame(6, 2, "AccountType", "INDIVIDUAL", "", self._account),
             frame(6, 2, "AccountReady", "true", "", self._account),
         ]
-        told += [frame(6, 2, key, text, "USD", self._account) for key, text in self._values()]
-        told += [
-            frame(6, 2, key, text, "BASE", self._account) for key, text in self._values() if key in _LEDGER
-        ]
+        values = self._values()
+        told += [frame(6, 2, key, text, "USD", self._account) for key, text in values]
+        told += [frame(6, 2, key, text, "BASE", self._account) for key, text in values if key in _LEDGER]
         told += [self._holding(symbol) for symbol in sorted({*self._books.held(), *also})]
         clock = messages.stamp(178, self._exchange.now)[9:14]
         return b"".join([*told, frame(8, 1, clock)])

@@ -58,7 +58,6 @@ class Framer:
 
     def __init__(self) -> None:
         self._data = bytearray()
-        self._greeted = False
 
     def feed(self, data: bytes) -> None:
         self._data += data

@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -42,7 +41,6 @@ FACTOR_SIGMA = 3.5e-4  # one minute of the market factor, in a quiet week
 NIGHT = 8.0  # an overnight gap in standard deviations of one minute
 TAILS = 5  # degrees of freedom of all shocks
 CHEAPEST = 100  # cents; no share falls below
-KEPT = 256  # symbol-days of bars held in memory
 
 # Regimes of a week: calm, wild, rising, falling; volatility factor, direction, and where the next week goes.
 VOLATILITY = (0.8, 1.7, 1.0, 1.1)
@@ -80,7 +78,7 @@ class SyntheticMarket:
     """Draws every session of every symbol from (seed, symbol, date), in whatever order they are asked for.
 
     Prices run on from day to day, from a first price at the anchor session; a session far from it costs all days
-    between once (about a third of a millisecond each).
+    between once (about a third of a millisecond each), and asking again costs that one day again.
     """
 
     symbols: tuple[str, ...] | None = None
@@ -100,7 +98,6 @@ class SyntheticMarket:
         self._heats: list[float] = [0.0]
         self._factors: list[tuple[Floats, Floats]] = []
         self._evenings: dict[str, list[Evening]] = {}
-        self._days: OrderedDict[tuple[str, str], Minutes] = OrderedDict()
         self._nature = lru_cache(maxsize=None)(self._draw_nature)
 
     def knows(self, symbol: str) -> bool:
@@ -115,9 +112,6 @@ class SyntheticMarket:
         if session.label < ANCHOR:
             none = np.empty(0)
             return Minutes(np.empty(0, np.int64), none, none, none, none, none)
-        kept = self._days.get((symbol, session.label))
-        if kept is not None:
-            return kept
         day = self._day(session)
         evenings = self._evenings.setdefault(symbol, [self._dawn(symbol)])
         while len(evenings) <= day:
@@ -125,9 +119,6 @@ class SyntheticMarket:
         minutes, evening = self._trade(symbol, day, evenings[day])
         if len(evenings) == day + 1:
             evenings.append(evening)
-        self._days[symbol, session.label] = minutes
-        if len(self._days) > KEPT:
-            self._days.popitem(last=False)
         return minutes
 
     # ------------------------------------------------------------------------------------------- the calendar

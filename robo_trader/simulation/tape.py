@@ -29,10 +29,10 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Minutes:
-    """One session of one symbol: columns of equal length, one row a minute, missing minutes simply absent.
+class Columns:
+    """Bars of one symbol as columns of equal length.
 
-    `start` is when the minute begins, UTC nanoseconds, ascending. Prices are USD on the whole cent, volume is whole
+    `start` is when the bar begins, UTC nanoseconds, ascending. Prices are USD on the whole cent, volume is whole
     shares.
     """
 
@@ -47,19 +47,12 @@ class Minutes:
         return len(self.start)
 
 
-@dataclass(frozen=True, eq=False)
-class Slices:
-    """Consecutive 5-second bars: the columns of `Minutes`, twelve rows for each minute."""
+class Minutes(Columns):
+    """Minute bars; minutes without a trade may simply be absent."""
 
-    start: Integers
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
 
-    def __len__(self) -> int:
-        return len(self.start)
+class Slices(Columns):
+    """Consecutive 5-second bars, twelve rows for each minute they were cut from."""
 
 
 class MinuteSource(Protocol):
@@ -108,18 +101,11 @@ def standing_quote(price: float, spread: float) -> tuple[float, float]:
     return bid / 100, (bid + wide) / 100
 
 
-def five_second_slices(minutes: Minutes, i: int) -> Slices:
-    """Cut minute `i` into twelve 5-second bars that add up to it exactly.
+def slice_session(minutes: Minutes) -> Slices:
+    """Cut every minute into twelve 5-second bars that add up to it exactly; (12 n,) columns.
 
     The price runs open, low, high, close in a rising minute and open, high, low, close in a falling one, in straight
     lines on the cent. That is a drawing, not a process: nothing learned inside a minute carries over to a market.
-    """
-    return slice_session(_cut(minutes, i, i + 1))
-
-
-def slice_session(minutes: Minutes) -> Slices:
-    """Cut every minute into twelve as `five_second_slices` does; (12 n,) columns.
-
     A slice without volume does not move. Volume is dealt as evenly as whole shares allow, first slices first, so a
     minute of fewer than twelve shares trades in as many slices as it has shares.
     """

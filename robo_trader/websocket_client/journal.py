@@ -33,7 +33,7 @@ from robo_trader.websocket_client.wire import (
 
 @dataclass(frozen=True)
 class JournalOptions:
-    """How patiently the hub is told: seconds, and how many queued rows at most."""
+    """How patiently the hub is told: seconds, and how many queued rows at most. `loss_s` parts two warnings of losses."""
 
     flush_s: float = 0.05
     beat_s: float = 1.0
@@ -41,6 +41,7 @@ class JournalOptions:
     farewell_s: float = 0.2
     backoff_s: float = 0.25
     backoff_max_s: float = 5.0
+    loss_s: float = 60.0
     capacity: int = 1000
 
 
@@ -57,13 +58,9 @@ class HubJournal:
         self._board: Board[Row] = Board()
         self._outbox = Outbox(self._options.capacity)
         self._picture = Picture(self._board, self._outbox)
-        self.connected = False
-        self.unsendable = 0
-
-    @property
-    def dropped(self) -> int:
-        """Rows not told one by one because the hub was slow; their channels were told whole later."""
-        return self._outbox.dropped
+        self._unsendable = 0
+        self._known_losses = (0, 0)
+        self._silent_until = 0.0  # loop time
 
     def describe(self, **facts: object) -> None:
         """Set status fields that no event carries.
@@ -101,7 +98,6 @@ class HubJournal:
                 await self._farewell(connection)
                 raise
             finally:
-                self.connected = False
                 connection.transport.abort()
         except (OSError, WebSocketException, TimeoutError) as error:
             level = log.warning if isinstance(error, InvalidHandshake) else log.debug
@@ -121,13 +117,14 @@ class HubJournal:
         return connection
 
     async def _tell(self, connection: ClientConnection) -> None:
-        self._outbox.take()  # covered by what follows
+        self._outbox.take()  # covered by what follows, and so no loss
+        self._known_losses = self._outbox.dropped, self._unsendable
         for channel in self._board.channels():
             await self._send(connection, self._whole(channel))
         await self._send(connection, [encode(Live())])
-        self.connected = True
         while True:
             await self._send(connection, self._changes())
+            self._tell_losses()
             await self._send(connection, [encode(Beat(wall_ms()))])
             try:
                 async with asyncio.timeout(self._options.beat_s):
@@ -135,6 +132,17 @@ class HubJournal:
             except TimeoutError:
                 continue
             await asyncio.sleep(self._options.flush_s)
+
+    def _tell_losses(self) -> None:
+        """Warn of rows that were dropped, whose channels are told whole instead, or could not travel at all."""
+        now, losses = asyncio.get_running_loop().time(), (self._outbox.dropped, self._unsendable)
+        if losses == self._known_losses or now < self._silent_until:
+            return
+        dropped, unsendable = (
+            after - before for after, before in zip(losses, self._known_losses, strict=True)
+        )
+        self._known_losses, self._silent_until = losses, now + self._options.loss_s
+        structlog.get_logger().warning("hub_lost_rows", dropped=dropped, unsendable=unsendable)
 
     async def _send(self, connection: ClientConnection, frames: Iterable[bytes]) -> None:
         for frame in frames:
@@ -180,5 +188,5 @@ class HubJournal:
             raw = b""
         if 0 < len(raw) <= FRAME_BYTES:
             return raw
-        self.unsendable += 1
+        self._unsendable += 1
         return None

@@ -54,7 +54,7 @@ class Picture:
         self._day = ""
         self._day_base: Decimal | None = None
         self._equity: Decimal | None = None
-        self._status: dict[str, Any] = {"feeds": {}, "halted": None, "market_ts": None}
+        self._status: dict[str, Any] = {"halted": None, "market_ts": None}
 
     def describe(self, **facts: object) -> None:
         """Set fields of the status row that no event carries: mode, session, symbols and the like."""
@@ -151,11 +151,8 @@ class Picture:
             self._put("fills", fill.exec_id, fill)
 
     def _on_feed(self, status: FeedStatus) -> None:
-        report = {"state": status.state, "detail": status.detail, "ts": status.ts}
-        if status.symbol:
-            self.describe(feeds={**self._status["feeds"], status.symbol: report})
-        else:
-            self.describe(connection=report)
+        if not status.symbol:
+            self.describe(connection={"state": status.state, "detail": status.detail, "ts": status.ts})
         what = f"feed {status.state}" + (f": {status.detail}" if status.detail else "")
         self._tell(SEVERITY[status.state], status.ts, what, status.symbol)
 

@@ -233,8 +233,8 @@ class Board(Generic[RowT]):
 class Outbox:
     """What one reader has yet to be told: keys only, so it is bounded however slow the reader is.
 
-    State channels conflate (latest wins). The others queue up to `capacity`; when that is full, market
-    data is dropped first, and a channel whose queue was dropped is told whole again (`resets`).
+    State channels conflate (latest wins) and note at most `capacity` rows; the others queue up to `capacity`, and
+    when that is full, market data is dropped first. A channel whose notes were dropped is told whole again.
     """
 
     def __init__(self, capacity: int = 1000) -> None:
@@ -252,6 +252,9 @@ class Outbox:
             return
         if family(channel) in STATE:
             self._state[(channel, key)] = None
+            # Orders get new keys for ever: a desk without a hub must not remember them all.
+            if len(self._state) > self._capacity:
+                self._tell_whole({channel})
             return
         if len(self._queue) >= self._capacity:
             self._overflow()
@@ -280,8 +283,11 @@ class Outbox:
 
     def _overflow(self) -> None:
         bars = {channel for channel, _ in self._queue if family(channel) == "bars"}
-        victims = bars or {channel for channel, _ in self._queue}
-        before = len(self._queue)
-        self._queue = deque(note for note in self._queue if note[0] not in victims)
-        self.dropped += before - len(self._queue)
-        self._resets.update(dict.fromkeys(victims))
+        self._tell_whole(bars or {channel for channel, _ in self._queue})
+
+    def _tell_whole(self, channels: set[str]) -> None:
+        before = len(self._queue) + len(self._state)
+        self._queue = deque(note for note in self._queue if note[0] not in channels)
+        self._state = {note: None for note in self._state if note[0] not in channels}
+        self.dropped += before - len(self._queue) - len(self._state)
+        self._resets.update(dict.fromkeys(sorted(channels)))

@@ -274,6 +274,30 @@ async def test_without_a_hub_the_page_shows_the_database_and_says_so(
             await shows(page, "#quote", "last close 180.15")
 
 
+DRAW_LONGER_BARS = """
+    async ([bars, fills]) => {
+        const { CandleChart } = await import("/static/charts.js");
+        const box = document.body.appendChild(document.createElement("div"));
+        const chart = new CandleChart(box);
+        chart.draw("NVDA", bars, fills);
+        chart.add({ ...bars.at(-1), ts: bars.at(-1).ts + bars.at(-1).interval_ns });
+        return [chart.candles.data().map((one) => one.time), chart.markers.markers().map((one) => one.time)];
+    }
+"""
+
+
+async def test_longer_bars_stand_at_their_open_and_carry_their_fills(
+    browser: Browser, tmp_path: Path
+) -> None:
+    ohlc = {"open": 180.0, "high": 181.0, "low": 179.0, "close": 180.5, "interval_ns": 5 * MINUTE}
+    bars = [{**ohlc, "ts": OPEN + n * 5 * MINUTE} for n in (1, 2)]
+    fill = {"symbol": "NVDA", "ts": OPEN + 7 * MINUTE, "side": "BUY", "quantity": 1}
+    async with served(tmp_path / "none.db", free_port()) as url, watching(browser, url) as page:
+        opens, marks = await page.evaluate(DRAW_LONGER_BARS, [bars, [fill]])
+    opened = OPEN // 1_000_000_000
+    assert (opens, marks) == ([opened, opened + 300, opened + 600], [opened + 300])
+
+
 async def test_a_telephone_scrolls_in_one_direction_only(browser: Browser, tmp_path: Path) -> None:
     hub_port = free_port()
     async with served(tmp_path / "none.db", hub_port) as url, watching(browser, url, 390) as page:

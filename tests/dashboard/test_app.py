@@ -106,6 +106,24 @@ async def test_the_answers_are_what_the_database_holds(client: httpx.AsyncClient
     assert (await client.get("/healthz")).json() == {"status": "ok", "database": "present"}
 
 
+async def test_bars_and_symbols_are_those_of_the_size_the_last_session_trades_on(tmp_path: Path) -> None:
+    await write_a_session(tmp_path / "desk.db")
+    async with await Database.open(tmp_path / "desk.db") as database:
+        await database.start_session("t", OPEN, "practice", "DUP000007", ["NVDA"], '{"bar_s":300}')
+        journal = SqliteJournal(database, "t")
+        close, size = OPEN + 5 * MINUTE, 5 * MINUTE
+        await journal.record(Bar("AAPL", close, 180.0, 181.0, 179.5, 180.5, 1000.0, size), Step())
+        await journal.close()
+    transport = httpx.ASGITransport(create_app(PageOptions(tmp_path / "desk.db")))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1") as client:
+        assert (await client.get("/symbols")).json() == ["AAPL", "NVDA"]
+        assert (await client.get("/bars?symbol=NVDA")).json() == []
+        answer = await client.get("/bars?symbol=AAPL")
+        assert f'"ts":{close},' in answer.text  # whole nanoseconds
+        (bar,) = answer.json()
+        assert (bar["ts"], bar["interval_ns"]) == (close, size)
+
+
 async def test_a_wrong_question_is_a_problem_with_a_reason(client: httpx.AsyncClient) -> None:
     for path, status, word in (
         ("/bars", 422, "symbol"),

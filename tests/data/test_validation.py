@@ -269,14 +269,12 @@ def test_a_print_with_one_defect_is_refused_for_that_reason(trade: Trade, reason
     assert refusal.reason == reason
 
 
-def test_quality_is_the_share_believed_and_closed_hours_do_not_count() -> None:
+def test_every_refusal_is_counted_by_its_reason() -> None:
     check = validator()
-    assert check.quality("AAPL") == 100.0
     for bar in quiet(3):
         check.bar(bar)
     check.bar(flat(OPEN + 4 * MINUTE_NS, math.nan))
     check.bar(flat(new_york("2026-01-05 18:00")))
-    assert check.quality("AAPL") == 75.0
     assert check.rejections("AAPL") == {"price": 1, OUTSIDE_HOURS: 1}
 
 
@@ -316,7 +314,7 @@ def test_a_month_of_real_trading_hours_is_believed() -> None:
     check = validator()
     bars = from_parquet("bars_1min_ibkr_2026q1.parquet", "NVDA")
     assert reasons(check, bars) == []
-    assert check.quality("NVDA") == 100.0
+    assert check.rejections("NVDA") == {}
 
 
 def test_an_injected_one_percent_spike_is_the_only_one_found_in_a_real_day() -> None:

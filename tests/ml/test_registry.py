@@ -39,6 +39,12 @@ def test_a_loaded_model_answers_like_the_one_that_was_saved(saved: Path, proven:
     assert (loaded.card.proven, loaded.card.reason) == (True, proven.ensemble.card.reason)
 
 
+def test_a_disk_that_will_not_take_the_model_is_said_in_words(proven: Trained, tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file where a directory should be")
+    with pytest.raises(DataError, match="cannot be saved"):
+        registry.save(proven, tmp_path / "models", "practice-DUP123456", CREATED)
+
+
 def test_the_native_files_answer_like_the_flattened_ones(saved: Path, proven: Trained) -> None:
     import lightgbm
     import skops.io

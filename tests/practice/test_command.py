@@ -97,6 +97,12 @@ async def test_a_taken_port_is_said_clearly() -> None:
         (("--tape", "missing.csv"), 5, b"no such tape file"),
         (("--start", "2001-01-01"), 2, b"--start"),
         (("--cash", "much"), 2, b"not an amount"),
+        (("--cash", "nan"), 2, b"not an amount"),
+        (("--cash", "inf"), 2, b"not an amount"),
+        (("--cash", "-1"), 2, b"makes no sense"),
+        (("--port", "70000"), 2, b"not a port"),
+        (("--speed", "nan"), 2, b"must move"),
+        (("--speed", "inf"), 2, b"makes no sense"),
         (("--speed", "0"), 2, b"must move"),
     ],
 )

@@ -127,3 +127,15 @@ async def test_what_cannot_be_saved_is_not_told(restart: Restart, stock: Contrac
         with pytest.raises(DataError, match="cannot be written"):
             await desk.gateway.failed()
         assert not trade.fills
+
+
+async def test_a_damaged_state_file_is_an_error_with_a_way_out(restart: Restart, tmp_path: Path) -> None:
+    async with restart():
+        pass
+    (file,) = tmp_path.rglob("DUP*.db")
+    pages = bytearray(file.read_bytes())
+    pages[4096:] = b"\xff" * (len(pages) - 4096)
+    file.write_bytes(pages)
+    with pytest.raises(DataError, match="begin anew"):
+        async with restart():
+            pass

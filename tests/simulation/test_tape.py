@@ -18,7 +18,6 @@ from robo_trader.simulation.tape import (
     SLICE_NS,
     Minutes,
     TapeMarket,
-    five_second_slices,
     slice_session,
     standing_quote,
 )
@@ -43,22 +42,23 @@ def minutes_of(bars, session=MONDAY):
     return Minutes(start, o, h, low, c, np.array([bar[4] for bar in bars], dtype=np.float64))
 
 
-@given(st.lists(minute_bars(), min_size=1, max_size=5), st.data())
-def test_slices_add_up_to_their_minute_exactly(bars, data):
+@given(st.lists(minute_bars(), min_size=1, max_size=5))
+def test_slices_add_up_to_their_minutes_exactly(bars):
     minutes = minutes_of(bars)
-    i = data.draw(st.integers(0, len(bars) - 1))
-    part = five_second_slices(minutes, i)
-    assert list(part.start) == [minutes.start[i] + k * SLICE_NS for k in range(12)]
-    assert part.open[0] == minutes.open[i]
-    assert part.close[-1] == minutes.close[i]
-    assert part.high.max() == minutes.high[i]
-    assert part.low.min() == minutes.low[i]
-    assert part.volume.sum() == minutes.volume[i]
+    cut = slice_session(minutes)
+    rows = [getattr(cut, name).reshape(-1, 12) for name in ("open", "high", "low", "close", "volume")]
+    o, h, low, c, volume = rows
+    assert np.array_equal(cut.start.reshape(-1, 12), minutes.start[:, None] + np.arange(12) * SLICE_NS)
+    assert np.array_equal(o[:, 0], minutes.open)
+    assert np.array_equal(c[:, -1], minutes.close)
+    assert np.array_equal(h.max(axis=1), minutes.high)
+    assert np.array_equal(low.min(axis=1), minutes.low)
+    assert np.array_equal(volume.sum(axis=1), minutes.volume)
 
 
 @given(minute_bars())
 def test_every_slice_is_a_sound_bar_on_the_cent(bar):
-    part = five_second_slices(minutes_of([bar]), 0)
+    part = slice_session(minutes_of([bar]))
     for column in (part.open, part.high, part.low, part.close):
         assert np.array_equal(np.rint(column * 100) / 100, column)
     assert (part.high >= np.maximum(part.open, part.close)).all()
@@ -69,7 +69,7 @@ def test_every_slice_is_a_sound_bar_on_the_cent(bar):
 
 @given(minute_bars())
 def test_without_a_trade_the_price_stands_still(bar):
-    part = five_second_slices(minutes_of([bar]), 0)
+    part = slice_session(minutes_of([bar]))
     idle = part.volume == 0
     idle[0] = False  # a minute without volume shows its range in its first slice
     assert np.array_equal(part.high[idle], part.low[idle])
@@ -77,17 +77,14 @@ def test_without_a_trade_the_price_stands_still(bar):
 
 @given(st.lists(minute_bars(), min_size=1, max_size=4))
 def test_a_session_is_cut_as_its_minutes_are(bars):
-    minutes = minutes_of(bars)
-    whole = slice_session(minutes)
-    for name in ("start", "open", "high", "low", "close", "volume"):
-        parts = [getattr(five_second_slices(minutes, i), name) for i in range(len(bars))]
-        assert np.array_equal(getattr(whole, name), np.concatenate(parts))
+    whole = slice_session(minutes_of(bars))
+    alone = [slice_session(minutes_of([bar])) for bar in bars]
+    for name in ("open", "high", "low", "close", "volume"):
+        assert np.array_equal(getattr(whole, name), np.concatenate([getattr(one, name) for one in alone]))
 
 
 def test_a_rising_minute_dips_first_and_a_falling_one_peaks_first():
-    rising, falling = (
-        five_second_slices(minutes_of([(o, 120, 80, c, 1200)]), 0) for o, c in ((100, 110), (100, 90))
-    )
+    rising, falling = (slice_session(minutes_of([(o, 120, 80, c, 1200)])) for o, c in ((100, 110), (100, 90)))
     assert rising.low.argmin() < rising.high.argmax()
     assert falling.high.argmax() < falling.low.argmin()
 

@@ -162,7 +162,7 @@ def test_halts_feeds_and_oddities_reach_the_status_and_the_events(told: Told) ->
     told.hear(FeedStatus(OPEN, "", Feed.LOST, "1100"), FeedStatus(OPEN, "NVDA", Feed.STALE))
     status = told.row("status")
     assert (status["halted"], status["connection"]["state"]) == (None, "lost")
-    assert status["feeds"]["NVDA"]["state"] == "stale"
+    assert (told.rows("events")[-1]["symbol"], told.rows("events")[-1]["text"]) == ("NVDA", "feed stale")
     assert [row["severity"] for row in told.rows("events")] == [
         "crit",
         "info",

@@ -38,6 +38,15 @@ def test_a_story_that_outgrows_the_queue_is_told_whole() -> None:
     assert outbox.take() == (["fills"], [])
 
 
+def test_weeks_without_a_hub_do_not_pile_up_orders() -> None:
+    outbox = Outbox(capacity=10)
+    outbox.touch("account", "account")
+    for number in range(1000):
+        outbox.touch("orders", f"s-{number}")
+    assert outbox.dropped == 10
+    assert outbox.take() == (["orders"], [("account", "account")])
+
+
 def test_what_is_forgotten_is_not_told() -> None:
     outbox = Outbox()
     outbox.touch("fills", "e-1")

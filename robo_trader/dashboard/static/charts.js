@@ -7,7 +7,7 @@ import { date, hours, money, when } from "./format.js";
 
 const GAIN = "#2ebd85";
 const LOSS = "#f6465d";
-const BAR_S = 60;
+const MINUTE_S = 60;
 
 const look = {
   autoSize: true,
@@ -28,7 +28,9 @@ const look = {
 };
 
 // A bar is known at its close and drawn at its open, as traders are used to.
-const opened = (row) => when(row) / 1000 - BAR_S;
+const opened = (bar) => when(bar) / 1000 - seconds(bar);
+
+const seconds = (bar) => (bar.interval_ns ? bar.interval_ns / 1e9 : MINUTE_S);
 
 /** Sort by time and keep the last of each second: the library takes nothing else. */
 function ordered(points) {
@@ -51,6 +53,7 @@ export class CandleChart {
     this.markers = createSeriesMarkers(this.candles, []);
     this.symbol = "";
     this.drawn = 0;
+    this.bar_s = MINUTE_S;
   }
 
   /** Draw all bars of a symbol; the visible range is kept unless the symbol is a new one. */
@@ -60,6 +63,7 @@ export class CandleChart {
     this.volume.setData(points.map((bar) => ({
       time: bar.time, value: bar.volume ?? 0, color: bar.close >= bar.open ? `${GAIN}55` : `${LOSS}55`,
     })));
+    if (points.length) this.bar_s = seconds(points.at(-1));
     this.mark(symbol, fills, points);
     if (points.length && (symbol !== this.symbol || !this.drawn)) this.show(points.length);
     this.symbol = symbol;
@@ -86,7 +90,7 @@ export class CandleChart {
   mark(symbol, fills, points = this.candles.data()) {
     const groups = new Map();
     for (const fill of fills.filter((row) => row.symbol === symbol)) {
-      const time = Math.floor(when(fill) / 1000 / BAR_S) * BAR_S;
+      const time = Math.floor(when(fill) / 1000 / this.bar_s) * this.bar_s;
       const key = `${time}${fill.side}`;
       const group = groups.get(key) ?? { time, side: fill.side, quantity: 0 };
       group.quantity += fill.quantity;
