@@ -22,7 +22,9 @@ async def test_a_planted_edge_is_learnt_proven_and_traded_and_the_model_is_found
     assert await run.end() == 0, run.text
     ((version, verdict),) = desk.rows("SELECT version, verdict FROM models")
     assert "AUC" in verdict
-    signals = desk.rows("SELECT model, probability, reason FROM signals WHERE kind = 'signal' AND direction != 0")
+    signals = desk.rows(
+        "SELECT model, probability, reason FROM signals WHERE kind = 'signal' AND direction != 0"
+    )
     assert signals
     for model, probability, reason in signals:
         assert model == version

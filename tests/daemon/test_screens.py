@@ -62,7 +62,9 @@ async def first_snapshot(hub: int, page: int, channel: str) -> dict:
     """Subscribe as the page does; return the first row with money in it."""
     async with (
         asyncio.timeout(PATIENCE_S),
-        connect(f"ws://127.0.0.1:{hub}", subprotocols=["robotrader.v1"], origin=f"http://127.0.0.1:{page}") as viewer,
+        connect(
+            f"ws://127.0.0.1:{hub}", subprotocols=["robotrader.v1"], origin=f"http://127.0.0.1:{page}"
+        ) as viewer,
     ):
         await viewer.send(json.dumps({"t": "sub", "id": 1, "ch": [channel]}))
         async for text in viewer:

@@ -166,7 +166,8 @@ async def test_a_daemon_killed_without_warning_comes_back_to_the_brokers_books_a
 
 
 @pytest.mark.parametrize(
-    ("flags", "interval_s"), [(("--bar-size", "5 mins", "--interval", "300"), 300), (("--interval", "300"), 60)]
+    ("flags", "interval_s"),
+    [(("--bar-size", "5 mins", "--interval", "300"), 300), (("--interval", "300"), 60)],
 )
 async def test_decisions_come_at_the_interval_asked_for_whatever_the_bars(desk: Desk, flags, interval_s: int):
     _, port = await desk.gateway(speed=2400)
