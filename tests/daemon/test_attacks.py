@@ -62,7 +62,7 @@ async def test_what_filled_while_the_daemon_was_dead_is_booked_once(desk: Desk):
     run.signal(signal.SIGKILL)
     await run.end()
     before = len(gateway._orders.executed())
-    while len(gateway._orders.executed()) < before + 5 and gateway._orders.working():  # noqa: ASYNC110
+    while len(gateway._orders.executed()) < before + 5 and gateway._orders.working():
         await asyncio.sleep(0.01)
     again = await desk.daemon(port)
     await again.until(" bar ")
@@ -123,7 +123,7 @@ async def test_a_screen_that_dies_is_told_and_started_again_while_trading_goes_o
     os.kill(pid, signal.SIGKILL)
     await run.until("screen ended")
     await run.until("fill ")
-    while not (found := children_of(run, module)):  # noqa: ASYNC110
+    while not (found := children_of(run, module)):
         await asyncio.sleep(0.05)
     assert found != [pid]
     await stopped(run)
@@ -244,7 +244,7 @@ async def test_a_trade_of_another_client_is_booked_under_its_own_name_and_told(d
     await ib.connectAsync("127.0.0.1", port, clientId=55)
     (contract,) = await ib.qualifyContractsAsync(Stock("NVDA", "SMART", "USD"))
     trade = ib.placeOrder(contract, MarketOrder("BUY", 50))
-    while not trade.isDone():  # noqa: ASYNC110
+    while not trade.isDone():
         await asyncio.sleep(0.01)
     ib.disconnect()
     await drop_the_session(gateway, run)

@@ -115,7 +115,7 @@ class Desk:
 
     async def until(self, done: Callable[[], Any]) -> None:
         async with asyncio.timeout(5):
-            while not done():  # noqa: ASYNC110
+            while not done():
                 await asyncio.sleep(0.001)
 
 
