@@ -97,7 +97,7 @@ async def desk(tape: list[Bar], changed: dict[str, object]) -> tuple[float, Memo
     for bar in tape:
         inbox.put(bar)
     inbox.close()
-    await run(engine, inbox, broker, [journal])
+    await run(engine, inbox, broker, journal)
     return len(tape) / (time.process_time() - began), journal
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from robo_trader.core.events import MINUTE_NS, Bar
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.base import Bars
-from robo_trader.features.feature_engine import FeatureEngine, compile_kernels
+from robo_trader.features.feature_engine import FeatureEngine, compile_kernels, kernels_cached
 from robo_trader.features.technical_indicators import WARMUP
 
 SYMBOLS = 50
@@ -157,7 +157,9 @@ def peer_ns(name: str, rows: Sequence[Row]) -> float:
 def measure(n: int) -> dict[str, float]:
     """Measure us and the peers in turns; keep the median of each, and the best of the noisy p99."""
     calendar = XnysCalendar()
-    compiled = compile_kernels()
+    cached, began = kernels_cached(), time.perf_counter()
+    compile_kernels()
+    kernels_s = time.perf_counter() - began
     bars = make_bars(n, calendar)
     told = messages(bars, "NVDA", min(n, 20_000))
     rows: list[Row] = [(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in told]
@@ -182,8 +184,8 @@ def measure(n: int) -> dict[str, float]:
         "live_us_p99": round(min(x[1] for x in live) / 1e3, 3),
         "bytes_per_symbol": engine.bytes_per_symbol(),
         "fifty_symbols_us_p99": round(min(fifty) / 1e3, 1),
-        "kernels_cached": compiled.cached,
-        "kernels_s": round(compiled.seconds, 3),
+        "kernels_cached": cached,
+        "kernels_s": round(kernels_s, 3),
     }
     for name, taken in theirs.items():
         each = statistics.median(taken) / PEERS[name][1]

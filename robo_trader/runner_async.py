@@ -59,11 +59,13 @@ def run(
 
         settings = settings_of(execution_mode=mode, practice_mode=practice, practice_speed=speed)
         _require_live_broker(settings)
+        bar_s = places.parse_bar_size(bar_size)
+        places.require_bars_to_learn_from(use_ml, bar_s)
         request = Request(
             settings,
             places.parse_symbols(symbols),
             use_ml,
-            places.parse_bar_size(bar_size),
+            bar_s,
             interval,
             once,
             None if run_for is None else places.parse_duration(run_for),

@@ -19,6 +19,7 @@ from robo_trader.bootstrap.session import TradingSession
 from robo_trader.config import Settings
 from robo_trader.core.errors import RoboTraderError
 from robo_trader.core.inbox import Inbox
+from robo_trader.features.feature_engine import kernels_cached
 from robo_trader.storage.database import Database
 from robo_trader.storage.lock import InstanceLock
 
@@ -104,6 +105,8 @@ class Daemon:
         settings, request = self._settings, self._request
         dry_run = settings.execution_mode == "dry-run"
         ticks = await link.ticks()
+        if not kernels_cached():
+            log.info("compiling", what="the indicators, once per machine: some seconds")
         model = (
             await training.trained_model(settings, link, database, request.bar_s) if request.use_ml else None
         )
@@ -124,7 +127,7 @@ class Daemon:
         session = TradingSession(the_plan, link, database)
         if request.dashboard:
             speed = settings.practice_speed if link.connection.is_practice else 1.0
-            session.journals.append(
+            session.listeners.append(
                 await screens.open_screens(stack, settings, database.path, the_plan, speed)
             )
         await session.begin()

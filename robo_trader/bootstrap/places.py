@@ -76,6 +76,12 @@ def parse_bar_size(text: str) -> int:
     return BAR_SIZES[text]
 
 
+def require_bars_to_learn_from(use_ml: bool, bar_s: int) -> None:
+    """Refuse models on bars so long that a session has hardly any. Raises ConfigurationError."""
+    if use_ml and bar_s > BAR_SIZES["5 mins"]:
+        raise ConfigurationError("--use-ml looks 30 bars ahead within a session: use bars of 1 or 5 minutes")
+
+
 def parse_duration(text: str) -> float:
     """Return the seconds of `90`, `90s`, `15m` or `2h`. Raises ConfigurationError on anything else.
 

@@ -51,8 +51,8 @@ class TradingSession:
         self._engine = build_engine(plan)
         self._book = SqliteJournal(database, plan.session_id)
         self._first_bars = FirstBars(tuple(plan.ticks))
-        # What must be on disk comes first; the others may lag, the database may not.
-        self.journals: list[Journal] = [self._book, DeskLog(), self._first_bars]
+        # They hear of a step once it is on disk and on its way.
+        self.listeners: list[Journal] = [DeskLog(), self._first_bars]
         self._stop = asyncio.Event()
         self._outcome = ""
 
@@ -91,7 +91,9 @@ class TradingSession:
         outcome = "failed"
         try:
             async with asyncio.TaskGroup() as group:
-                desk = group.create_task(run(self._engine, self._inbox, self._link.broker, self.journals))
+                desk = group.create_task(
+                    run(self._engine, self._inbox, self._link.broker, self._book, self.listeners)
+                )
                 others = [
                     group.create_task(task)
                     for task in (

@@ -9,7 +9,7 @@ import msgspec
 
 from robo_trader.core.desk import Desk
 from robo_trader.core.events import (
-    LIFE_OF_A_REFUSAL_NS,
+    MINUTE_NS,
     NOTHING,
     AccountSnapshot,
     Anomaly,
@@ -53,6 +53,9 @@ from robo_trader.core.protocols import (
     Sizer,
     Strategy,
 )
+
+# The same gate refusing the same side of the same symbol is told again only after this long.
+LIFE_OF_A_REFUSAL_NS = 15 * MINUTE_NS
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -361,12 +364,13 @@ class Engine:
             facts.append(equity)
 
 
-async def run(engine: Engine, inbox: Inbox, broker: Broker, journals: Sequence[Journal]) -> None:
-    """Work the inbox until it closes: decide, remember, then send. The same loop in every mode."""
+async def run(
+    engine: Engine, inbox: Inbox, broker: Broker, journal: Journal, listeners: Sequence[Journal] = ()
+) -> None:
+    """Work the inbox until it closes: decide, write down, send, and only then tell. The same loop in every mode."""
     async for event in inbox:
         step = engine.on_event(event)
-        for journal in journals:
-            await journal.record(event, step)
+        await journal.record(event, step)
         for command in step.commands:
             match command:
                 case Submit():
@@ -379,3 +383,5 @@ async def run(engine: Engine, inbox: Inbox, broker: Broker, journals: Sequence[J
                     inbox.set_timer(command)
                 case _:
                     assert_never(command)
+        for listener in listeners:
+            await listener.record(event, step)

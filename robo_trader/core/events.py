@@ -13,8 +13,7 @@ import msgspec
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
-# The same gate refusing the same side of the same symbol is told again only after this long.
-LIFE_OF_A_REFUSAL_NS = 15 * MINUTE_NS
+DAY_NS = 1_440 * MINUTE_NS
 
 
 class Side(StrEnum):
@@ -60,7 +59,7 @@ class Feed(StrEnum):
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, tag_field="kind", gc=False):
-    """The root of all messages: immutable, and the same thing in memory, in the journal and on the wire."""
+    """The root of all messages: immutable, the same thing in memory, in the journal and on the wire."""
 
 
 # --------------------------------------------------------------------------------------------------- events

@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import SECOND_NS
+from robo_trader.core.events import DAY_NS, SECOND_NS
 from robo_trader.core.protocols import Session
 from robo_trader.data import xnys
 
@@ -18,7 +18,6 @@ OPEN = time(9, 30)
 CLOSE = time(16, 0)
 EARLY_CLOSE = time(13, 0)
 
-_DAY_NS = 86_400 * SECOND_NS
 _DAY = timedelta(days=1)
 _EPOCH = date(1970, 1, 1)
 _FRIDAY = 4
@@ -42,7 +41,7 @@ class XnysCalendar:
         A bar that closes at the open belongs to no session; one that closes at 16:00 belongs to it.
         Years outside the table have no sessions.
         """
-        found = self._on(ts // _DAY_NS)
+        found = self._on(ts // DAY_NS)
         return found if found is not None and found.open < ts <= found.close else None
 
     def sessions(self, first: date, last: date) -> list[Session]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from robo_trader.core.events import MINUTE_NS, SECOND_NS
+from robo_trader.core.events import DAY_NS, MINUTE_NS, SECOND_NS
 from robo_trader.core.protocols import Session
 from robo_trader.data.sessions import NEW_YORK
 from robo_trader.practice.exchange import Exchange, Slice
@@ -18,7 +18,6 @@ from robo_trader.practice.messages import stamp, trades, typical
 from robo_trader.practice.wire import Field, WireError
 from robo_trader.simulation.tape import SLICE_NS, Columns, slice_session
 
-DAY_NS = 86_400 * SECOND_NS
 BAR_SIZES = {
     "5 secs": SLICE_NS,
     "10 secs": 2 * SLICE_NS,

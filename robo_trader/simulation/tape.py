@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import MINUTE_NS, SECOND_NS
+from robo_trader.core.events import DAY_NS, MINUTE_NS, SECOND_NS
 from robo_trader.core.protocols import Session
 from robo_trader.data.sessions import XnysCalendar
 
 HOUR_NS = 60 * MINUTE_NS
-DAY_NS = 24 * HOUR_NS
 SLICES = 12
 SLICE_NS = 5 * SECOND_NS
 PRICES = ("open", "high", "low", "close")

@@ -14,10 +14,14 @@ from benchmarks.start import imports
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
+    "engine": "3000",
+    "features": "--bars 1000",
     "wire": "--symbols 8 --minutes 12 --fills 3 --ticks 500 --slice-s 0.002 --settle-s 0.03 --alone 0",
     "start": "--rounds 1 --symbols 0 --days 12",
 }
 PROMISED = {
+    "engine": {"bars_per_s", "orders"},
+    "features": {"n_features", "batch_ns_per_bar", "live_us_p50", "live_us_p99", "bytes_per_symbol"},
     "wire": {
         "bar_to_wire_ms_p50", "bar_to_wire_ms_p99", "orders", "ticks_per_s", "bare_ms_p50", "times_bare",
         "commit_ms_p50", "commit_ms_p99", "decide_us_p50", "place_to_filled_ms_p50", "place_to_filled_ms_p99",

@@ -46,6 +46,7 @@ async def test_an_unknown_symbol_names_itself(desk: Desk):
         ((), {"risk_per_trade": "much"}, 2, "RISK_PER_TRADE"),
         (("--bar-size", "7 mins"), {}, 2, "choose one of"),
         (("--run-for", "soon"), {}, 2, "expected a time"),
+        (("--use-ml", "--bar-size", "30 mins"), {}, 2, "use bars of 1 or 5 minutes"),
         (("--mode", "live"), {}, 2, "practice account"),
         (("--mode", "wrong"), {}, 2, "EXECUTION_MODE"),
     ],
