@@ -126,7 +126,8 @@ class Daemon:
         )
         session = TradingSession(the_plan, link, database)
         if request.dashboard:
-            speed = settings.practice_speed if link.connection.is_practice else 1.0
+            # Of a gateway that somebody else runs we know no speed; the slowest never calls the fresh stale.
+            speed = settings.practice_speed if link.practising else 1.0
             session.listeners.append(
                 await screens.open_screens(stack, settings, database.path, the_plan, speed)
             )

@@ -57,6 +57,11 @@ class Link:
         self._ib_broker = IbBroker(connection, self._contracts, inbox, pacer, lambda: inbox.now)
         self.broker: Broker = self._ib_broker
 
+    @property
+    def practising(self) -> bool:
+        """Whether the market is a practice gateway that we started."""
+        return self._gateway.started
+
     async def ticks(self) -> dict[str, Decimal]:
         """Look up what is traded and what is held; return their price steps. What is held is always watched.
 

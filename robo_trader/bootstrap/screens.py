@@ -28,7 +28,8 @@ def require_free_ports(settings: Settings) -> None:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError as error:
             raise ConfigurationError(
-                f"port {port} is taken ({error.strerror}): stop what listens there, set {name}, or use --no-dashboard"
+                f"port {port} is taken ({os.strerror(error.errno or 0)}): stop what listens there, set {name}, "
+                "or use --no-dashboard"
             ) from error
 
 
@@ -52,7 +53,6 @@ async def open_screens(
         account=plan.account,
         session=plan.session_id,
         symbols=list(plan.ticks),
-        strategy="ml" if plan.use_ml else "sma_crossover",
         interval_s=plan.bar_s / speed,
     )
     telling = asyncio.create_task(journal.run())

@@ -219,7 +219,7 @@ async def test_what_the_desk_says_reaches_the_page_and_grows_stale_when_it_stops
         await desk.stop()
         await shows(page, "#banner", "The daemon is not connected", 2.0)
         await shows(page, "#equity", "old", 3.0)
-        assert await page.locator("body.frozen").count() == 1
+        await page.locator("body.frozen").wait_for(state="attached", timeout=8_000)
 
 
 async def test_a_desk_that_is_connected_but_says_nothing_is_not_shown_as_fresh(
@@ -232,7 +232,7 @@ async def test_a_desk_that_is_connected_but_says_nothing_is_not_shown_as_fresh(
         await shows(page, "#equity", "100,000.30")
         # Its link still beats, but no bar comes any more: each value tells its age.
         await shows(page, "#equity", "s old", 8.0)
-        assert await page.locator("#chart.stale").count() == 1
+        await page.locator("#chart.stale").wait_for(state="attached", timeout=8_000)
         assert await page.locator("#banner").is_hidden()
         await desk.stop()
 
