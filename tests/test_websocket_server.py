@@ -348,7 +348,7 @@ def test_the_process_ends_in_time_on_sigterm_and_says_when_its_port_is_taken() -
     sent = time.monotonic()
     _, words = hub.communicate(timeout=20)
     assert (hub.returncode, words) == (0, "")
-    assert time.monotonic() - sent < 1
+    assert time.monotonic() - sent < 3
 
 
 def test_the_process_ends_when_its_parent_is_gone() -> None:

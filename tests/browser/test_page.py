@@ -221,8 +221,8 @@ async def test_what_the_desk_says_reaches_the_page_and_grows_stale_when_it_stops
         await shows(page, "#positions", "180.33")
 
         await desk.stop()
-        await shows(page, "#banner", "The daemon is not connected", 2.0)
-        await shows(page, "#equity", "old", 3.0)
+        await shows(page, "#banner", "The daemon is not connected")
+        await shows(page, "#equity", "old", 8.0)
         await page.locator("body.frozen").wait_for(state="attached", timeout=8_000)
 
 

@@ -83,7 +83,7 @@ def child_of(run: Run, module: str) -> int:
     return pid
 
 
-async def gone(pid: int, seconds: float = 2.0) -> None:
+async def gone(pid: int, seconds: float = 5.0) -> None:
     """Wait for the end of a process; an ended one that nobody has reaped counts."""
     deadline = time.monotonic() + seconds
     stat = Path(f"/proc/{pid}/stat")
