@@ -32,6 +32,7 @@ from robo_trader.storage import queries
 
 log = structlog.get_logger()
 SESSION_MINUTES = 390
+HISTORIES_AT_A_TIME = 8  # the limit on requests is per share, so others need not wait for one
 WARM_BARS = 150  # three times the slowest feature's need, so that Wilder's averages have settled
 
 
@@ -91,12 +92,15 @@ class Link:
         now = await self.connection.ask_time()
         per_session = SESSION_MINUTES * MINUTE_NS // self._interval_ns
         options = HistoryOptions(sessions or math.ceil(WARM_BARS / per_session) + 1, self._interval_ns)
-        return {
-            symbol: await warm(
-                symbol, self._fetch, self._stored(database, symbol), self._calendar, now, options
-            )
-            for symbol in self._symbols
-        }
+        at_a_time = asyncio.Semaphore(HISTORIES_AT_A_TIME)
+
+        async def of(symbol: str) -> list[Bar]:
+            async with at_a_time:
+                stored = self._stored(database, symbol)
+                return await warm(symbol, self._fetch, stored, self._calendar, now, options)
+
+        bars = await asyncio.gather(*(of(symbol) for symbol in self._symbols))
+        return dict(zip(self._symbols, bars, strict=True))
 
     async def _fetch(self, symbol: str, since_ns: int) -> list[Bar]:
         return await self._feed.history(symbol, since_ns)

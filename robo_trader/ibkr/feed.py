@@ -55,7 +55,7 @@ class FeedOptions:
     resubscribe_after_s: float = 60.0
     # The same gap is asked for at most this often.
     backfill_interval_s: float = 15.0
-    days_per_request: int = 5
+    days_per_request: int = 10
 
 
 class _Stream:
