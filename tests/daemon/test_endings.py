@@ -190,3 +190,14 @@ async def test_the_database_is_copied_while_the_daemon_writes(desk: Desk):
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     run.signal(signal.SIGTERM)
     await run.end()
+
+
+async def test_a_live_account_is_refused_in_paper_mode_before_an_order_can_be_made(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("robo_trader.practice.gateway.account_of", lambda source: "U1234567")
+    gateway, port = await desk.gateway()
+    run = await desk.daemon(port)
+    assert await run.end() == 2, run.text
+    assert "U1234567 is a live account, the mode is paper" in run.text
+    assert not gateway._orders.executed()
