@@ -17,7 +17,7 @@ from robo_trader.core.errors import ConfigurationError, ConnectionLost
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, AccountSnapshot, Bar, Event, Feed, FeedStatus, Order
 from robo_trader.core.inbox import Inbox
 from robo_trader.core.protocols import Broker
-from robo_trader.data.history import HistoryOptions, warm
+from robo_trader.data.history import HistoryOptions, wanted, warm
 from robo_trader.data.pipeline import Pipeline, PipelineOptions
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.broker import IbBroker
@@ -92,11 +92,13 @@ class Link:
         now = await self.connection.ask_time()
         per_session = SESSION_MINUTES * MINUTE_NS // self._interval_ns
         options = HistoryOptions(sessions or math.ceil(WARM_BARS / per_session) + 1, self._interval_ns)
+        past = wanted(self._calendar, now, options)
+        since = past[0].open if past else now  # a year of stored bars need not be read to warm the features
         at_a_time = asyncio.Semaphore(HISTORIES_AT_A_TIME)
 
         async def of(symbol: str) -> list[Bar]:
             async with at_a_time:
-                stored = self._stored(database, symbol)
+                stored = self._stored(database, symbol, since)
                 return await warm(symbol, self._fetch, stored, self._calendar, now, options)
 
         bars = await asyncio.gather(*(of(symbol) for symbol in self._symbols))
@@ -105,9 +107,9 @@ class Link:
     async def _fetch(self, symbol: str, since_ns: int) -> list[Bar]:
         return await self._feed.history(symbol, since_ns)
 
-    def _stored(self, database: Path, symbol: str) -> list[Bar]:
+    def _stored(self, database: Path, symbol: str, since: int) -> list[Bar]:
         with closing(queries.connect_readonly(database)) as connection:
-            b = queries.bars(connection, symbol, self._interval_ns)
+            b = queries.bars(connection, symbol, self._interval_ns, since)
         columns = (column.tolist() for column in (b.ts, b.open, b.high, b.low, b.close, b.volume))
         return [
             Bar(symbol, ts, open_, high, low, close, volume, self._interval_ns)

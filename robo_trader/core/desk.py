@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from robo_trader.core.events import Quote
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.orders import OrderBook
 from robo_trader.core.portfolio import Portfolio
@@ -26,7 +25,6 @@ class Desk:
         self.day_start: Decimal | None = None
         self.mismatched: dict[str, int] = {}
         self.theirs: dict[str, int] = {}  # the broker's position where it differs from ours
-        self.quotes: dict[str, Quote] = {}
         self.vectors: dict[str, Vector] = {}
         self._calendar = calendar
         self._session: Session | None = None  # the last one asked for
@@ -48,10 +46,6 @@ class Desk:
         """Return how long ago the price was observed."""
         seen = self.portfolio.price_ts(symbol)
         return None if seen is None else self.now - seen
-
-    def quote(self, symbol: str) -> Quote | None:
-        """Return the last quote."""
-        return self.quotes.get(symbol)
 
     def vector(self, symbol: str) -> Vector | None:
         """Return the feature vector of the last closed bar."""

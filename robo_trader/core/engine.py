@@ -152,7 +152,6 @@ class Engine:
 
     def _on_quote(self, quote: Quote) -> Step:
         self._begin_day(quote.ts)
-        self.desk.quotes[quote.symbol] = quote
         self._portfolio.mark(quote.symbol, (quote.bid + quote.ask) / 2, quote.ts)
         return NOTHING
 

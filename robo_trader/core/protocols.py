@@ -19,7 +19,6 @@ from robo_trader.core.events import (
     Fill,
     Order,
     OrderUpdate,
-    Quote,
     SetTimer,
     Signal,
     Step,
@@ -59,7 +58,6 @@ class View(Protocol):
 
     def price(self, symbol: str) -> float | None: ...
     def price_age_ns(self, symbol: str) -> int | None: ...
-    def quote(self, symbol: str) -> Quote | None: ...
     def feature(self, symbol: str, name: str) -> float | None:
         """The named feature at the last closed bar, None while warming or unknown."""
 

@@ -123,14 +123,6 @@ class IbFeed:
             if record.instrument.symbol not in self._streams:
                 await self._start(_Stream(record, self._monotonic()))
 
-    async def unsubscribe(self, symbols: Sequence[str]) -> None:
-        """Give the streams of these symbols up."""
-        for symbol in symbols:
-            stream = self._streams.pop(symbol, None)
-            if stream is not None:
-                self._by_con_id.pop(stream.record.contract.conId, None)
-                await self._stop(stream)
-
     async def _start(self, stream: _Stream) -> None:
         contract = stream.record.contract
         self._streams[stream.symbol] = self._by_con_id[contract.conId] = stream

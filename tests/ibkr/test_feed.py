@@ -67,17 +67,6 @@ async def test_streams_of_two_symbols_are_not_mixed_up(gateway, desks):
         assert bars[0].open == SyntheticMarket(7).minutes(symbol, DAY).open[0]
 
 
-async def test_unsubscribed_is_silent(gateway, desks):
-    desk = await listening(desks())
-    await desk.feed.unsubscribe(["AAPL"])
-    await desk.settle()
-    before = len(desk.pipeline.quotes)
-    await gateway[0].advance(30)
-    await desk.settle()
-    assert not desk.pipeline.bars
-    assert len(desk.pipeline.quotes) == before
-
-
 async def test_after_a_new_session_the_streams_are_asked_for_again(gateway, desks, wire):
     desk = await listening(desks(wire.port))
     wire.cut()

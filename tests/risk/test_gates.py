@@ -49,9 +49,6 @@ class Seen:
     def price_age_ns(self, symbol):
         return None if self.age_s is None else int(self.age_s * SECOND_NS)
 
-    def quote(self, symbol):
-        return None
-
     def vector(self, symbol):
         return None
 

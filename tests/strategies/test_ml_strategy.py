@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import MINUTE_NS, Abstained, Bar, Fact, Quote, Signal
+from robo_trader.core.events import MINUTE_NS, Abstained, Bar, Fact, Signal
 from robo_trader.core.protocols import Session, Vector
 from robo_trader.ml import forest
 from robo_trader.ml.model import Card, Ensemble
@@ -52,9 +52,6 @@ class Desk:
         return None
 
     def price_age_ns(self, symbol: str) -> int | None:
-        return None
-
-    def quote(self, symbol: str) -> Quote | None:
         return None
 
     def feature(self, symbol: str, name: str) -> float | None:
