@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
-from robo_trader.practice.messages import error
-from robo_trader.practice.wire import Cursor, Framer, WireError, choose_version, frame
+from robo_trader.practice.wire import Cursor, Framer, WireError, choose_version, error, frame
+
+Answer = Callable[["Client", Cursor], None]
 
 MAX_UNREAD = 16 << 20  # bytes a client may leave unread before it is dropped
 START_API = 71
@@ -34,8 +35,15 @@ class Client(asyncio.Protocol):
         self._server = server
         self._framer = Framer()
         self._transport: asyncio.Transport | None = None
+        self._unsent: list[bytes] = []
         self.version = 0
         self.id: int | None = None
+
+    @property
+    def key(self) -> int:
+        """The id it was let in under."""
+        assert self.id is not None, "a client is let in under an id before it may ask"
+        return self.id
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -55,7 +63,19 @@ class Client(asyncio.Protocol):
             self.hang_up()
 
     def send(self, data: bytes) -> None:
-        """Send whole frames; a client that has stopped reading is dropped rather than waited for."""
+        """Send whole frames, in one piece with all else that is sent in this turn of the event loop.
+
+        A client that has stopped reading is dropped rather than waited for.
+        """
+        if self._transport is None or self._transport.is_closing():
+            return
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(data)
+
+    def _flush(self) -> None:
+        data = b"".join(self._unsent)
+        self._unsent.clear()
         if self._transport is None or self._transport.is_closing():
             return
         self._transport.write(data)
@@ -72,6 +92,7 @@ class Client(asyncio.Protocol):
 
     def hang_up(self) -> None:
         """Close after what is written is sent."""
+        self._flush()
         if self._transport is not None:
             self._transport.close()
 
@@ -122,3 +143,9 @@ class Client(asyncio.Protocol):
             self._server.on_message(self, kind, cursor)
         except WireError as error:
             self.error(-1, 320, f"Server error when reading an API client request: {error}")
+
+
+def forget(client: Client, table: dict[int, Any], request: int, code: int, text: str) -> None:
+    """End a subscription; one that is not there is said so."""
+    if table.pop(request, None) is None:
+        client.error(request, code, f"{text}{request}")

@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from robo_trader.practice.clients import Client
 from robo_trader.practice.wire import Cursor, Field
+
+NO_DEFINITION = "No security definition has been found for the request"
 
 
 class Contract(msgspec.Struct, frozen=True):
@@ -55,6 +58,13 @@ class Directory:
         if contract.con_id not in (0, con_id):
             return None
         self._symbols[con_id] = symbol
+        return symbol
+
+    def read(self, client: Client, request: int, cursor: Cursor) -> str | None:
+        """Read a contract and return its symbol; where there is no such share, say so and return None."""
+        symbol = self.find(read_contract(cursor))
+        if symbol is None:
+            client.error(request, 200, NO_DEFINITION)
         return symbol
 
 

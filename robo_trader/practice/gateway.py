@@ -15,21 +15,30 @@ import structlog
 from robo_trader.core.errors import ConfigurationError, DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.data.sessions import XnysCalendar
+from robo_trader.practice.account_answers import ACCOUNT_NS, AccountAnswers
 from robo_trader.practice.answers import Answers
 from robo_trader.practice.books import Books
 from robo_trader.practice.clients import Client
 from robo_trader.practice.contracts import Directory
 from robo_trader.practice.exchange import Exchange
+from robo_trader.practice.history_answers import HistoryAnswers
+from robo_trader.practice.market_answers import MarketAnswers
 from robo_trader.practice.messages import stamp
+from robo_trader.practice.order_answers import OrderAnswers
 from robo_trader.practice.orders import OrderBook, Told
+from robo_trader.practice.reference_answers import ReferenceAnswers
 from robo_trader.practice.state import State
-from robo_trader.practice.streams import ACCOUNT_NS, Streams
-from robo_trader.practice.wire import Cursor
+from robo_trader.practice.wire import Cursor, frame
 from robo_trader.simulation.matching import Matching, MatchingOptions
 from robo_trader.simulation.tape import SLICE_NS, MinuteSource
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _FALLEN_BEHIND = 1.0  # seconds of wall time after which the clock stops trying to catch up
+_FARMS = (
+    (2104, "Market data farm connection is OK:usfarm"),
+    (2106, "HMDS data farm connection is OK:ushmds"),
+    (2158, "Sec-def data farm connection is OK:secdefnj"),
+)
 _log = structlog.get_logger()
 
 
@@ -84,9 +93,13 @@ class PracticeGateway:
             self._exchange.seek(saved.clock)
             self._orders.restore(saved.tickets, saved.executions)
         self._orders.commit()
-        self._streams = Streams(self.account, self._exchange, books)
+        self._accounts = AccountAnswers(self.account, self._exchange, books)
+        self._market_data = MarketAnswers(self._exchange, directory, self._begin)
+        self._history = HistoryAnswers(self._exchange, directory, self._begin)
+        order_answers = OrderAnswers(self._orders, self.now, self._deliver)
+        reference = ReferenceAnswers(self._exchange, directory)
         self._answers = Answers(
-            self._exchange, directory, self._orders, self._streams, self.now, self._begin, self._deliver
+            self.now, (order_answers, self._accounts, self._market_data, self._history, reference)
         )
         self._clients: dict[int, Client] = {}
         self._sockets: set[Client] = set()
@@ -184,11 +197,12 @@ class PracticeGateway:
         if exchange.now < exchange.session.open:
             self._orders.forget_past()
         else:
-            self._streams.closed_slice()
-            self._streams.standing_quotes()
+            self._market_data.closed_slice()
+            self._history.closed_slice()
+            self._market_data.standing_quotes()
         self._deliver(self._orders.on_quotes(exchange.now))
         if exchange.now % ACCOUNT_NS == 0:
-            self._streams.account_values()
+            self._accounts.tell_values()
         return True
 
     # ------------------------------------------------------------------------------------------------- clients
@@ -208,8 +222,15 @@ class PracticeGateway:
         if client.id in self._clients:
             return False
         self._clients[client.id] = client
-        self._answers.welcome(client, client.id)
+        self._welcome(client)
         return True
+
+    def _welcome(self, client: Client) -> None:
+        """Send what TWS sends unasked to a new client."""
+        client.send(frame(15, 1, self.account))
+        client.send(frame(9, 1, self._orders.next_id(client.key)))
+        for code, text in _FARMS:
+            client.error(-1, code, text)
 
     def on_message(self, client: Client, kind: int, cursor: Cursor) -> None:
         try:
@@ -226,7 +247,7 @@ class PracticeGateway:
 
     def on_gone(self, client: Client) -> None:
         self._sockets.discard(client)
-        self._streams.drop(client)
+        self._answers.drop(client)
         if client.id is not None:
             self._clients.pop(client.id, None)
 
@@ -241,4 +262,4 @@ class PracticeGateway:
             self._clients[client_id].send(b"".join(parts))
         traded = self._orders.take_traded()
         if traded:
-            self._streams.account_changed(traded)
+            self._accounts.changed(traded)

@@ -26,11 +26,6 @@ def hour(ts: int) -> str:
     return f"{datetime.fromtimestamp(ts // SECOND_NS, NEW_YORK):%Y%m%d:%H%M}"
 
 
-def error(version: int, about: int, code: int, text: str) -> bytes:
-    """Encode errMsg (4) about a request or order id, -1 for none."""
-    return frame(4, 2, about, code, text, *(("",) if version >= 166 else ()))
-
-
 def position(account: str, symbol: str, held: Position) -> bytes:
     """Encode position (61)."""
     return frame(61, 3, account, *fields_of(symbol), held.quantity, held.average)

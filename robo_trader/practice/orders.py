@@ -14,10 +14,11 @@ from robo_trader.practice import tickets
 from robo_trader.practice.books import LEVERAGE, Books
 from robo_trader.practice.contracts import Directory
 from robo_trader.practice.exchange import Exchange
-from robo_trader.practice.messages import error, stamp
+from robo_trader.practice.messages import stamp
 from robo_trader.practice.requests import PlaceOrder
 from robo_trader.practice.state import State
 from robo_trader.practice.tickets import Execution, Ticket
+from robo_trader.practice.wire import error
 from robo_trader.simulation.costs import CommissionMeter
 
 Message = Callable[[int], bytes]  # of the client's version

@@ -30,6 +30,11 @@ def frame(*fields: Field) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
+def error(version: int, about: int, code: int, text: str) -> bytes:
+    """Encode errMsg (4) about a request or order id, -1 for none."""
+    return frame(4, 2, about, code, text, *(("",) if version >= 166 else ()))
+
+
 def _text(field: Field) -> str:
     if field is None:
         return ""

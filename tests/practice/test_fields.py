@@ -13,7 +13,7 @@ from ib_async.client import Client
 from ib_async.decoder import Decoder
 
 from robo_trader.core.events import OrderType, Side
-from robo_trader.practice import messages, tickets
+from robo_trader.practice import messages, tickets, wire
 from robo_trader.practice.books import Position
 from robo_trader.practice.contracts import con_id_of, details_fields
 from robo_trader.practice.orders import live_execution
@@ -115,7 +115,7 @@ def test_the_real_decoder_reads_an_execution_back_in_every_version(version: int)
 
 @pytest.mark.parametrize("version", [157, 165, 166, 178])
 def test_the_real_decoder_reads_an_error_back(version: int) -> None:
-    assert decode(messages.error(version, 4, 201, "no"), version) == (4, 201, "no", "")
+    assert decode(wire.error(version, 4, 201, "no"), version) == (4, 201, "no", "")
 
 
 def test_the_real_decoder_reads_a_commission_and_a_holding_back() -> None:
