@@ -117,15 +117,13 @@ class Client(asyncio.Protocol):
             fields = self._framer.message()
             if fields is None:
                 return
-            cursor = Cursor(fields)
-            kind = cursor.integer(default=-1)
             if self.id is None:
-                self._start(kind, cursor)
+                self._start(Cursor(fields))
             else:
-                self._ask(kind, cursor)
+                self._ask(Cursor(fields))
 
-    def _start(self, kind: int, cursor: Cursor) -> None:
-        if kind != START_API:
+    def _start(self, cursor: Cursor) -> None:
+        if cursor.integer(default=-1) != START_API:
             raise WireError("the first message is not startApi")
         cursor.skip(1)  # message version
         self.id = cursor.integer()
@@ -138,9 +136,9 @@ class Client(asyncio.Protocol):
             self.id = None
             self.hang_up()
 
-    def _ask(self, kind: int, cursor: Cursor) -> None:
+    def _ask(self, cursor: Cursor) -> None:
         try:
-            self._server.on_message(self, kind, cursor)
+            self._server.on_message(self, cursor.integer(default=-1), cursor)
         except WireError as error:
             self.error(-1, 320, f"Server error when reading an API client request: {error}")
 
