@@ -1,7 +1,8 @@
 """A synthetic market: any symbol, any day, always the same, with a weak edge planted on purpose.
 
 The price of a symbol is a martingale on the cent grid - a market factor shared by all symbols and noise of its own,
-fat-tailed, clustered, loud at the open and close, calmer or wilder by the week - plus, at `edge > 0`, two drifts:
+fat-tailed, loud at the open, calmer or wilder by the hour, the day and the week, with a night of own news each quarter -
+plus, at `edge > 0`, two drifts:
 
 * **The planted edge.** With `z = (close - mean) / deviation` over the symbol's last 20 one-minute closes, yesterday's
   included, each minute adds `tanh(z)^3` to a tension that fades by a tenth a minute, and the price drifts by
@@ -10,7 +11,8 @@ fat-tailed, clustered, loud at the open and close, calmer or wilder by the week 
   `sma_20` and `std_20`. The tension starts each day at nothing.
 * In trending weeks all symbols drift by `edge * TREND` a minute, up or down: visible over days, worthless over minutes.
 
-With `edge = 0` nothing at all predicts a return: whoever finds a signal there has fooled himself.
+With `edge = 0` nothing at all predicts a return: whoever finds a signal there has fooled himself. Volatility and volume
+can be predicted, as in real markets; docs/practice-market.md compares both with real bars.
 """
 
 from __future__ import annotations
@@ -37,9 +39,17 @@ WINDOW = 20
 PULL = 0.4  # drift at full tension, in standard deviations of one minute
 FADE = 0.9  # of the tension, a minute
 TREND = 1e-5  # log return a minute in trending weeks
-FACTOR_SIGMA = 3.5e-4  # one minute of the market factor, in a quiet week
-NIGHT = 8.0  # an overnight gap in standard deviations of one minute
-TAILS = 5  # degrees of freedom of all shocks
+FACTOR_SIGMA = 3.9e-4  # one minute of the market factor, in a quiet week
+NIGHT = 11.0  # an overnight gap in standard deviations of one minute
+REPORTS = 63  # sessions from one night of a share's own news to the next
+REPORT = 4.0  # its gap in ordinary gaps
+TAILS = 8  # degrees of freedom of all shocks
+DAY_MEMORY, DAY_STEP = 0.7, 0.18  # of log volatility, day by day
+MINUTE_MEMORY, MINUTE_STEP = 0.985, 0.045  # of log volatility, minute by minute within a day
+# The variance of both: it takes back what clustering would add to the variance of returns.
+CLUSTERS = DAY_STEP**2 / (1 - DAY_MEMORY**2) + MINUTE_STEP**2 / (1 - MINUTE_MEMORY**2)
+REACH = 0.88  # extremes of a minute against those of a Brownian bridge
+BUSY = 40  # minutes that a change of volume lasts
 CHEAPEST = 100  # cents; no share falls below
 
 # Regimes of a week: calm, wild, rising, falling; volatility factor, direction, and where the next week goes.
@@ -64,11 +74,12 @@ class Nature:
     sigma: float  # its own noise of one quiet minute
     shares: float  # volume of an average minute
     spread: float  # full spread as a fraction of the price
+    reports: int  # the first session that opens after news of its own
 
 
 @dataclass(frozen=True)
 class Evening:
-    """What one day hands to the next: the last closes in cents, oldest first, and the noise's log volatility."""
+    """What one day hands to the next: the last closes in cents, oldest first, and the day's own log volatility."""
 
     closes: tuple[int, ...]
     heat: float
@@ -91,7 +102,7 @@ class SyntheticMarket:
             raise ConfigurationError(f"the edge must be 0 (none) or a positive number, not {edge}")
         self.seed = seed
         self.edge = edge
-        self.identity = f"synthetic-1:seed={seed}:edge={edge:g}"
+        self.identity = f"synthetic-2:seed={seed}:edge={edge:g}"
         self._calendar = calendar or XnysCalendar()
         self._sessions: list[Session] = []
         self._regimes: list[int] = [0]
@@ -154,9 +165,9 @@ class SyntheticMarket:
             session = self._sessions[len(self._factors)]
             random = self._random("market", session.label)
             n = _length(session)
-            loud, heat = _volatility(random, n, self._heats[-1])
+            mood, heat = _volatility(random, n, self._heats[-1])
             self._heats.append(heat)
-            loud = loud * VOLATILITY[self._regime(session)]
+            loud = smile(n) * mood * VOLATILITY[self._regime(session)]
             shocks = _shocks(random, n + 1) * FACTOR_SIGMA
             shocks[0] *= NIGHT
             shocks[1:] *= loud
@@ -172,9 +183,10 @@ class SyntheticMarket:
         return Nature(
             price_cents=round(price * 100),
             beta=float(random.uniform(0.6, 1.5)),
-            sigma=float(random.uniform(5.2e-4, 8.0e-4)),
+            sigma=float(random.uniform(4.2e-4, 7.0e-4)),
             shares=dollars / price / 390,
-            spread=float(1.0e-4 * (4e8 / dollars) ** 0.25 * random.uniform(0.9, 1.2)),
+            spread=float(1.5e-4 * (4e8 / dollars) ** 0.25 * random.uniform(0.9, 1.2)),
+            reports=int(random.integers(REPORTS)),
         )
 
     def _dawn(self, symbol: str) -> Evening:
@@ -186,10 +198,10 @@ class SyntheticMarket:
         factor, loud = self._factor(day)
         random = self._random("symbol", symbol, session.label)
         n = _length(session)
-        own_loud, heat = _volatility(random, n, before.heat)
-        own_loud *= VOLATILITY[self._regime(session)] ** 0.7
+        mood, heat = _volatility(random, n, before.heat)
+        own_loud = smile(n) * mood * VOLATILITY[self._regime(session)] ** 0.7
         own = _shocks(random, n + 1) * nature.sigma
-        own[0] *= NIGHT
+        own[0] *= NIGHT * (REPORT if day % REPORTS == nature.reports else 1.0)
         own[1:] *= own_loud
         noise = nature.beta * factor + own
         sigma = np.hypot(nature.beta * FACTOR_SIGMA * loud, nature.sigma * own_loud)
@@ -233,18 +245,38 @@ def _shocks(random: np.random.Generator, n: int) -> Floats:
 
 
 def _volatility(random: np.random.Generator, n: int, heat: float) -> tuple[Floats, float]:
-    """Return the day's volatility by minute (1 on average) and the log volatility it ends with."""
-    steps = (0.04 * random.standard_normal(n)).tolist()
-    path = list(accumulate(steps, lambda now, step: 0.985 * now + step, initial=heat))
-    return smile(n) * np.exp(np.array(path[1:]) - 0.05), path[-1]
+    """Return how much louder than usual each minute of the day after one of log volatility `heat` is, and its own."""
+    heat = DAY_MEMORY * heat + DAY_STEP * float(random.standard_normal())
+    steps = MINUTE_STEP * random.standard_normal(n + 1)
+    steps[0] /= math.sqrt(1 - MINUTE_MEMORY**2)
+    path = list(accumulate(steps.tolist(), lambda now, step: MINUTE_MEMORY * now + step))
+    return np.exp(np.array(path[1:]) + heat - CLUSTERS), heat
 
 
 @lru_cache(maxsize=4)
 def smile(n: int) -> Floats:
-    """Return the U shape of a trading day of n minutes, 1 on average: highest at the open, high at the close."""
-    minute = np.arange(n) + 0.5
-    shape = 0.75 + 1.3 * np.exp(-minute / 25) + 0.5 * np.exp(-(n - minute) / 20)
+    """Return how loud each minute of a day of n is, 1 on average: loudest at the open, hardly louder at the close."""
+    after, before = _from_both_ends(n)
+    shape = 0.7 + 0.75 * np.exp(-after / 60) + 0.6 * np.exp(-after / 15) + 1.9 * np.exp(-after / 3)
+    shape += 0.15 * np.exp(-before / 15)
     return np.asarray(shape / shape.mean(), dtype=np.float64)
+
+
+@lru_cache(maxsize=4)
+def crowd(n: int) -> Floats:
+    """Return the volume of each minute of a day of n, 1 on average: the two auctions, a busy hour after and before."""
+    after, before = _from_both_ends(n)
+    shape = 0.52 + 0.9 * np.exp(-after / 60) + 1.2 * np.exp(-after / 6)
+    shape += 0.8 * np.exp(-before / 30) + 3.5 * np.exp(-before / 5)
+    shape[0] += 6.5
+    shape[-1] += 8.0
+    return np.asarray(shape / shape.mean(), dtype=np.float64)
+
+
+def _from_both_ends(n: int) -> tuple[Floats, Floats]:
+    """Return how many minutes of n lie before each, and how many after it."""
+    minute = np.arange(n, dtype=np.float64)
+    return minute, n - 1 - minute
 
 
 def _bars(
@@ -259,14 +291,23 @@ def _bars(
     """Dress the closes (cents) as bars: each opens at the close before it; extremes as of a Brownian bridge."""
     n = len(closes)
     opens = np.concatenate([[first], closes[:-1]])
-    move, scale = closes - opens, opens * sigma
+    move, scale = closes - opens, opens * sigma * REACH
     reach = np.sqrt(move**2 - 2 * scale**2 * np.log(1 - random.random((2, n))))
     middle = (opens + closes) / 2
     high = np.maximum(np.floor(middle + reach[0] / 2), np.maximum(opens, closes))
     low = np.minimum(np.ceil(middle - reach[1] / 2), np.minimum(opens, closes))
-    excited = 0.6 + 0.5 * np.abs(noise) / sigma
-    volume = np.rint(nature.shares * smile(n) * excited * np.exp(0.35 * random.standard_normal(n) - 0.06))
+    volume = np.rint(nature.shares * _volume(nature, random, sigma, np.abs(noise) / sigma))
     start = session.open + np.arange(n, dtype=np.int64) * MINUTE_NS
     return Minutes(
         start, opens / 100, np.maximum(high, 1) / 100, np.maximum(low, 1) / 100, closes / 100, volume
     )
+
+
+def _volume(nature: Nature, random: np.random.Generator, sigma: Floats, moved: Floats) -> Floats:
+    """Return each minute's volume in ordinary minutes: crowds come with loud weeks, days, hours and moves."""
+    n = len(sigma)
+    mood = sigma / (smile(n) * math.hypot(nature.beta * FACTOR_SIGMA, nature.sigma))
+    news = np.cumsum(random.standard_normal(n + BUSY))
+    held = 0.35 / math.sqrt(BUSY) * (news[BUSY:] - news[:-BUSY])
+    own = 0.15 * float(random.standard_normal()) + held + 0.4 * random.standard_normal(n)
+    return crowd(n) * mood**0.8 * (0.75 + 0.3 * moved) * np.exp(own - 0.15)

@@ -44,7 +44,7 @@ async def test_page_and_hub_tell_the_daemons_numbers_and_end_with_it(desk: Desk)
         state = (await client.get("/api/v1/state")).json()
         fills = (await client.get("/api/v1/fills")).json()
         html = (await client.get("/")).text
-    assert "DUP052297" in json.dumps(state)
+    assert "DUP224010" in json.dumps(state)
     known = {exec_id for (exec_id,) in desk.rows("SELECT exec_id FROM fills")}
     assert {fill["exec_id"] for fill in fills} <= known
     assert fills
