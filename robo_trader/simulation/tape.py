@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ COLUMNS = ("ts", "symbol", *PRICES, "volume")
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+_Whole = TypeVar("_Whole", int, Integers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +95,14 @@ def standing_quote(price: float, spread: float) -> tuple[float, float]:
     >>> standing_quote(100.01, 0.02)
     (100.0, 100.02)
     """
-    cents, wide = round(price * 100), max(1, round(spread * 100))
-    below = wide // 2 + (wide % 2) * (cents % 2)
-    bid = max(1, cents - below)
+    wide = max(1, round(spread * 100))
+    bid = max(1, bid_below(round(price * 100), wide))
     return bid / 100, (bid + wide) / 100
+
+
+def bid_below(cents: _Whole, wide: _Whole) -> _Whole:
+    """Return the bid of a quote that is so many cents wide around a price in cents; a number or a column of them."""
+    return cents - wide // 2 - wide % 2 * (cents % 2)
 
 
 def slice_session(minutes: Minutes) -> Slices:
@@ -154,10 +159,11 @@ class TapeMarket:
         self, path: Path, symbols: Sequence[str] | None = None, calendar: XnysCalendar | None = None
     ) -> None:
         """Read and check the whole file. Raises DataError that says which row, why and how to mend it."""
-        self._bars = _split(path, _read(path), symbols)
+        self._bars = _split(path, read_columns(path, (*PRICES, "volume")), symbols)
         self.symbols: tuple[str, ...] = tuple(self._bars)
-        self.identity = f"tape:{_sha256(path)}"
-        self.first, self.last = self._reach(path, calendar or XnysCalendar())
+        self.identity = f"tape:{sha256_of(path)}"
+        closes = np.unique(np.concatenate([bars.start for bars in self._bars.values()])) + MINUTE_NS
+        self.first, self.last = reach(path, closes, calendar or XnysCalendar())
 
     def knows(self, symbol: str) -> bool:
         return symbol in self._bars
@@ -173,20 +179,22 @@ class TapeMarket:
     def spread(self, symbol: str, price: float) -> float:
         return max(1, round(price * 0.015)) / 100
 
-    def _reach(self, path: Path, calendar: XnysCalendar) -> tuple[str, str]:
-        """Return the labels of the first and last session with a bar in it."""
-        closes = np.unique(np.concatenate([bars.start for bars in self._bars.values()])) + MINUTE_NS
-        time_of_day = closes % DAY_NS
-        if time_of_day.min() <= 13 * HOUR_NS and time_of_day.max() <= 16 * HOUR_NS:
-            raise DataError(
-                f"{path}: bars from before 13:00 UTC but none after 16:00 UTC look like New York wall time "
-                "labelled as UTC; convert `ts` to UTC."
-            )
-        first = _first_session(closes, calendar)
-        last = _first_session(closes[::-1], calendar)
-        if first is None or last is None:
-            raise DataError(f"{path}: no bar lies in regular trading hours, 09:30 to 16:00 New York")
-        return first, last
+
+def reach(path: Path, closes: Integers, calendar: XnysCalendar) -> tuple[str, str]:
+    """Return the labels of the first and last session with a bar that closes at one of these times (UTC ns).
+
+    Raises DataError where there is none, or where the times look like New York's.
+    """
+    time_of_day = closes % DAY_NS
+    if time_of_day.min() <= 13 * HOUR_NS and time_of_day.max() <= 16 * HOUR_NS:
+        raise DataError(
+            f"{path}: bars from before 13:00 UTC but none after 16:00 UTC look like New York wall time "
+            "labelled as UTC; convert `ts` to UTC."
+        )
+    first, last = _first_session(closes, calendar), _first_session(closes[::-1], calendar)
+    if first is None or last is None:
+        raise DataError(f"{path}: no bar lies in regular trading hours, 09:30 to 16:00 New York")
+    return first, last
 
 
 def _first_session(closes: Integers, calendar: XnysCalendar) -> str | None:
@@ -197,28 +205,31 @@ def _first_session(closes: Integers, calendar: XnysCalendar) -> str | None:
     return None
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the digest of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the file's needed columns by name, `ts` as UTC nanoseconds; unknown numbers as NaN."""
+def read_columns(path: Path, numbers: Sequence[str], words: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+    """Return columns of a Parquet or CSV file by name: `ts` as UTC nanoseconds, numbers as float64 with NaN for none.
+
+    `symbol` and `words` are text, empty for none. Raises DataError for what is missing, unreadable or without a zone.
+    """
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
+    needed = ("ts", "symbol", *words, *numbers)
     if not path.is_file():
         raise DataError(f"{path}: no such tape file")
     try:
         table = (
             pyarrow.csv.read_csv(path) if path.suffix.lower() == ".csv" else pyarrow.parquet.read_table(path)
         )
-        missing = [name for name in COLUMNS if name not in table.column_names]
+        missing = [name for name in needed if name not in table.column_names]
         if missing:
-            raise DataError(
-                f"{path}: column {', '.join(missing)} is missing; needed are {', '.join(COLUMNS)}"
-            )
+            raise DataError(f"{path}: column {', '.join(missing)} is missing; needed are {', '.join(needed)}")
         kind = table.schema.field("ts").type
         if not (pa.types.is_timestamp(kind) and kind.tz):
             raise DataError(
@@ -226,25 +237,30 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
             )
         if table.num_rows == 0 or table["ts"].null_count or table["symbol"].null_count:
             raise DataError(f"{path}: it has no rows, or rows without `ts` or `symbol`; drop those")
-        columns = {name: table[name].cast(pa.float64()).to_numpy() for name in (*PRICES, "volume")}
+        columns = {name: table[name].cast(pa.float64()).to_numpy() for name in numbers}
         columns["ts"] = table["ts"].cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy()
-        columns["symbol"] = table["symbol"].cast(pa.string()).to_numpy()
+        for name in ("symbol", *words):
+            columns[name] = table[name].cast(pa.string()).fill_null("").to_numpy()
     except pa.ArrowException as error:
-        raise DataError(f"{path}: cannot be read as a table of bars: {error}") from error
+        raise DataError(f"{path}: cannot be read as a table of bars or ticks: {error}") from error
     return columns
 
 
-def _split(path: Path, columns: dict[str, NDArray[Any]], symbols: Sequence[str] | None) -> dict[str, Minutes]:
-    """Return the checked bars of each wanted symbol, in the order asked for, else by name."""
-    present, codes = np.unique(columns["symbol"].astype(str), return_inverse=True)
-    names = [str(name) for name in present]
-    wanted = list(symbols) if symbols is not None else names
-    absent = [symbol for symbol in wanted if symbol not in names]
+def wanted_rows(path: Path, names: NDArray[Any], symbols: Sequence[str] | None) -> dict[str, Integers]:
+    """Return the row numbers of each wanted symbol, in the order asked for, else by name. Raises DataError."""
+    present, codes = np.unique(names.astype(str), return_inverse=True)
+    known = [str(name) for name in present]
+    wanted = list(symbols) if symbols is not None else known
+    absent = [symbol for symbol in wanted if symbol not in known]
     if absent or not wanted:
-        raise DataError(f"{path}: no bars of {', '.join(absent) or 'any symbol'}; it has {', '.join(names)}")
+        raise DataError(f"{path}: no bars of {', '.join(absent) or 'any symbol'}; it has {', '.join(known)}")
+    return {symbol: np.flatnonzero(codes == known.index(symbol)) for symbol in wanted}
+
+
+def _split(path: Path, columns: dict[str, NDArray[Any]], symbols: Sequence[str] | None) -> dict[str, Minutes]:
+    """Return the checked bars of each wanted symbol."""
     bars = {}
-    for symbol in wanted:
-        rows = np.flatnonzero(codes == names.index(symbol))
+    for symbol, rows in wanted_rows(path, columns["symbol"], symbols).items():
         _check(path, symbol, rows, {name: columns[name][rows] for name in COLUMNS if name != "symbol"})
         o, h, low, c = (np.rint(columns[name][rows] * 100) / 100 for name in PRICES)
         bars[symbol] = Minutes(columns["ts"][rows], o, h, low, c, columns["volume"][rows])
