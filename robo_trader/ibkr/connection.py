@@ -139,7 +139,6 @@ class Connection:
         self._ib = ib = self._fresh()
         try:
             await self._handshake(ib)
-            self._account = self._choose(ib.client.getAccounts())
             await self.ask_time()
         except BaseException:
             await self.close()
@@ -225,6 +224,14 @@ class Connection:
     def tell_market(self, message: Callable[[MarketListener], None]) -> None:
         if self.market is not None:
             self._tell(message, self.market)
+
+    def on_accounts(self, accounts: list[str]) -> None:
+        """Choose the account before anything is asked about it: TWS does not answer for one it does not manage."""
+        try:
+            if accounts:  # none while nobody is logged in
+                self._account = self._choose(accounts)
+        except ConfigurationError as error:
+            self._refuse(error)
 
     def on_error(self, request: int, code: int, text: str) -> None:
         """Pass an error of TWS on to whom it concerns."""

@@ -50,6 +50,7 @@ class Owner(Protocol):
 
     def tell_orders(self, message: Callable[[OrderListener], None]) -> None: ...
     def tell_market(self, message: Callable[[MarketListener], None]) -> None: ...
+    def on_accounts(self, accounts: list[str]) -> None: ...
     def on_error(self, request: int, code: int, text: str) -> None: ...
     def lose(self, reason: str) -> None: ...
 
@@ -60,6 +61,10 @@ class Tap(Wrapper):
     def __init__(self, ib: IB, owner: Owner) -> None:
         self._owner = owner
         super().__init__(ib)
+
+    def managedAccounts(self, accountsList: str) -> None:
+        super().managedAccounts(accountsList)
+        self._owner.on_accounts(self.accounts)
 
     def openOrder(self, orderId: int, contract: Contract, order: Order, orderState: OrderState) -> None:
         self._owner.tell_orders(lambda o: o.on_open_order(contract, order, orderState))

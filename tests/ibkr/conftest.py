@@ -28,6 +28,7 @@ from robo_trader.ibkr.contracts import Contracts
 from robo_trader.ibkr.feed import FeedOptions, IbFeed
 from robo_trader.ibkr.pacing import Pacer, PacingOptions
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
+from robo_trader.simulation.flow import FlowOptions
 from robo_trader.simulation.market import SyntheticMarket
 
 MARKET = SyntheticMarket(7)
@@ -178,7 +179,7 @@ def order() -> Callable[..., Order]:
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[tuple[PracticeGateway, int]]:
-    practice = PracticeGateway(PracticeOptions(speed=0), MARKET)
+    practice = PracticeGateway(PracticeOptions(speed=0, flow=FlowOptions(depth=0.005)), MARKET)
     port = await practice.start()
     yield practice, port
     await practice.stop()
