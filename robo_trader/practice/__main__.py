@@ -33,7 +33,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=7497, help="0 picks a free one (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="this machine only (default: %(default)s)")
     parser.add_argument(
-        "--tape", type=Path, help="Parquet or CSV file of minute bars (default: a synthetic market)"
+        "--allow-remote", action="store_true", help="let --host be one that other machines can reach"
+    )
+    parser.add_argument(
+        "--tape",
+        type=Path,
+        help="Parquet or CSV file of minute bars or of ticks (default: a synthetic market)",
     )
     parser.add_argument("--symbols", help="comma list of the shares that trade (default: any)")
     parser.add_argument(
@@ -50,6 +55,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cash", type=_usd, default=Decimal(100_000), help="USD at the start (default: %(default)s)"
     )
+    parser.add_argument(
+        "--beats", type=int, default=5, help="moments in five market seconds at which something can happen"
+        " (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--master-client", type=int, metavar="ID", help="a client that hears of all orders")
+    parser.add_argument(
+        "--data", choices=("live", "delayed", "none"), default="live", help="the market data one has paid for"
+        " (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pacing", choices=("off", "strict"), default="off", help="keep TWS's limits on requests"
+        " (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="TOML file of faults to plant")
+    parser.add_argument(
+        "--control", type=Path, metavar="DIR", help="where the control socket is (default: the temporary directory)"
+    )  # fmt: skip
     parser.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process is gone")
     return parser
 
@@ -87,18 +109,30 @@ def _edge(text: str) -> float:
 
 async def _serve(asked: argparse.Namespace) -> None:
     # numpy and the market load here, so that --help need not wait for them.
-    from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
+    from robo_trader.practice.fault_catalogue import read
+    from robo_trader.practice.gateway import LOOPBACK, PracticeGateway, PracticeOptions
+    from robo_trader.practice.lines import DataOptions
     from robo_trader.simulation.market import SyntheticMarket
-    from robo_trader.simulation.tape import MinuteSource, TapeMarket
+    from robo_trader.simulation.tape import MinuteSource
+    from robo_trader.simulation.tick_tape import open_tape
 
     symbols = (
         tuple(s.strip().upper() for s in asked.symbols.split(",") if s.strip()) if asked.symbols else None
     )
     options = PracticeOptions(
-        asked.host, asked.port, asked.speed, asked.cash, start=asked.start, symbols=symbols, state=asked.state
-    )
+        asked.host, asked.port, asked.speed, asked.cash, beats=asked.beats, start=asked.start, symbols=symbols,
+        state=asked.state, master_client=asked.master_client, allow_remote=asked.allow_remote,
+        data=DataOptions(asked.data), pacing=asked.pacing, faults=read(asked.faults) if asked.faults else (),
+        control=asked.control or _usual_control(),
+    )  # fmt: skip
+    if asked.host not in LOOPBACK:
+        print(  # noqa: T201
+            f"practice gateway: WARNING: {asked.host} can be reached from other machines, and TWS's protocol knows"
+            " no password: whoever connects may trade on this practice account",
+            file=sys.stderr,
+        )
     source: MinuteSource = (
-        TapeMarket(asked.tape, symbols) if asked.tape else SyntheticMarket(asked.seed, asked.edge)
+        open_tape(asked.tape, symbols) if asked.tape else SyntheticMarket(asked.seed, asked.edge)
     )
     gateway = PracticeGateway(options, source)
     port = await gateway.start()
@@ -112,6 +146,19 @@ async def _serve(asked: argparse.Namespace) -> None:
         await _until_stopped(asked.parent_pid, gateway.failed())
     finally:
         await gateway.stop()
+
+
+def _usual_control() -> Path | None:
+    """Return where control sockets usually are; None, said aloud, where that place cannot be had."""
+    from robo_trader.practice.control import default_directory, keep_private
+
+    directory = default_directory()
+    try:
+        keep_private(directory)
+    except OSError as error:
+        print(f"practice gateway: no control socket: {error}", file=sys.stderr)  # noqa: T201
+        return None
+    return directory
 
 
 async def _until_stopped(parent: int | None, failed: Awaitable[None]) -> None:

@@ -10,8 +10,8 @@ from robo_trader.practice.clients import Answer, Client
 from robo_trader.practice.wire import Cursor, frame
 
 # Questions TWS would answer and we do not, with the fields before their request id: a client must not wait for ever.
-_NOT_HERE = {10: 1, 22: 0, 52: 1, 74: 1, 78: 0, 81: 0, 87: 0, 88: 0, 92: 0, 94: 0, 96: 0, 97: 0}
-_LOG_LEVEL, _MARKET_DATA_TYPE, _CURRENT_TIME = 14, 59, 49
+_NOT_HERE = {22: 0, 52: 1}
+_LOG_LEVEL, _CURRENT_TIME = 14, 49
 
 
 class Subject(Protocol):
@@ -31,7 +31,6 @@ class Answers:
         self._subjects = tuple(subjects)
         self._answers: dict[int, Answer] = {
             _LOG_LEVEL: self._ignore,
-            _MARKET_DATA_TYPE: self._ignore,  # all data here is live
             _CURRENT_TIME: self._current_time,
         }
         for subject in self._subjects:

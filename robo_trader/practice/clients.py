@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,7 +15,9 @@ from robo_trader.practice.wire import Cursor, Framer, WireError, choose_version,
 Answer = Callable[["Client", Cursor], None]
 
 MAX_UNREAD = 16 << 20  # bytes a client may leave unread before it is dropped
+GREETING_S = 10.0  # wall seconds a socket has to be let in under a client id
 START_API = 71
+_AT_ONCE = struct.pack("ii", 1, 0)  # linger for 0 s: a close resets the connection
 _log = structlog.get_logger()
 
 
@@ -21,6 +25,9 @@ class Server(Protocol):
     """Whom a client talks to."""
 
     def greeting_time(self) -> str: ...
+    def on_connect(self, client: Client) -> bool:
+        """Take a new socket; False where there are too many."""
+
     def on_start(self, client: Client) -> bool:
         """Let a client in under its id; False where that id is taken."""
 
@@ -29,15 +36,20 @@ class Server(Protocol):
 
 
 class Client(asyncio.Protocol):
-    """The gateway's end of one socket. What makes no sense closes this socket and no other."""
+    """The gateway's end of one socket. What makes no sense closes this socket and no other.
+
+    `middle` is who stands between the gateway and this socket: it is given what would be written and returns what is.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._framer = Framer()
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
+        self._deadline: asyncio.TimerHandle | None = None
         self.version = 0
         self.id: int | None = None
+        self.middle: Callable[[Client, bytes], bytes] | None = None
 
     @property
     def key(self) -> int:
@@ -48,9 +60,14 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if self._server.on_connect(self):
+            self._deadline = asyncio.get_running_loop().call_later(GREETING_S, self._too_late)
+        else:
+            transport.abort()
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
+        self.be_patient()
         self._server.on_gone(self)
 
     def data_received(self, data: bytes) -> None:
@@ -70,12 +87,19 @@ class Client(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_soon(self.flush)
         self._unsent.append(data)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write now what this turn of the event loop has sent so far."""
         data = b"".join(self._unsent)
         self._unsent.clear()
+        if self.middle is not None and data and self._transport is not None:
+            data = self.middle(self, data)
+        self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Write bytes to the socket now."""
         if self._transport is None or self._transport.is_closing():
             return
         self._transport.write(data)
@@ -92,7 +116,7 @@ class Client(asyncio.Protocol):
 
     def hang_up(self) -> None:
         """Close after what is written is sent."""
-        self._flush()
+        self.flush()
         if self._transport is not None:
             self._transport.close()
 
@@ -100,6 +124,32 @@ class Client(asyncio.Protocol):
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
+
+    def reset(self) -> None:
+        """Close at once and without a farewell: the other end finds its connection reset."""
+        if self._transport is not None:
+            plug = self._transport.get_extra_info("socket")
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            self._transport.abort()
+
+    def listen(self, wanted: bool) -> None:
+        """Read from the socket, or leave there what comes in."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def be_patient(self) -> None:
+        """Wait for this socket to be let in for as long as it takes."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_late(self) -> None:
+        _log.warning("practice gateway hung up on a socket that never started a session")
+        self.abort()
 
     def _greet(self) -> bool:
         offered = self._framer.greeting()
@@ -134,7 +184,8 @@ class Client(asyncio.Protocol):
                 "Unable to connect as the client id is already in use. Retry with a unique client id.",
             )
             self.id = None
-            self.hang_up()
+            return self.hang_up()
+        return self.be_patient()
 
     def _ask(self, cursor: Cursor) -> None:
         try:

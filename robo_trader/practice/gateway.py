@@ -6,34 +6,47 @@ import asyncio
 import hashlib
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from robo_trader.core.errors import ConfigurationError, DataError
-from robo_trader.core.events import SECOND_NS
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice.account_answers import ACCOUNT_NS, AccountAnswers
+from robo_trader.practice.account_answers import AccountAnswers
 from robo_trader.practice.answers import Answers
 from robo_trader.practice.books import Books
 from robo_trader.practice.clients import Client
+from robo_trader.practice.commands import obey
 from robo_trader.practice.contracts import Directory
+from robo_trader.practice.control import ControlSocket
+from robo_trader.practice.door import Door
 from robo_trader.practice.exchange import Exchange
+from robo_trader.practice.fault_catalogue import make
+from robo_trader.practice.faults import Faults
 from robo_trader.practice.history_answers import HistoryAnswers
-from robo_trader.practice.market_answers import MarketAnswers
+from robo_trader.practice.lines import DataOptions
+from robo_trader.practice.listings import WELL_KNOWN
+from robo_trader.practice.live_data import LiveData
+from robo_trader.practice.market_clock import MarketClock
 from robo_trader.practice.messages import stamp
 from robo_trader.practice.order_answers import OrderAnswers
-from robo_trader.practice.orders import OrderBook, Told
+from robo_trader.practice.order_file import Told
+from robo_trader.practice.orders import OrderBook
+from robo_trader.practice.pacing import Pacing
 from robo_trader.practice.reference_answers import ReferenceAnswers
-from robo_trader.practice.state import State
+from robo_trader.practice.shorts import Borrow
+from robo_trader.practice.state import Market, Saved, State
+from robo_trader.practice.tick_history_answers import TickHistoryAnswers
 from robo_trader.practice.wire import Cursor, frame
-from robo_trader.simulation.matching import Matching, MatchingOptions
+from robo_trader.simulation.flow import FlowOptions
 from robo_trader.simulation.tape import SLICE_NS, MinuteSource
 
+MAX_SOCKETS = 64  # TWS itself lets 32 clients in
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_FALLEN_BEHIND = 1.0  # seconds of wall time after which the clock stops trying to catch up
 _FARMS = (
     (2104, "Market data farm connection is OK:usfarm"),
     (2106, "HMDS data farm connection is OK:ushmds"),
@@ -50,14 +63,25 @@ class PracticeOptions:
     port: int = 0  # 0 picks a free one
     speed: float = 60.0
     cash: Decimal = Decimal(100_000)  # USD
-    participation: float = 0.1  # share of a 5-second slice's volume that orders may take
+    beats: int = 5  # to each 5 market seconds
     start: str | None = None  # first live session, YYYY-MM-DD
     symbols: tuple[str, ...] | None = None  # None: whatever the market has
     state: Path | None = None  # directory that survives a restart, None keeps all in memory
+    flow: FlowOptions = field(default_factory=FlowOptions)  # how busy a drawn market is
+    master_client: int | None = None  # the client id that hears of the orders of all
+    allow_remote: bool = False  # listen where other machines can reach it
+    data: DataOptions = field(default_factory=DataOptions)
+    pacing: str = "off"  # "strict" enforces the limits TWS has on requests
+    faults: Sequence[tuple[str, Mapping[str, object]]] = ()  # planted at the start: names and parameters
+    control: Path | None = None  # directory of the control socket, None for none
 
     def __post_init__(self) -> None:
-        if self.host not in LOOPBACK:
-            raise ConfigurationError(f"the practice gateway listens on this machine only, not on {self.host}")
+        if self.host not in LOOPBACK and not self.allow_remote:
+            raise ConfigurationError(
+                f"the practice gateway listens on this machine only, not on {self.host}, unless --allow-remote is given"
+            )
+        if self.pacing not in ("off", "strict"):
+            raise ConfigurationError(f"pacing is off or strict, not {self.pacing!r}")
         if not 0 <= self.speed <= 100_000 or not (math.isfinite(self.cash) and self.cash > 0):
             raise ConfigurationError(f"speed {self.speed} or cash {self.cash} makes no sense")
 
@@ -74,53 +98,85 @@ class PracticeGateway:
     The clock stands before the open of the first session until a client asks for live data.
     """
 
-    def __init__(self, options: PracticeOptions, source: MinuteSource) -> None:
-        """Set up market and account, from saved state where there is some. Raises Configuration- and DataError."""
+    def __init__(
+        self, options: PracticeOptions, source: MinuteSource, wall: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Set up market and account, from saved state where there is some; `wall` is the clock requests are paced by.
+
+        Raises ConfigurationError and DataError.
+        """
         self.account = account_of(source)
         self._options = options
-        matching = Matching(MatchingOptions(options.participation))
-        self._exchange = Exchange(source, XnysCalendar(), options.start, matching.available)
+        self._exchange = Exchange(source, XnysCalendar(), options.start, options.beats, options.flow)
+        beat_ns = SLICE_NS // options.beats
+        self._clock = MarketClock(self._exchange, beat_ns, options.speed, self._step, self._break)
         self._state = State(options.state, self.account) if options.state is not None else None
         saved = self._state.load() if self._state is not None else None
-        books = saved.books if saved is not None else Books(options.cash)
-        # Never the same ids twice: a client that remembers an earlier run must not take our trades for those.
-        first_perm_id = saved.next_perm_id if saved is not None else int(time.time() * 20) & 0x3FFFFFFF
-        directory = Directory(lambda s: source.knows(s) and (options.symbols is None or s in options.symbols))
-        self._orders = OrderBook(
-            self.account, self._exchange, directory, books, matching, self._state, first_perm_id
+        self._directory = Directory(
+            lambda s: source.knows(s) and (options.symbols is None or s in options.symbols),
+            options.symbols or source.symbols or WELL_KNOWN,
         )
         if saved is not None:
             self._exchange.seek(saved.clock)
-            self._orders.restore(saved.tickets, saved.executions)
-        self._orders.commit()
-        self._accounts = AccountAnswers(self.account, self._exchange, books)
-        self._market_data = MarketAnswers(self._exchange, directory, self._begin)
-        self._history = HistoryAnswers(self._exchange, directory, self._begin)
-        order_answers = OrderAnswers(self._orders, self.now, self._deliver)
-        reference = ReferenceAnswers(self._exchange, directory)
-        self._answers = Answers(
-            self.now, (order_answers, self._accounts, self._market_data, self._history, reference)
-        )
+            self._exchange.restore_overlays(saved.market.overlays)
+        self._borrow = Borrow(saved.market.borrow if saved is not None else None)
+        if self._state is not None:
+            self._state.watch(lambda: Market(self._exchange.overlays(), dict(self._borrow.shares)))
         self._clients: dict[int, Client] = {}
         self._sockets: set[Client] = set()
-        self._server: asyncio.Server | None = None
-        self._pacing: asyncio.Task[None] | None = None
-        self._stepped = 0.0  # loop time of the last step
+        self._full = False  # whether sockets are being turned away
+        self._lost = 0  # accounts that were forgotten
+        self._set_up(saved)
+        self._door = Door(options.host, options.port, self._connect)
+        self._faults = Faults(self, self._stand_between)
+        self._pacing = Pacing(wall) if options.pacing == "strict" else None
+        self._control: ControlSocket | None = None
         self._broken = asyncio.Event()
         self._why: DataError | None = None
+
+    def _set_up(self, saved: Saved | None) -> None:
+        """Open the account, as it was saved or a new one, and a room for each subject."""
+        books = self.books = saved.books if saved is not None else Books(self._options.cash)
+        # Never the same ids twice: a client that remembers an earlier run must not take our trades for those.
+        fresh = int(time.time() * 20) + 10_000 * self._lost & 0x3FFFFFFF
+        first_perm_id = saved.next_perm_id if saved is not None else fresh
+        directory = self._directory
+        self._orders = OrderBook(
+            self.account, self._exchange, directory, books, self._state, first_perm_id,
+            master=self._options.master_client, borrow=self._borrow,
+        )  # fmt: skip
+        if saved is not None:
+            self._orders.restore(saved.tickets, saved.executions)
+        self._accounts = AccountAnswers(self.account, self._exchange, books)
+        self._market_data = LiveData(
+            self._exchange,
+            directory,
+            self._clock.begin,
+            lambda symbol: self._borrow.available(symbol, books),
+            self._options.data,
+        )
+        paid = self._options.data.grade == "live"
+        self._history = HistoryAnswers(self._exchange, directory, self._clock.begin, paid)
+        order_answers = OrderAnswers(self._orders, self.now, self._deliver)
+        reference = ReferenceAnswers(self._exchange, directory)
+        past_ticks = TickHistoryAnswers(self._exchange, directory, paid)
+        self._answers = Answers(
+            self.now, (order_answers, self._accounts, self._market_data, self._history, reference, past_ticks)
+        )
+        self._turn_day()
 
     # -------------------------------------------------------------------------------------------- running it
 
     async def start(self) -> int:
-        """Listen, and return the port. Raises ConfigurationError where the port is taken."""
-        loop = asyncio.get_running_loop()
-        try:
-            self._server = await loop.create_server(self._connect, self._options.host, self._options.port)
-        except OSError as error:
-            raise ConfigurationError(
-                f"port {self._options.port} cannot be had ({error.strerror}); choose another one with --port"
-            ) from error
-        port: int = self._server.sockets[0].getsockname()[1]
+        """Listen, and return the port. Raises ConfigurationError where the port is taken or a fault is no fault."""
+        for name, parameters in self._options.faults:
+            make(name, parameters)  # refused, if at all, before anybody can connect
+        port = await self._door.open()
+        for name, parameters in self._options.faults:
+            self._faults.plant(name, parameters)
+        if self._options.control is not None:
+            self._control = ControlSocket(self._options.control, port, partial(obey, self))
+            await self._control.open()
         return port
 
     async def failed(self) -> None:
@@ -131,86 +187,73 @@ class PracticeGateway:
 
     async def stop(self) -> None:
         """Hang up on everybody and save."""
-        if self._pacing is not None:
-            self._pacing.cancel()
-            await asyncio.gather(self._pacing, return_exceptions=True)
-        if self._server is not None:
-            self._server.close()
+        await self._clock.stop()
+        if self._control is not None:
+            await self._control.close()
+        await self._door.close()
         for client in list(self._sockets):
             client.abort()
         if self._state is not None:
             self._state.close()
 
     def now(self) -> int:
-        """Return the market's time, UTC ns; between two slices it moves with the wall."""
-        if self._pacing is None or self._pacing.done():
-            return self._exchange.now
-        since = (asyncio.get_running_loop().time() - self._stepped) * self._options.speed
-        return self._exchange.now + min(max(0, int(since * SECOND_NS)), SLICE_NS - 1)
+        """Return the market's time, UTC ns; between two beats it moves with the wall."""
+        return self._clock.now()
 
     async def advance(self, seconds: float) -> int:
-        """Move a clock of speed 0 by that much market time, nights not counted. Return the new time, UTC ns."""
-        for _ in range(round(seconds * SECOND_NS) // SLICE_NS):
-            self._step()
-            await asyncio.sleep(0)
-        return self._exchange.now
+        """Move a clock of speed 0 by that much market time, a night counted as five seconds. Return the new time."""
+        return await self._clock.advance(seconds)
 
     async def advance_to(self, ts: int) -> int:
-        """Move a clock of speed 0 to the first border between slices at or after `ts`. Return the new time."""
-        while self._exchange.now < ts:
-            if not self._step():
-                break
-            await asyncio.sleep(0)
-        return self._exchange.now
+        """Move a clock of speed 0 to the first beat at or after `ts`. Return the new time."""
+        return await self._clock.advance_to(ts)
 
     # ----------------------------------------------------------------------------------------------- its clock
 
-    def _begin(self) -> None:
-        if self._pacing is None and self._options.speed > 0:
-            loop = asyncio.get_running_loop()
-            self._stepped = loop.time()
-            self._pacing = loop.create_task(self._pace())
-
-    async def _pace(self) -> None:
-        loop = asyncio.get_running_loop()
-        interval = SLICE_NS / SECOND_NS / self._options.speed
-        due = loop.time() + interval
-        while True:
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            self._stepped = loop.time()
-            try:
-                moved = self._step()
-            except DataError as error:
-                return self._break(error)
-            if not moved:
-                _log.info("the practice market has come to its end", clock=stamp(178, self._exchange.now))
-                return None
-            due = max(due + interval, loop.time() - _FALLEN_BEHIND)
-
     def _step(self) -> bool:
-        """Move on by one slice: first what has ended is told, then what stands now, then orders are worked."""
+        """Move on by one beat: first what has ended is told, then what stands now, then orders are worked."""
         exchange = self._exchange
         if not exchange.step():
             return False
+        if self._faults.middle is not None:
+            self._faults.on_beat(exchange.now)
         if self._state is not None:
             self._state.save_clock(exchange.now)
+        self._market_data.beat()
         if exchange.now < exchange.session.open:
-            self._orders.forget_past()
-        else:
-            self._market_data.closed_slice()
+            self._turn_day()
+        elif exchange.slice_ended:
             self._history.closed_slice()
-            self._market_data.standing_quotes()
-        self._deliver(self._orders.on_quotes(exchange.now))
-        if exchange.now % ACCOUNT_NS == 0:
-            self._accounts.tell_values()
+        self._deliver(self._orders.on_beat(exchange.now))
+        self._accounts.on_beat()
         return True
+
+    def _turn_day(self) -> None:
+        """Book what the night brought; orders for a share that was split end with it."""
+        self._orders.forget_past()
+        split = self._accounts.new_day()
+        while ended := [ticket for ticket in self._orders.working() if ticket.symbol in split]:
+            self._deliver(
+                self._orders.cancel_at_exchange(ended[0].perm_id, "Corporate action", self._exchange.now)
+            )
+        self._deliver(self._orders.commit())
 
     # ------------------------------------------------------------------------------------------------- clients
 
     def _connect(self) -> Client:
-        client = Client(self)
+        return Client(self)
+
+    def on_connect(self, client: Client) -> bool:
+        """Take a new socket; False where there are too many."""
+        if len(self._sockets) >= MAX_SOCKETS:
+            if not self._full:
+                _log.warning("practice gateway turns sockets away", open=len(self._sockets))
+            self._full = True
+            return False
+        self._full = False
+        client.middle = self._faults.middle
         self._sockets.add(client)
-        return client
+        return True
 
     def greeting_time(self) -> str:
         """Return the time of the server's hello."""
@@ -233,6 +276,10 @@ class PracticeGateway:
             client.error(-1, code, text)
 
     def on_message(self, client: Client, kind: int, cursor: Cursor) -> None:
+        if self._faults.heard(client, kind, cursor.fields):
+            return
+        if self._pacing is not None and not self._pacing.allows(client, kind, cursor.fields):
+            return
         try:
             self._answers(client, kind, cursor)
         except DataError as error:
@@ -248,6 +295,9 @@ class PracticeGateway:
     def on_gone(self, client: Client) -> None:
         self._sockets.discard(client)
         self._answers.drop(client)
+        self._faults.drop(client)
+        if self._pacing is not None:
+            self._pacing.drop(client)
         if client.id is not None:
             self._clients.pop(client.id, None)
 
@@ -263,3 +313,81 @@ class PracticeGateway:
         traded = self._orders.take_traded()
         if traded:
             self._accounts.changed(traded)
+
+    # ------------------------------------------------------------------------------------- faults and commands
+
+    def plant(self, name: str, **parameters: object) -> int:
+        """Plant a fault, in the words of the catalogue, and return its number. Raises ConfigurationError."""
+        return self._faults.plant(name, parameters)
+
+    def lift(self, name: str = "all") -> int:
+        """Lift the faults of that name or number, or all; return how many there were. Raises ConfigurationError."""
+        return self._faults.lift(name)
+
+    def planted(self) -> list[dict[str, object]]:
+        """Return the faults in place, in order of planting."""
+        return self._faults.planted()
+
+    @property
+    def exchange(self) -> Exchange:
+        return self._exchange
+
+    @property
+    def orders(self) -> OrderBook:
+        return self._orders
+
+    def clients(self) -> list[Client]:
+        """Return the clients that were let in."""
+        return list(self._clients.values())
+
+    def refuse(self) -> None:
+        """Close the port: who connects is refused."""
+        self._door.refuse()
+
+    def listen_again(self) -> None:
+        """Open the port again after `refuse`."""
+        self._door.listen_again()
+
+    def lose_lines(self, client: Client) -> None:
+        """Forget what a client subscribed to of the market."""
+        self._market_data.drop(client)
+        self._history.drop(client)
+
+    def lose_everything(self) -> None:
+        """Begin a new account: no orders, no executions, no positions, ids from 1."""
+        self._orders.cancel_all(self.now())  # they must not go on resting in the books
+        if self._state is not None:
+            self._state = self._state.anew()
+        self._lost += 1
+        self._set_up(None)
+
+    def halt(self, symbol: str, reason: str) -> None:
+        """Halt a share, all of them where the symbol is empty."""
+        self._exchange.begin_halt(symbol, reason)
+        self._deliver(self._orders.commit())
+
+    def resume(self, symbol: str) -> bool:
+        """End such a halt. Return False where there was none."""
+        ended = self._exchange.end_halt(symbol)
+        self._deliver(self._orders.commit())
+        return ended
+
+    def deliver(self, told: list[Told]) -> None:
+        """Send what orders made to be told."""
+        self._deliver(told)
+
+    def changed(self, symbols: set[str]) -> None:
+        """Tell who listens that positions changed."""
+        self._accounts.changed(symbols)
+
+    def pour(self, client: Client, data: bytes) -> None:
+        """Send what a fault held back."""
+        self._faults.pour(client, data)
+
+    def run_clock(self) -> None:
+        """Let the clock run, if it is one that runs."""
+        self._clock.begin()
+
+    def _stand_between(self, middle: Callable[[Client, bytes], bytes] | None) -> None:
+        for client in self._sockets:
+            client.middle = middle

@@ -1,74 +1,82 @@
-"""Live market data: quotes and trades line by line, and 5-second real-time bars."""
+"""Market data lines: quotes, trades and what else a client asked to be told of a symbol."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from robo_trader.core.events import SECOND_NS
-from robo_trader.practice import messages
-from robo_trader.practice.clients import Answer, Client, forget
+from robo_trader.practice.board import Board, News
+from robo_trader.practice.clients import Answer, Client
 from robo_trader.practice.contracts import Directory
-from robo_trader.practice.exchange import Exchange, Slice
-from robo_trader.practice.messages import price_tick
-from robo_trader.practice.wire import Cursor, frame
+from robo_trader.practice.exchange import Exchange
+from robo_trader.practice.generic_ticks import Facts, GenericTicks, UnknownGenericTick, read_generic_ticks
+from robo_trader.practice.lines import DataOptions, Group, Line, Lines
+from robo_trader.practice.ticks import Strip, Tick, data_type, parameters, snapshot_end
+from robo_trader.practice.views import DelayedView, LiveView
+from robo_trader.practice.wire import Cursor
+
+SMART_MAP = "9c0001"  # names the exchanges behind SMART, see smartComponents
+_SNAPSHOT_NS = 11 * SECOND_NS
+_MIN_TICK = 0.01
+_SNAPSHOTS_ALLOWED = 3
+_LIVE, _FROZEN, _DELAYED, _DELAYED_FROZEN = 1, 2, 3, 4
+_NOTHING: frozenset[int] = frozenset()
 
 
-@dataclass
-class Ticks:
-    """A market data line and what it last showed."""
+class Wish(NamedTuple):
+    """What a line asked for besides its symbol; a snapshot ends by the time `until`, UTC ns, a stream never."""
 
-    symbol: str
-    high: float = 0.0
-    low: float = 0.0
-    volume: int = 0
+    generics: frozenset[int]
+    is_frozen: bool
+    until: int | None
 
 
-@dataclass
-class Lines:
-    """What one client listens to, by its request ids."""
+@dataclass(frozen=True)
+class Shown:
+    """What the lines of a group have been told."""
 
-    bars: dict[int, str] = field(default_factory=dict)
-    ticks: dict[int, Ticks] = field(default_factory=dict)
+    board: Board
+    generics: GenericTicks
 
 
 class MarketAnswers:
     """Opens and closes lines of market data, and tells each line what happens.
 
-    `listened` is called when somebody asks for live data.
+    Lines are told once a beat what has changed with it, as TWS gathers changes over fractions of a second; trade for
+    trade is what tick-by-tick data is for. `listened` is called when somebody asks for live data.
     """
 
-    def __init__(self, exchange: Exchange, directory: Directory, listened: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        directory: Directory,
+        listened: Callable[[], None],
+        facts: Facts,
+        options: DataOptions,
+    ) -> None:
         self._exchange = exchange
         self._directory = directory
         self._listened = listened
-        self._lines: dict[Client, Lines] = {}
-        self.answers: dict[int, Answer] = {
-            1: self._market_data,
-            2: self._cancel_market_data,
-            50: self._real_time_bars,
-            51: self._cancel_real_time_bars,
-        }
+        self._facts = facts
+        self._grade = options.grade
+        self._view = LiveView(exchange) if options.grade == "live" else DelayedView(exchange)
+        full = 101, "Max number of tickers has been reached"
+        self._lines: Lines[str, Shown, Wish] = Lines(options.market_data, full, self._show)
+        self._wanted: dict[Client, int] = {}
+        self.answers: dict[int, Answer] = {1: self._market_data, 2: self._cancel, 59: self._data_type}
 
     def drop(self, client: Client) -> None:
         """Forget a client that has gone."""
-        self._lines.pop(client, None)
+        self._lines.drop(client)
+        self._wanted.pop(client, None)
 
-    def closed_slice(self) -> None:
-        """Tell the slice that has just ended."""
-        for client, lines in self._lines.items():
-            told = [self._bar(request, symbol) for request, symbol in lines.bars.items()]
-            told += [self._last(request, line) for request, line in lines.ticks.items()]
-            client.send(b"".join(told))
-
-    def standing_quotes(self) -> None:
-        """Tell the quotes that stand from now on."""
-        morning = self._exchange.now == self._exchange.session.open
-        for client, lines in self._lines.items():
-            if morning:
-                lines.ticks = {request: Ticks(line.symbol) for request, line in lines.ticks.items()}
-            told = [self._quote(request, line.symbol) for request, line in lines.ticks.items()]
-            client.send(b"".join(told))
+    def beat(self) -> None:
+        """Tell every line what the beat just made has changed."""
+        self._facts.ranges.beat()
+        for group in list(self._lines.groups.values()):
+            self._tell(group)
 
     # ------------------------------------------------------------------------------------------------ requests
 
@@ -80,91 +88,112 @@ class MarketAnswers:
             return None
         if cursor.flag():
             return client.error(request, 321, "Delta neutral contracts are not traded here")
-        cursor.skip(1)  # generic ticks
-        snapshot = cursor.flag()
-        self._begin_ticks(client, request, symbol)
-        if not snapshot:
-            return self._listened()
-        del self._of(client).ticks[request]
-        return client.send(frame(57, 1, request))
+        try:
+            generics = read_generic_ticks(cursor.text())
+        except UnknownGenericTick as unknown:
+            return client.error(request, 321, f"Error validating request.-'bW' : cause - {unknown}")
+        once = cursor.flag()
+        once = cursor.flag() or once  # regulatory snapshots cost money there and nothing here
+        if once and generics:
+            text = "Snapshot market data subscription is not applicable to generic ticks"
+            return client.error(request, 321, f"Error validating request.-'bW' : cause - {text}")
+        if self._lines.admits(client, request):
+            self._open(client, request, symbol, generics, once)
+        return None
 
-    def _cancel_market_data(self, client: Client, cursor: Cursor) -> None:
+    def _cancel(self, client: Client, cursor: Cursor) -> None:
         cursor.skip(1)
-        forget(client, self._of(client).ticks, cursor.integer(), 300, "Can't find EId with tickerId:")
+        self._lines.cancel(client, cursor.integer())
 
-    def _real_time_bars(self, client: Client, cursor: Cursor) -> None:
+    def _data_type(self, client: Client, cursor: Cursor) -> None:
+        """Take note of the data a client wants; its lines from now on are of that kind where it may be had."""
         cursor.skip(1)
-        request = cursor.integer()
-        symbol = self._directory.read(client, request, cursor)
-        if symbol is None:
-            return None
-        cursor.skip(1)  # the bar size: there is only one
-        if cursor.text() != "TRADES":
-            return client.error(request, 321, "Only TRADES bars are available here")
-        self._of(client).bars[request] = symbol
-        return self._listened()
+        kind = cursor.integer()
+        if kind not in (_LIVE, _FROZEN, _DELAYED, _DELAYED_FROZEN):
+            return client.error(-1, 321, "Error validating request.-'bW' : cause - Invalid market data type")
+        self._wanted[client] = kind
+        return None
 
-    def _cancel_real_time_bars(self, client: Client, cursor: Cursor) -> None:
-        cursor.skip(1)
-        forget(client, self._of(client).bars, cursor.integer(), 300, "Can't find EId with tickerId:")
+    # ------------------------------------------------------------------------------------------------- lines
 
-    def _of(self, client: Client) -> Lines:
-        return self._lines.setdefault(client, Lines())
+    def _open(self, client: Client, request: int, symbol: str, generics: frozenset[int], once: bool) -> None:
+        wanted = self._wanted.get(client, _LIVE)
+        if not self._may_have(client, request, symbol, wanted):
+            return
+        wish = Wish(
+            generics,
+            wanted in (_FROZEN, _DELAYED_FROZEN),
+            self._exchange.now + _SNAPSHOT_NS if once else None,
+        )
+        shown, line = self._lines.open(client, request, symbol, wish)
+        board, stands = shown.board, wish.is_frozen and not shown.board.is_open
+        told = [parameters(_MIN_TICK, SMART_MAP, _SNAPSHOTS_ALLOWED), self._data_kind(stands)]
+        told += board.image() + board.quote(board.closing if stands else board.touch)
+        told += shown.generics.image(generics)
+        if once and (board.is_complete or not self._is_awake()):
+            told.append(snapshot_end())
+            self._lines.close(client, request)
+        else:
+            self._listened()
+        client.send(Strip(told).stamped(line.stamp))
 
-    # ------------------------------------------------------------------------------------------- one line
+    def _data_kind(self, frozen: bool) -> Tick:
+        return data_type((_LIVE if self._grade == "live" else _DELAYED) + frozen)
 
-    def _begin_ticks(self, client: Client, request: int, symbol: str) -> None:
-        """Open a market data line: what is known of today, then the standing quote."""
-        line = self._of(client).ticks[request] = Ticks(symbol)
-        told = [frame(81, request, 0.01, "NASDAQ", 3), frame(58, 1, request, 1)]
-        today = self._exchange.so_far(symbol)
-        before = self._exchange.close_before(symbol)
-        if before is not None:
-            told.append(price_tick(request, messages.CLOSE, before, 0))
-        for traded in today:
-            _gather(line, traded)
-        if today:
-            told.append(price_tick(request, messages.OPEN, today[0].open, 0))
-            told.append(price_tick(request, messages.HIGH, line.high, 0))
-            told.append(price_tick(request, messages.LOW, line.low, 0))
-            told.append(price_tick(request, messages.LAST, today[-1].close, today[-1].volume))
-            told.append(frame(2, 6, request, messages.VOLUME, line.volume))
-        told.append(self._quote(request, symbol))
-        client.send(b"".join(told))
+    def _may_have(self, client: Client, request: int, symbol: str, wanted: int) -> bool:
+        """Say whether a client has the right to a line; tell it where it has not, or only to delayed data."""
+        if self._grade == "live":
+            return True
+        delayed = wanted in (_DELAYED, _DELAYED_FROZEN)
+        text = "Requested market data is not subscribed."
+        if self._grade == "delayed" and delayed:
+            client.error(request, 10167, f"{text} Displaying delayed market data.")
+            return True
+        if self._grade == "none" and not delayed:
+            client.error(request, 10168, f"{text} Delayed market data is not enabled.")
+        else:
+            known = "is" if self._grade == "delayed" else "is not"
+            client.error(
+                request, 354, f"{text} Delayed market data {known} available.{symbol} NASDAQ.NMS/TOP/ALL"
+            )
+        return False
 
-    def _bar(self, request: int, symbol: str) -> bytes:
-        traded = self._exchange.closed(symbol)
-        return messages.real_time_bar(request, traded) if traded is not None else b""
+    def _is_awake(self) -> bool:
+        """Say whether something may still come while a snapshot waits."""
+        return self._exchange.is_open or 0 < self._exchange.session.open - self._exchange.now <= _SNAPSHOT_NS
 
-    def _last(self, request: int, line: Ticks) -> bytes:
-        traded = self._exchange.closed(line.symbol)
-        if traded is None or not traded.volume:
-            return b""
-        high, low, first = line.high, line.low, not line.volume
-        _gather(line, traded)
-        told = [price_tick(request, messages.OPEN, traded.open, 0)] if first else []
-        if line.high != high:
-            told.append(price_tick(request, messages.HIGH, line.high, 0))
-        if line.low != low:
-            told.append(price_tick(request, messages.LOW, line.low, 0))
-        stamp = self._exchange.now // SECOND_NS
-        told.append(frame(46, 6, request, messages.LAST_TIME, str(stamp)))
-        told.append(price_tick(request, messages.LAST, traded.close, traded.volume))
-        told.append(frame(2, 6, request, messages.VOLUME, line.volume))
-        return b"".join(told)
+    def _show(self, symbol: str) -> Shown:
+        board = Board(symbol, self._view)
+        return Shown(board, GenericTicks(board, self._facts))
 
-    def _quote(self, request: int, symbol: str) -> bytes:
-        market = self._exchange.market(symbol)
-        if market is None:
-            return price_tick(request, messages.BID, -1.0, 0) + price_tick(request, messages.ASK, -1.0, 0)
-        if not market.available:
-            return b""
-        bid = price_tick(request, messages.BID, market.bid, market.available)
-        return bid + price_tick(request, messages.ASK, market.ask, market.available)
+    def _tell(self, group: Group[Shown, Wish]) -> None:
+        shown = group.state
+        news, more = shown.board.turn(), shown.generics.turn()
+        turned = news.closed or news.opened
+        strips = {(_NOTHING, False): Strip(news.trades + news.quotes)}
+        for line in list(group.lines):
+            wish = line.wish
+            key = wish.generics if more else _NOTHING, turned and wish.is_frozen
+            strip = strips.get(key)
+            if strip is None:
+                strip = strips[key] = Strip(self._for(shown, news, more, *key))
+            if strip:
+                line.client.send(strip.stamped(line.stamp))
+            if wish.until is not None:
+                self._end_snapshot(line, shown.board)
 
+    def _for(
+        self, shown: Shown, news: News, more: dict[int, list[Tick]], generics: frozenset[int], stands: bool
+    ) -> list[Tick]:
+        told = list(news.trades)
+        if stands:
+            told.append(self._data_kind(news.closed))
+        if not (stands and news.closed):
+            told += news.quotes
+        return told + [tick for number in sorted(generics & more.keys()) for tick in more[number]]
 
-def _gather(line: Ticks, traded: Slice) -> None:
-    """Add a slice to what a line shows of the day."""
-    line.high = max(line.high, traded.high)
-    line.low = min(line.low, traded.low) if line.low else traded.low
-    line.volume += traded.volume
+    def _end_snapshot(self, line: Line[Wish], board: Board) -> None:
+        until = line.wish.until
+        if board.is_complete or (until is not None and self._exchange.now >= until) or not self._is_awake():
+            line.client.send(Strip([snapshot_end()]).stamped(line.stamp))
+            self._lines.close(line.client, line.request)

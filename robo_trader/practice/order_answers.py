@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from robo_trader.practice.clients import Answer, Client
-from robo_trader.practice.history import parse_end
-from robo_trader.practice.messages import stamp
-from robo_trader.practice.orders import OrderBook, Told, live_execution
-from robo_trader.practice.requests import read_place_order
-from robo_trader.practice.tickets import commission_report, completed_order, open_order, order_status
+from robo_trader.practice.moments import moment
+from robo_trader.practice.order_messages import (
+    commission_report,
+    completed_order,
+    execution,
+    open_order,
+    order_status,
+)
+from robo_trader.practice.order_requests import read_place_order
+from robo_trader.practice.orders import OrderBook, Told
+from robo_trader.practice.tickets import Execution
 from robo_trader.practice.wire import Cursor, frame
+
+_SIDES = {"BUY": "BUY", "BOT": "BUY", "SELL": "SELL", "SLD": "SELL"}
+_ONLY_CLIENT_0 = "Only API connections with clientId set to 0 can set the auto bind TWS orders property."
 
 
 class OrderAnswers:
@@ -36,6 +45,8 @@ class OrderAnswers:
 
     def drop(self, client: Client) -> None:
         """Forget a client that has gone: its orders live on."""
+        if client.id == 0:
+            self._orders.bind_manual(False)
 
     def _place_order(self, client: Client, cursor: Cursor) -> None:
         request = read_place_order(cursor, client.version)
@@ -49,7 +60,9 @@ class OrderAnswers:
         self._deliver(self._orders.cancel_all(self._now()))
 
     def _open_orders(self, client: Client, _cursor: Cursor) -> None:
-        self._tell_open(client, client.id)
+        if client.key == 0:
+            self._deliver(self._orders.bind_once())
+        self._tell_open(client, client.key)
 
     def _all_open_orders(self, client: Client, _cursor: Cursor) -> None:
         self._tell_open(client, None)
@@ -59,32 +72,50 @@ class OrderAnswers:
             client.send(open_order(client.version, ticket) + order_status(client.version, ticket))
         client.send(frame(53, 1))
 
-    def _completed_orders(self, client: Client, _cursor: Cursor) -> None:
+    def _completed_orders(self, client: Client, cursor: Cursor) -> None:
+        api_only = cursor.flag()
         for ticket in self._orders.completed():
-            client.send(completed_order(client.version, ticket, stamp(client.version, ticket.done_ts)))
+            if not (api_only and ticket.manual):
+                client.send(completed_order(client.version, ticket))
         client.send(frame(102))
 
     def _executions(self, client: Client, cursor: Cursor) -> None:
         cursor.skip(1)
-        request, of_client = cursor.integer(), cursor.integer()
-        account, since, symbol = cursor.text(), cursor.text(), cursor.text()
-        cursor.skip(2)
-        side = {"BUY": "BUY", "BOT": "BUY", "SELL": "SELL", "SLD": "SELL"}.get(cursor.text().upper())
-        earliest = parse_end(since, self._now()) if since else 0
+        request, wanted = cursor.integer(), _wanted(cursor, self._now())
+        if wanted is None:
+            return client.error(
+                request, 321, "Error validating request:-the time of the execution filter is no time"
+            )
         for fill in self._orders.executed():
-            if (
-                of_client in (0, fill.client_id)
-                and account in ("", fill.account)
-                and symbol in ("", fill.symbol)
-                and side in (None, fill.side)
-                and fill.ts >= earliest
-            ):
-                client.send(live_execution(client.version, fill, request))
+            if wanted(fill):
+                client.send(execution(client.version, fill, request))
                 client.send(commission_report(client.version, fill))
-        client.send(frame(55, 1, request))
+        return client.send(frame(55, 1, request))
 
     def _next_id(self, client: Client, _cursor: Cursor) -> None:
         client.send(frame(9, 1, self._orders.next_id(client.key)))
 
-    def _bind(self, _client: Client, _cursor: Cursor) -> None:
-        """Accept the wish to bind orders made by hand: there are none here."""
+    def _bind(self, client: Client, cursor: Cursor) -> None:
+        cursor.skip(1)
+        if client.key == 0:
+            return self._deliver(self._orders.bind_manual(cursor.flag()))
+        return client.error(-1, 327, _ONLY_CLIENT_0)
+
+
+def _wanted(cursor: Cursor, now: int) -> Callable[[Execution], bool] | None:
+    """Read an execution filter, empty fields are open; None where its time is no time."""
+    of_client, account, since, symbol = cursor.integer(), cursor.text(), cursor.text(), cursor.text()
+    kind, exchange, side = cursor.text(), cursor.text(), _SIDES.get(cursor.text().upper())
+    try:
+        earliest = moment(since, now) if since else 0
+    except ValueError:
+        return None
+    return lambda fill: (
+        of_client in (0, fill.client_id)
+        and account in ("", fill.account)
+        and symbol in ("", fill.symbol)
+        and kind in ("", "STK")
+        and exchange in ("", "SMART", fill.exchange)
+        and side in (None, fill.side)
+        and fill.ts >= earliest
+    )

@@ -1,4 +1,4 @@
-"""An order as the gateway keeps it, an execution, and the wire forms of both."""
+"""An order as the gateway keeps it, and an execution."""
 
 from __future__ import annotations
 
@@ -6,17 +6,71 @@ from decimal import Decimal
 
 import msgspec
 
-from robo_trader.core.events import Order, OrderType, Side
-from robo_trader.practice.contracts import fields_of
-from robo_trader.practice.wire import UNSET_DOUBLE, UNSET_INT, Field, frame
+from robo_trader.core.events import Side
 
-PRE_SUBMITTED, SUBMITTED, FILLED = "PreSubmitted", "Submitted", "Filled"
-CANCELLED, INACTIVE = "Cancelled", "Inactive"
+PENDING, PRE_SUBMITTED, SUBMITTED = "PendingSubmit", "PreSubmitted", "Submitted"
+FILLED, CANCELLED, INACTIVE = "Filled", "Cancelled", "Inactive"
 DONE = frozenset({FILLED, CANCELLED, INACTIVE})
+STOPS = frozenset({"STP", "STP LMT", "TRAIL", "TRAIL LIMIT"})
+TRAILING = frozenset({"TRAIL", "TRAIL LIMIT"})
+ON_CLOSE = frozenset({"MOC", "LOC"})
+OPENING = "OPG"
+ALL = -1  # of a released quantity: nothing is held back
+
+
+class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an order says besides side, quantity, type and limit; by default nothing. Prices and amounts in USD."""
+
+    aux: Decimal | None = None  # stop price, or the amount by which a stop trails
+    trail_stop: Decimal | None = None
+    trailing_percent: Decimal | None = None
+    limit_offset: Decimal | None = None
+    trigger_method: int = 0
+    oca_group: str = ""
+    oca_type: int = 0
+    parent_id: int = 0
+    good_after: str = ""
+    good_till: str = ""
+    display_size: int = 0
+    all_or_none: bool = False
+    outside_rth: bool = False
+    hidden: bool = False
+    algo: str = ""
+    algo_params: tuple[tuple[str, str], ...] = ()
+    # From here on nothing changes how a share trades here; it is told back as it was said.
+    open_close: str = ""
+    origin: int = 0
+    block: bool = False
+    sweep: bool = False
+    short_sale_slot: int = 0
+    designated_location: str = ""
+    exempt_code: int | None = -1
+    rule_80a: str = ""
+    settling_firm: str = ""
+    percent_offset: Decimal | None = None
+    opt_out_smart: bool = False
+    clearing_account: str = ""
+    clearing_intent: str = ""
+    not_held: bool = False
+    solicited: bool = False
+    randomize_size: bool = False
+    randomize_price: bool = False
+    soft_dollar_name: str = ""
+    soft_dollar_value: str = ""
+    oms_container: bool = False
+    discretionary_up_to_limit: bool = False
+    price_management: bool = False
+    duration: int | None = None
+    post_to_ats: int | None = None
+    auto_cancel_parent: bool = False
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """One client's order and what has become of it. Prices and money in USD; `notional` is filled shares x price."""
+    """One client's order and what has become of it. Prices and money in USD; `notional` is filled shares x price.
+
+    `released` shares may trade, `ALL` of them unless a parent order has filled only in part; `reduced` were taken off
+    by the rest of an OCA group. Times are UTC ns, 0 for none.
+    """
 
     perm_id: int
     client_id: int
@@ -24,7 +78,7 @@ class Ticket(msgspec.Struct, frozen=True):
     symbol: str
     side: Side
     quantity: int
-    type: OrderType
+    type: str
     limit: Decimal | None
     tif: str
     ref: str
@@ -37,28 +91,69 @@ class Ticket(msgspec.Struct, frozen=True):
     fills: int = 0
     reason: str = ""
     done_ts: int = 0
+    terms: Terms = Terms()
+    manual: bool = False  # made in TWS, not by an API client
+    held: str = ""  # why it is kept from the market, such as `locate`
+    pinned: bool = False  # held on command, until released on command
+    parent: int = 0  # permanent id
+    released: int = ALL
+    reduced: int = 0
+    oca: str = ""
+    oca_type: int = 3
+    stop: Decimal | None = None  # where a stop stands that has not been triggered
+    triggered: bool = False
+    trigger_seen: int = 0  # prices in a row that would trigger
+    starts: int = 0
+    expires: int = 0
+    since: int = 0  # when it was first worked
 
     @property
     def remaining(self) -> int:
         return self.quantity - self.filled
 
     @property
+    def workable(self) -> int:
+        """The shares that may trade now."""
+        return (
+            self.remaining
+            if self.released == ALL
+            else max(0, min(self.released, self.quantity) - self.filled)
+        )
+
+    @property
     def done(self) -> bool:
         return self.status in DONE
+
+    @property
+    def waits_for_trigger(self) -> bool:
+        return self.type in STOPS and not self.triggered
+
+    @property
+    def why_held(self) -> str:
+        """Why it does not trade, in the words of orderStatus."""
+        reasons = (
+            self.held,
+            "child" if self.parent and self.released == 0 else "",
+            "trigger" if self.waits_for_trigger else "",
+        )
+        return ",".join(reason for reason in reasons if reason)
 
     @property
     def average(self) -> Decimal:
         """The average price of what was filled, 0 while nothing was."""
         return (self.notional / self.filled).quantize(Decimal("0.00000001")) if self.filled else Decimal(0)
 
-    def order(self) -> Order:
-        """Return the order as the fill model knows it."""
-        name = str(self.perm_id)
-        return Order(name, name, self.symbol, self.side, self.quantity, self.type, self.limit)
+    @property
+    def priced_at(self) -> Decimal | None:
+        """The limit that binds it now, None where it trades at any price."""
+        return None if self.type in ("STP", "TRAIL", "MOC", "MKT") else self.limit
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """Shares that changed hands. `ts` UTC ns; `realised` None where the trade only opened a position."""
+    """Shares that changed hands. `ts` UTC ns; `realised` None where the trade only opened a position.
+
+    The last part of its id counts its versions: the highest stands, one of no shares was busted.
+    """
 
     exec_id: str
     perm_id: int
@@ -75,73 +170,13 @@ class Execution(msgspec.Struct, frozen=True):
     ref: str
     account: str
     ts: int
+    exchange: str = "NASDAQ"
 
+    @property
+    def trade(self) -> str:
+        """What all versions of one execution have in common."""
+        return self.exec_id.rpartition(".")[0]
 
-def _plain(value: Decimal) -> str:
-    """Write a Decimal without exponent and without the zeros that a division left behind."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _price(limit: Decimal | None) -> str:
-    return _plain(limit) if limit is not None else "0"
-
-
-_FREE_PERCENTAGES: tuple[Field, ...] = ("", "", "", "", "")  # start, stock ref, delta, range low, range high
-_PEG_OFFSETS: tuple[Field, ...] = ("", "", "", "", "")
-
-
-def open_order(version: int, ticket: Ticket, with_commission: bool = False) -> bytes:
-    """Encode openOrder (5)."""
-    fee = _plain(ticket.commission) if with_commission else UNSET_DOUBLE
-    return frame(
-        5, ticket.order_id, *fields_of(ticket.symbol), ticket.side, ticket.quantity, ticket.type,
-        _price(ticket.limit), "0", ticket.tif, "", ticket.account, "", 0, ticket.ref, ticket.client_id,
-        ticket.perm_id, False, False, 0, "", f"{ticket.perm_id}.0/{ticket.account}/{ticket.quantity}",
-        "", "", "", *(("",) if version < 177 else ()), "", "", "", "", "", 0, "", -1, 0,
-        *_FREE_PERCENTAGES, UNSET_INT, False, False, False, "", 3, False, False, "", 0, 0, "", 0,
-        "None", "", 0, "", "", "", "?", False, 0, "",  # delta neutral: the word None counts as set
-        False, 0, "", "", "", "", "", 0, 0, 0, "", "", "", "", False, "", "IB", False, False, "",
-        False, False, ticket.status, *([UNSET_DOUBLE] * 9), fee, "", "", "USD" if with_commission else "", "",
-        False, False, 0, "None", *([UNSET_DOUBLE] * 6), 0, "", "", "", 0, True, False, False, 0,
-        *((UNSET_INT,) if version >= 158 else ()), *((UNSET_INT,) if version >= 160 else ()),
-        *((False,) if version >= 162 else ()), *(_PEG_OFFSETS if version >= 170 else ()),
-    )  # fmt: skip
-
-
-def completed_order(version: int, ticket: Ticket, completed: str) -> bytes:
-    """Encode completedOrder (101); `completed` is the time it ended. It carries no order id and no client id."""
-    said = f"Filled Size: {ticket.filled}" if ticket.status == FILLED else ticket.reason
-    return frame(
-        101, *fields_of(ticket.symbol), ticket.side, ticket.quantity, ticket.type, _price(ticket.limit), "0",
-        ticket.tif, "", ticket.account, "", 0, ticket.ref, ticket.perm_id, False, False, 0, "",
-        "", "", "", *(("",) if version < 177 else ()), "", "", "", "", "", 0, "", -1,
-        *_FREE_PERCENTAGES, UNSET_INT, False, False, "", 3, 0, "", 0, "None", "", 0, False, 0, "",
-        False, 0, "", "", "", 0, 0, 0, "", "", "", "", "", "IB", False, False, "", False, ticket.status,
-        False, False, 0, "", "", 0, True, False, "", ticket.filled, 0, False, "", False, False, 0, completed, said,
-        *(_PEG_OFFSETS if version >= 170 else ()),
-    )  # fmt: skip
-
-
-def order_status(_version: int, ticket: Ticket) -> bytes:
-    """Encode orderStatus (3)."""
-    return frame(
-        3, ticket.order_id, ticket.status, ticket.filled, ticket.remaining, _plain(ticket.average),
-        ticket.perm_id, 0, _plain(ticket.last_price), ticket.client_id, "", 0,
-    )  # fmt: skip
-
-
-def execution(version: int, fill: Execution, request: int, when: str) -> bytes:
-    """Encode execDetails (11); `request` is -1 for a live fill, `when` its time with a zone name."""
-    side = "BOT" if fill.side is Side.BUY else "SLD"
-    return frame(
-        11, request, fill.order_id, *fields_of(fill.symbol), fill.exec_id, when, fill.account, "NASDAQ", side,
-        fill.quantity, _plain(fill.price), fill.perm_id, fill.client_id, 0, fill.cumulative,
-        _plain(fill.average), fill.ref, "", "", "", 1, *((False,) if version >= 178 else ()),
-    )  # fmt: skip
-
-
-def commission_report(_version: int, fill: Execution) -> bytes:
-    """Encode commissionReport (59)."""
-    realised = _plain(fill.realised) if fill.realised is not None else UNSET_DOUBLE
-    return frame(59, 1, fill.exec_id, _plain(fill.commission), "USD", realised, UNSET_DOUBLE, "")
+    @property
+    def version(self) -> int:
+        return int(self.exec_id.rpartition(".")[2])

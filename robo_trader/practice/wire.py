@@ -112,6 +112,11 @@ class Cursor:
         self._fields = fields
         self._at = 0
 
+    @property
+    def fields(self) -> list[str]:
+        """The whole message, whatever was read of it."""
+        return self._fields
+
     def text(self) -> str:
         """Return the next field as text. Raises WireError when the message is too short."""
         try:

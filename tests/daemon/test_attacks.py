@@ -18,6 +18,7 @@ from ib_async import IB, MarketOrder, Stock
 from robo_trader.bootstrap.plan import build_engine, read_plan
 from robo_trader.practice.books import Position
 from robo_trader.practice.gateway import PracticeGateway
+from robo_trader.simulation.flow import FlowOptions
 from robo_trader.storage import queries
 from robo_trader.storage.replay import replay
 from tests.daemon.conftest import Desk, Run, account_at
@@ -56,7 +57,7 @@ async def books_are_the_brokers(desk: Desk, port: int) -> None:
 
 
 async def test_what_filled_while_the_daemon_was_dead_is_booked_once(desk: Desk):
-    gateway, port = await desk.gateway(speed=600, participation=0.0005)
+    gateway, port = await desk.gateway(speed=600, flow=FlowOptions(depth=0.0001))
     run = await desk.daemon(port)
     await run.until("status=partial")
     run.signal(signal.SIGKILL)
@@ -207,7 +208,7 @@ ORDER, STATUS, OPEN_ORDER, EXECUTION, COMMISSION = b"3", b"3", b"5", b"11", b"59
 async def test_a_line_cut_at_any_word_about_an_order_loses_and_doubles_nothing(
     desk: Desk, side: str, kind: bytes, said: bool
 ):
-    _, port = await desk.gateway(speed=1800, participation=0.002)
+    _, port = await desk.gateway(speed=1800, flow=FlowOptions(depth=0.0005))
     wire = Wire(port)
     async with await asyncio.start_server(wire, "127.0.0.1", 0) as server:
         run = await desk.daemon(

@@ -11,7 +11,6 @@ from contextlib import closing
 
 import pytest
 
-from robo_trader.practice.exchange import Slice
 from robo_trader.simulation.market import SyntheticMarket
 from tests.daemon.conftest import Desk
 
@@ -145,14 +144,7 @@ async def test_a_signal_while_trading_cancels_what_works_and_ends_it(desk: Desk,
 
 async def test_a_bar_of_nan_is_dropped_told_and_never_traded_on(desk: Desk):
     gateway, port = await desk.gateway()
-    honest = gateway._exchange._cut_day
-
-    def poisoned(symbol: str) -> list[Slice]:
-        day = honest(symbol)
-        day[30] = day[30]._replace(close=float("nan"))  # in the third minute
-        return day
-
-    gateway._exchange._cut_day = poisoned
+    gateway.plant("nan-bars", after=30, times=1, on="50")  # in the third minute
     run = await desk.daemon(port, symbols="NVDA")
     await run.until(" bar ", times=8)
     run.signal(signal.SIGTERM)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 from ib_async import Contract, Stock
 
-from robo_trader.core.events import MINUTE_NS, SECOND_NS
+from robo_trader.core.events import SECOND_NS
 from robo_trader.core.protocols import Session
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.simulation.tape import Minutes, TapeMarket
@@ -124,7 +123,7 @@ async def test_daily_bars_carry_dates_and_seconds_of_trading_reach_over_the_nigh
     assert bars[-1].date == datetime(2026, 1, 13, 14, 39, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("duration", ["999999 D", "99999 W", "99999 Y", "999999 S"])
+@pytest.mark.parametrize("duration", ["365 D", "52 W", "12 M", "68 Y", "86400 S"])
 async def test_a_duration_longer_than_the_market_gives_all_there_is(
     desk: Desk, stock: Contract, duration: str
 ) -> None:
@@ -151,7 +150,17 @@ async def test_minutes_without_a_trade_have_no_bar(desk: Desk, thin: Contract) -
         ({"barSizeSetting": "7 mins"}, 321),
         ({"durationStr": "1 X"}, 321),
         ({"durationStr": "0 D"}, 321),
-        ({"whatToShow": "MIDPOINT"}, 321),
+        ({"durationStr": "366 D"}, 321),
+        ({"durationStr": "53 W"}, 321),
+        ({"durationStr": "13 M"}, 321),
+        ({"durationStr": "86401 S"}, 321),
+        ({"durationStr": "2001 S", "barSizeSetting": "1 secs"}, 162),
+        ({"durationStr": "1 D", "barSizeSetting": "1 secs"}, 162),
+        ({"whatToShow": "LAST"}, 321),
+        ({"whatToShow": "HISTORICAL_VOLATILITY"}, 162),
+        ({"whatToShow": "ADJUSTED_LAST", "endDateTime": "20260112 16:00:00"}, 321),
+        ({"keepUpToDate": True, "endDateTime": "20260112 16:00:00"}, 321),
+        ({"keepUpToDate": True, "barSizeSetting": "1 secs", "durationStr": "60 S"}, 321),
         ({"endDateTime": "noon"}, 321),
         ({"endDateTime": "20260101 00:00:00 UTC"}, 162),
         ({"endDateTime": "00010101 00:00:00 Asia/Tokyo"}, 162),
@@ -175,41 +184,6 @@ async def test_history_that_cannot_be_had_is_refused_with_its_code(
     assert codes[0] == code
 
 
-async def test_real_time_bars_come_every_five_seconds_and_add_up_to_the_tape(
-    desk: Desk, tape: TapeMarket, stock: Contract
-) -> None:
-    ib = await desk.connect()
-    bars = ib.reqRealTimeBars(stock, 5, "TRADES", True)
-    await desk.advance(5 + 600)
-    assert len(bars) == 120
-    assert {(b.time - a.time).seconds for a, b in pairwise(bars)} == {5}
-    day = rows(tape.minutes("AAPL", sessions()[3]))
-    for i in range(10):
-        part = bars[12 * i : 12 * i + 12]
-        high, low = max(b.high for b in part), min(b.low for b in part)
-        added = (part[0].open_, high, low, part[-1].close, sum(b.volume for b in part))
-        assert (part[0].time.timestamp(), *added) == day[i]
-
-
-async def test_silence_has_real_time_bars_at_the_last_price(desk: Desk, thin: Contract) -> None:
-    ib = await desk.connect()
-    bars = ib.reqRealTimeBars(thin, 5, "TRADES", True)
-    await desk.advance(5 + 12 * 60)
-    silent = bars[120:]
-    assert [(b.open_, b.high, b.low, b.close, b.volume) for b in silent] == [
-        (50.01, 50.01, 50.01, 50.01, 0.0)
-    ] * 24
-
-
-async def test_cancelled_bars_stop(desk: Desk, stock: Contract) -> None:
-    ib = await desk.connect()
-    bars = ib.reqRealTimeBars(stock, 5, "TRADES", True)
-    await desk.advance(10)
-    ib.cancelRealTimeBars(bars)
-    await desk.advance(60)
-    assert len(bars) == 1
-
-
 async def test_history_kept_up_to_date_grows_slice_by_slice(
     desk: Desk, tape: TapeMarket, stock: Contract
 ) -> None:
@@ -225,59 +199,6 @@ async def test_history_kept_up_to_date_grows_slice_by_slice(
     ib.cancelHistoricalData(bars)
     await desk.advance(60)
     assert len(updates) == 19
-
-
-async def test_the_night_is_skipped_and_the_tape_ends(desk: Desk, stock: Contract) -> None:
-    ib = await desk.connect()
-    close = sessions()[3].close
-    await desk.gateway.advance_to(close - MINUTE_NS)
-    bars = ib.reqRealTimeBars(stock, 5, "TRADES", True)
-    await desk.advance(600)
-    assert len(bars) == 12
-    assert (await ib.reqCurrentTimeAsync()).timestamp() == close / 1e9
-    assert ib.isConnected()
-
-
-async def test_ticks_show_the_day_the_last_trade_and_the_quote(
-    desk: Desk, tape: TapeMarket, stock: Contract
-) -> None:
-    ib = await desk.connect()
-    ticker = ib.reqMktData(stock)
-    await desk.advance(5)
-    day = tape.minutes("AAPL", sessions()[3])
-    assert ticker.bidSize == ticker.askSize == 100
-    assert ticker.bid <= day.open[0] <= ticker.ask
-    assert (ticker.marketDataType, ticker.minTick) == (1, 0.01)
-    assert ticker.close == tape.minutes("AAPL", sessions()[2]).close[-1]
-    await desk.advance(60)
-    assert (ticker.open, ticker.last, ticker.volume) == (day.open[0], day.close[0], 12_000)
-    assert (ticker.high, ticker.low) == (day.high[0], day.low[0])
-    assert ticker.bid <= day.open[1] <= ticker.ask
-    assert ticker.lastTimestamp == datetime(2026, 1, 13, 14, 31, tzinfo=UTC)
-
-
-async def test_a_late_listener_is_told_the_day_so_far(desk: Desk, stock: Contract) -> None:
-    ib = await desk.connect()
-    await desk.advance(5 + 120)
-    ticker = ib.reqMktData(stock)
-    await desk.settle()
-    assert (ticker.open, ticker.volume) == (200.0, 24_000)
-    assert ticker.high > ticker.low > 0
-
-
-async def test_after_the_close_there_is_no_quote(desk: Desk, stock: Contract) -> None:
-    ib = await desk.connect()
-    await desk.gateway.advance_to(sessions()[3].close - MINUTE_NS)
-    ticker = ib.reqMktData(stock)
-    await desk.advance(60)
-    assert (ticker.bid, ticker.ask) == (-1, -1)
-
-
-async def test_a_snapshot_ends_by_itself(desk: Desk, stock: Contract) -> None:
-    ib = await desk.connect()
-    await desk.advance(10)
-    (ticker,) = await ib.reqTickersAsync(stock)
-    assert 0 < ticker.bid < ticker.ask
 
 
 @pytest.mark.parametrize(("kind", "code"), [(2, 300), (51, 300), (25, 366)])

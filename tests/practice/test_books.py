@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robo_trader.core.events import Side
-from robo_trader.practice.books import Books
+from robo_trader.practice.books import FLAT, Books, Position
+from robo_trader.practice.overlays import Dividend, Split
+from robo_trader.practice.tickets import Execution
 
 START = Decimal(10_000)
 TRADES = st.lists(
@@ -63,7 +65,92 @@ def test_cash_and_cost_less_what_was_realised_is_always_the_start(trades: list[t
         assert books.cash == START - spent
         assert books.cash + position.cost - position.realised == pytest.approx(START)
         assert not position.cost or position.quantity
-    values = books.values(lambda _symbol: price)
-    assert values["NetLiquidation"] == values["TotalCashValue"] + values["StockMarketValue"]
-    gain = values["UnrealizedPnL"] + values["RealizedPnL"]
-    assert gain == pytest.approx(values["NetLiquidation"] - START, abs=Decimal("1e-6"))
+    mark = lambda _symbol: price  # noqa: E731
+    gain = books.net_liquidation(mark) - START
+    position = books.positions.get("A", FLAT)
+    assert books.unrealised("A", mark) + position.realised == pytest.approx(gain, abs=Decimal("1e-6"))
+    assert books.daily("A", mark, mark) == gain
+
+
+@given(TRADES, TRADES, st.floats(0.01, 900), st.floats(0.01, 900))
+def test_daily_pnl_is_the_change_of_the_account_since_the_close(
+    first: list[tuple], second: list[tuple], close: float, last: float
+) -> None:
+    books = Books(START)
+    for trade in first:
+        books.book("A", *trade)
+    at_close, at_last = {"A": close}.get, {"A": last}.get
+    equity = books.net_liquidation(at_close)
+    assert books.begin_day("2026-01-13", at_close) == set()
+    for trade in second:
+        books.book("A", *trade)
+    assert books.equity_before(at_close) == equity
+    assert books.daily("A", at_last, at_close) == books.net_liquidation(at_last) - equity
+
+
+def fills_of(trades: list[tuple]) -> list[Execution]:
+    return [
+        Execution(f"1.{i}.01", 1, 1, 1, "A", side, quantity, price, fee, None, quantity, price, "", "DUP1", i)
+        for i, (side, quantity, price, fee) in enumerate(trades)
+    ]
+
+
+@given(TRADES, TRADES, TRADES)
+def test_a_day_booked_anew_is_as_if_it_had_never_been_otherwise(
+    before: list[tuple], wrong: list[tuple], right: list[tuple]
+) -> None:
+    corrected, straight = Books(START), Books(START)
+    for books in (corrected, straight):
+        for trade in before:
+            books.book("A", *trade)
+        books.begin_day("2026-01-13", lambda _symbol: None)
+    for trade in wrong:
+        corrected.book("A", *trade)
+    realised = corrected.rebook("A", fills_of(right))
+    assert realised == [straight.book("A", *trade) for trade in right]
+    assert corrected.cash == straight.cash
+    assert corrected.positions.get("A", FLAT) == straight.positions.get("A", FLAT)
+
+
+def held(quantity: int) -> Books:
+    books = Books(START)
+    side = Side.BUY if quantity > 0 else Side.SELL
+    books.book("A", side, abs(quantity), Decimal(30), Decimal(0))
+    return books
+
+
+def test_a_split_keeps_the_cost_and_a_dividend_the_value() -> None:
+    books = held(10)
+    changed = books.begin_day(
+        "2026-01-13", {"A": 9.0}.get, [Split("A", "", Decimal(3)), Dividend("A", "", Decimal(1))]
+    )
+    assert changed == {"A"}
+    assert books.positions["A"] == Position(30, Decimal(300))
+    assert books.cash == START - 300 + 30
+    assert books.equity_before({"A": 9.0}.get) == START - 300 + 30 * 9
+    assert books.daily("A", {"A": 8.0}.get, {"A": 9.0}.get) == 0
+
+
+def test_a_dividend_before_a_split_is_paid_on_the_old_shares() -> None:
+    books = held(10)
+    books.begin_day("2026-01-13", {"A": 9.0}.get, [Dividend("A", "", Decimal(3)), Split("A", "", Decimal(3))])
+    assert (books.quantity("A"), books.cash) == (30, START - 300 + 30)
+    assert books.daily("A", {"A": 8.0}.get, {"A": 9.0}.get) == 0
+
+
+def test_the_fraction_of_a_share_a_split_leaves_is_paid_out() -> None:
+    books = held(-15)
+    books.begin_day("2026-01-13", {"A": 64.0}.get, [Split("A", "", Decimal("0.5"))])
+    assert books.positions["A"] == Position(-7, Decimal(-420), realised=Decimal(-2))
+    assert books.cash == START + 450 - 32
+    alone = held(1)
+    alone.begin_day("2026-01-13", {"A": 64.0}.get, [Split("A", "", Decimal("0.5"))])
+    assert (alone.quantity("A"), alone.positions["A"].cost, alone.held()) == (0, 0, [])
+
+
+def test_a_day_begins_once() -> None:
+    books = held(10)
+    paid = [Dividend("A", "", Decimal(1))]
+    assert books.begin_day("2026-01-13", lambda _symbol: None, paid) == {"A"}
+    assert books.begin_day("2026-01-13", lambda _symbol: None, paid) == set()
+    assert books.cash == START - 300 + 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -13,12 +14,25 @@ import pytest
 from ib_async import IB, Contract, MarketOrder, Stock
 
 PRACTICE = (sys.executable, "-m", "robo_trader.practice")
+COMMAND = (sys.executable, "-m", "robo_trader", "practice")
 
 
-async def start(*arguments: str) -> asyncio.subprocess.Process:
+@pytest.fixture(autouse=True)
+def _private_temporary_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where the control socket goes
+
+
+async def start(*arguments: str, program: tuple[str, ...] = PRACTICE) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *PRACTICE, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *program, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
+
+
+async def said(*words: str) -> tuple[int | None, str]:
+    """Run `robo-trader practice ...` and return its exit code and all it said."""
+    process = await start(*words, program=COMMAND)
+    output, errors = await process.communicate()
+    return process.returncode, (output + errors).decode()
 
 
 async def first_line(process: asyncio.subprocess.Process) -> str:
@@ -93,7 +107,10 @@ async def test_a_taken_port_is_said_clearly() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--host", "0.0.0.0"), 2, b"this machine only"),
+        (("--host", "0.0.0.0"), 2, b"--allow-remote"),
+        (("--beats", "7"), 2, b"whole milliseconds"),
+        (("--faults", "missing.toml"), 2, b"missing.toml"),
+        (("--pacing", "hasty"), 2, b"strict"),
         (("--tape", "missing.csv"), 5, b"no such tape file"),
         (("--start", "2001-01-01"), 2, b"--start"),
         (("--cash", "much"), 2, b"not an amount"),
@@ -130,3 +147,47 @@ async def test_it_ends_when_its_parent_is_gone(tape_file: Path) -> None:
     async with asyncio.timeout(5):
         assert await parent.stdout.read() == b""  # the gateway held the other end, until it ended
     await parent.wait()
+
+
+async def test_a_running_gateway_is_commanded_from_another_process(tmp_path: Path) -> None:
+    faults = tmp_path / "faults.toml"
+    faults.write_text('[[fault]]\nname = "spike"\nsymbol = "AAPL"\n')
+    process = await start("run", "--port", "0", "--faults", str(faults), program=COMMAND)
+    port = (await first_line(process)).split()[4].split(":")[1]
+    code, text = await said("status", "--port", port)
+    assert code == 0
+    (fault,) = json.loads(text)["faults"]
+    assert (fault["name"], fault["symbol"], fault["factor"]) == ("spike", "AAPL", 1.1)
+    asked = [
+        ("fault", "stale", "symbol=AAPL", "for=60", "--port", port),
+        ("fault", "stail", "--port", port),
+        ("lift", "stale", "--port", port),
+        ("order", "buy", "5", "AAPL", "100.25", "--port", port),
+        ("halt", "market", "--port", port),
+        ("resume", "market", "--port", port),
+        ("split", "AAPL", "2", "--port", port),
+        ("dividend", "MSFT", "0.5", "--port", port),
+    ]
+    answers = [await said(*words) for words in asked]
+    assert [code for code, _ in answers] == [0, 2, 0, 0, 0, 0, 0, 0]
+    assert "did you mean 'stale'" in answers[1][1]
+    assert json.loads((await said("status", "--port", port))[1])["working"] == 1
+    process.terminate()
+    assert await process.wait() == 0
+    code, text = await said("status", "--port", port)
+    assert (code, "no practice gateway on port" in text) == (2, True)
+
+
+async def test_the_catalogue_is_printed_as_text_and_as_tables() -> None:
+    for words in (("faults",), ("faults", "--markdown")):
+        code, text = await said(*words)
+        assert code == 0
+        assert all(name in text for name in ("mute-handshake", "cancel-fill-race", "late-bars"))
+
+
+async def test_a_gateway_that_others_can_reach_says_so_aloud() -> None:
+    process = await start("--port", "0", "--host", "127.0.0.2", "--allow-remote")
+    assert "127.0.0.2" in await first_line(process)
+    process.terminate()
+    _, errors = await process.communicate()
+    assert b"WARNING" in errors

@@ -11,9 +11,12 @@ from datetime import UTC, datetime
 import pytest
 from ib_async import IB, Contract, Forex, LimitOrder, MarketOrder, Stock
 
-from robo_trader.practice import clients
+from robo_trader.core.errors import ConfigurationError
+from robo_trader.practice import clients, gateway
+from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
 from robo_trader.practice.wire import frame
-from tests.practice.conftest import Desk
+from robo_trader.simulation.tape import TapeMarket
+from tests.practice.conftest import Desk, desk_of
 
 
 async def test_the_real_client_connects_fully_synchronised(desk: Desk) -> None:
@@ -71,7 +74,6 @@ async def test_a_client_id_in_use_is_refused_with_326_and_the_first_stays(desk: 
         b"API\0\0\0\0\x09v213..225",
         b"API\0\0\0\0\x09v157..178" + frame(3, "not the first message"),
         b"API\0\0\0\0\x09v157..178" + frame(71, 2, 9, "") + b"\xff\xff\xff\xff",
-        b"API\0\0\0\0\x09v157..178" + frame(71, 2, 9, "") + frame("what"),
     ],
 )
 async def test_garbage_closes_that_client_and_no_other(desk: Desk, garbage: bytes) -> None:
@@ -202,9 +204,70 @@ async def test_what_the_practice_market_has_not_is_refused_not_left_waiting(
     ib = await desk.connect()
     codes: list[int] = []
     ib.errorEvent += lambda _about, code, *_: codes.append(code)
-    assert not await ib.reqMatchingSymbolsAsync("AAPL")
-    assert not await ib.reqHistoricalTicksAsync(stock, "", "20260112 16:00:00", 10, "TRADES", True)
-    assert codes == [354, 354]
+    assert not await ib.reqFundamentalDataAsync(stock, "ReportSnapshot")
+    assert codes == [354]
+
+
+async def test_too_many_sockets_are_turned_away_and_those_inside_stay(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ib = await desk.connect()
+    monkeypatch.setattr(gateway, "MAX_SOCKETS", 3)
+    inside = [await asyncio.open_connection("127.0.0.1", desk.port) for _ in range(2)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", desk.port)
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    assert await ib.reqCurrentTimeAsync()
+    for _, other in (*inside, (reader, writer)):
+        other.close()
+
+
+async def test_half_a_message_for_ever_costs_no_more_than_one_message(desk: Desk) -> None:
+    ib = await desk.connect()
+    reader, writer = await asyncio.open_connection("127.0.0.1", desk.port)
+    writer.write(b"API\0" + b"\0\0\0\x09v157..178" + frame(71, 2, 9, "") + (1 << 20).to_bytes(4, "big"))
+    for _ in range(8):
+        writer.write(b"x" * (1 << 17))
+        await writer.drain()
+    writer.write(b"x" * (1 << 17))  # the message is full and no message
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+    writer.close()
+    assert await ib.reqCurrentTimeAsync()
+
+
+def test_other_machines_are_let_in_only_where_that_was_asked_for() -> None:
+    with pytest.raises(ConfigurationError, match="allow-remote"):
+        PracticeOptions(host="0.0.0.0")
+    assert PracticeOptions(host="0.0.0.0", allow_remote=True).host == "0.0.0.0"
+
+
+async def test_a_master_client_hears_of_the_orders_of_all(tape: TapeMarket, stock: Contract) -> None:
+    async with desk_of(PracticeOptions(speed=0, master_client=7), tape) as desk:
+        master, other = await desk.connect(7), await desk.connect(1)
+        await desk.advance(5)
+        other.placeOrder(stock, MarketOrder("BUY", 3))
+        await desk.advance(5)
+        assert [(t.order.clientId, t.orderStatus.status) for t in master.trades()] == [(1, "Filled")]
+
+
+@pytest.mark.parametrize("beats", [1, 5, 50])
+async def test_the_clock_moves_in_beats_and_bars_stay_the_same(
+    tape: TapeMarket, stock: Contract, beats: int
+) -> None:
+    async with desk_of(PracticeOptions(speed=0, beats=beats), tape) as desk:
+        ib = await desk.connect()
+        bars = ib.reqRealTimeBars(stock, 5, "TRADES", True)
+        await desk.advance(15)
+        assert [(bar.open_, bar.volume) for bar in bars] == [(200.0, 1000), (199.97, 1000)]
+        assert desk.gateway.now() % 5_000_000_000 == 0
+        await desk.gateway.advance(5 / beats)
+        assert desk.gateway.now() % 5_000_000_000 == (5_000_000_000 // beats) % 5_000_000_000
+
+
+def test_five_seconds_are_cut_into_whole_beats(tape: TapeMarket) -> None:
+    with pytest.raises(ConfigurationError, match="beats"):
+        PracticeGateway(PracticeOptions(beats=7), tape)
 
 
 async def test_a_client_that_does_not_read_is_dropped_and_no_other(

@@ -1,0 +1,181 @@
+"""TWS's limits on requests, kept to the letter by a clock the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from ib_async import IB, Contract
+
+from robo_trader.core.errors import ConfigurationError
+from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
+from robo_trader.practice.pacing import BARS, BURST, HISTORY, MESSAGES, OPEN, STRIKES
+from robo_trader.simulation.tape import TapeMarket
+from tests.practice.conftest import Desk, desk_of
+from tests.practice.test_faults_connection import codes_of, gone
+
+
+class Wall:
+    """A wall clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def wall() -> Wall:
+    return Wall()
+
+
+@pytest.fixture
+async def desk(tape: TapeMarket, wall: Wall) -> AsyncIterator[Desk]:
+    gateway = PracticeGateway(PracticeOptions(speed=0, pacing="strict"), tape, wall)
+    desk = Desk(gateway, await gateway.start())
+    yield desk
+    desk.close()
+    await gateway.stop()
+
+
+async def ask(ib: IB, stock: Contract, duration: str = "1 D", what: str = "TRADES", **also: object) -> int:
+    """Ask for bars; return how many there were."""
+    return len(await ib.reqHistoricalDataAsync(stock, "", duration, "1 hour", what, True, **also))
+
+
+async def until(codes: list[int], count: int) -> None:
+    async with asyncio.timeout(5):
+        while len(codes) < count:
+            await asyncio.sleep(0)
+
+
+async def test_fifty_messages_a_second_pass_and_more_are_refused_with_100(desk: Desk, wall: Wall) -> None:
+    ib = await desk.connect()
+    codes = codes_of(ib)
+    for _ in range(2):
+        wall.seconds += 1
+        for _ in range(MESSAGES - 1):
+            ib.client.send(14, 1, 1)
+        assert await ib.reqCurrentTimeAsync()
+    assert codes == []
+    ib.client.send(14, 1, 1)
+    await until(codes, 1)
+    wall.seconds += 1
+    assert await ib.reqCurrentTimeAsync()
+    assert codes == [100]
+
+
+async def test_who_goes_on_too_fast_is_hung_up_on(desk: Desk, wall: Wall) -> None:
+    ib = await desk.connect()
+    codes = codes_of(ib)
+    for second in range(1, STRIKES + 1):
+        wall.seconds += 1
+        for _ in range(MESSAGES + 1):
+            ib.client.send(14, 1, 1)
+        await until(codes, second)
+    await gone(ib)
+    assert codes == [100] * STRIKES
+
+
+async def test_the_same_question_within_fifteen_seconds_is_a_violation(
+    desk: Desk, stock: Contract, wall: Wall
+) -> None:
+    ib = await desk.connect()
+    codes = codes_of(ib)
+    assert await ask(ib, stock)
+    wall.seconds += 14.9
+    assert not await ask(ib, stock)
+    wall.seconds += 0.2
+    assert await ask(ib, stock)
+    assert codes == [162]
+
+
+async def test_six_questions_about_one_share_in_two_seconds_are_too_many(
+    desk: Desk, stock: Contract, thin: Contract, wall: Wall
+) -> None:
+    ib = await desk.connect()
+    codes = codes_of(ib)
+    for days in range(1, BURST + 1):
+        assert await ask(ib, stock, f"{days} D")
+    assert not await ask(ib, stock, "9 D")
+    assert await ask(ib, thin)
+    assert await ask(ib, stock, what="MIDPOINT")
+    wall.seconds += 2
+    assert await ask(ib, stock, "9 D")
+    assert codes == [162]
+
+
+@pytest.mark.parametrize(("what", "cost"), [("TRADES", 1), ("BID_ASK", 2)])
+async def test_sixty_questions_in_ten_minutes_are_all_and_bid_ask_counts_twice(
+    desk: Desk, stock: Contract, wall: Wall, what: str, cost: int
+) -> None:
+    ib = await desk.connect()
+    codes = codes_of(ib)
+    for number in range(HISTORY // cost):
+        wall.seconds += 5
+        await ask(ib, stock, f"{60 + number} S", what)
+    assert codes == []
+    assert not await ask(ib, stock, "2 D", what)
+    assert codes == [162]
+    wall.seconds += 600
+    assert await ask(ib, stock, "2 D")
+    assert codes == [162]
+
+
+async def test_fifty_questions_may_be_kept_up_to_date_at_a_time(
+    desk: Desk, stock: Contract, wall: Wall
+) -> None:
+    ib = await desk.connect()
+    codes = codes_of(ib)
+    growing = []
+    for _ in range(OPEN):
+        wall.seconds += 16
+        growing.append(
+            await ib.reqHistoricalDataAsync(stock, "", "1 D", "1 hour", "TRADES", True, keepUpToDate=True)
+        )
+    wall.seconds += 16
+    assert not await ask(ib, stock, keepUpToDate=True)
+    ib.cancelHistoricalData(growing[0])
+    assert await ask(ib, stock, keepUpToDate=True)
+    assert codes == [162, 162]  # the second one says that the query was cancelled
+
+
+async def test_sixty_new_streams_of_bars_in_ten_minutes_are_all(
+    desk: Desk, stock: Contract, wall: Wall
+) -> None:
+    ib = await desk.connect()
+    codes = codes_of(ib)
+    for _ in range(BARS + 1):
+        wall.seconds += 1
+        ib.cancelRealTimeBars(ib.reqRealTimeBars(stock, 5, "TRADES", True))
+        await ib.reqCurrentTimeAsync()
+    assert codes.count(420) == 1
+
+
+async def test_each_client_is_counted_for_itself(desk: Desk, stock: Contract) -> None:
+    first, second = await desk.connect(1), await desk.connect(2)
+    assert await ask(first, stock)
+    assert await ask(second, stock)
+    assert not await ask(first, stock)
+
+
+async def test_unreadable_questions_are_counted_and_harm_nothing(desk: Desk, wall: Wall) -> None:
+    ib = await desk.connect()
+    wall.seconds += 1
+    for words in ((20,), (50,), (96, "x"), (25,), (20, "9" * 50), (50, 3, "²")):
+        ib.client.send(*words)
+    assert await ib.reqCurrentTimeAsync()
+
+
+async def test_without_strict_pacing_everything_is_answered(tape: TapeMarket, stock: Contract) -> None:
+    async with desk_of(PracticeOptions(speed=0), tape) as desk:
+        ib = await desk.connect()
+        for _ in range(100):
+            assert await ask(ib, stock)
+
+
+def test_pacing_is_off_or_strict() -> None:
+    with pytest.raises(ConfigurationError, match="strict"):
+        PracticeOptions(pacing="sometimes")
