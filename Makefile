@@ -11,14 +11,34 @@ SOURCES := robo_trader tests benchmarks
 BENCHMARKS := $(filter-out __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
 LOCK := uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 -o requirements.lock
+FOREIGN ?= build/foreign
+PINS := tests/foreign/clients/install
 
-.PHONY: run test style types floors lint check bench lock $(addprefix bench-,$(BENCHMARKS))
+.PHONY: run test foreign foreign-clients style types floors lint check bench lock $(addprefix bench-,$(BENCHMARKS))
 
 run: $(READY)
 	@$(PYTHON) -m robo_trader.runner_async --symbols $(SYMBOLS) --use-ml $(ARGS)
 
 test: $(READY)
 	@$(PYTHON) -m pytest $(ARGS)
+
+# Holds the conversation of tests/foreign with API clients that are no dependency of RoboTrader; the first time it
+# gets them from PyPI and npm, each into a directory of its own.
+foreign: foreign-clients
+	@ROBO_FOREIGN=$(FOREIGN) $(PYTHON) -m pytest tests/foreign $(ARGS)
+
+foreign-clients: $(foreach client,ibapi insync stoqey,$(FOREIGN)/$(client)/.ready)
+
+$(FOREIGN)/%/.ready: $(PINS)/%.txt | $(READY)
+	@rm -rf $(@D)
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes --target $(@D) -r $<
+	@touch $@
+
+$(FOREIGN)/stoqey/.ready: $(PINS)/package.json $(PINS)/package-lock.json
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 style: $(READY)
 	@$(PYTHON) -m ruff check $(SOURCES)
