@@ -9,12 +9,12 @@ from itertools import cycle, islice
 
 from robo_trader.practice.clients import Client
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
-from robo_trader.practice.messages import ASK, BID, price_tick
-from robo_trader.practice.wire import Cursor
+from robo_trader.practice.wire import Cursor, frame
 from robo_trader.simulation.market import SyntheticMarket
 
 SLICES = 12  # of five seconds in a minute
-PLACE_ORDER = 3
+MARKET_DATA, PLACE_ORDER, REAL_TIME_BARS = 1, 3, 50
+BID, ASK = 1, 2  # tick types
 _BATCH_S = 0.004
 
 
@@ -27,46 +27,41 @@ class TimedClient(Client):
         self.received_at = time.perf_counter_ns()
         super().data_received(data)
 
-    def send(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         if not self.sent_at:
             self.sent_at = time.perf_counter_ns()
-        super().send(data)
+        super().write(data)
 
 
 class TimedGateway(PracticeGateway):
     """A market moved slice by slice. `latencies` are milliseconds from a minute's last bars to each order after them."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__(PracticeOptions(speed=0), SyntheticMarket(seed))
+        super().__init__(PracticeOptions(speed=0, beats=1), SyntheticMarket(seed))
         self.latencies: list[float] = []
         self.steps: list[float] = []  # milliseconds the gateway was busy once the bars had left
         self.ticks_per_s = 0
+        self.lines: list[tuple[TimedClient, int, str]] = []  # of market data: whose, its request id, its symbol
+        self._bars = 0
         self._closed_at = 0
 
     def _connect(self) -> Client:
-        client = TimedClient(self)
-        self._sockets.add(client)
-        return client
+        return TimedClient(self)
 
     def on_message(self, client: Client, kind: int, cursor: Cursor) -> None:
-        """Note an order, and answer as ever."""
-        if kind == PLACE_ORDER and isinstance(client, TimedClient):
+        """Note orders and what is listened to, and answer as ever."""
+        assert isinstance(client, TimedClient)
+        if kind == PLACE_ORDER:
             self.latencies.append((client.received_at - self._closed_at) / 1e6)
+        elif kind == MARKET_DATA:
+            self.lines.append((client, int(cursor.fields[2]), cursor.fields[4]))
+        elif kind == REAL_TIME_BARS:
+            self._bars += 1
         super().on_message(client, kind, cursor)
 
-    def lines(self) -> list[tuple[TimedClient, int, str]]:
-        """Return every market data line there is: whose, its request id, its symbol."""
-        return [
-            (client, request, line.symbol)
-            for client, heard in self._streams._listening.items()
-            if isinstance(client, TimedClient)
-            for request, line in heard.ticks.items()
-        ]
-
     def hears(self, symbols: int) -> bool:
-        """Say whether one client hears the bars and ticks of so many symbols."""
-        heard = self._streams._listening.values()
-        return any(len(one.bars) >= symbols and len(one.ticks) >= symbols for one in heard)
+        """Say whether the bars and ticks of so many symbols are listened to."""
+        return min(self._bars, len(self.lines)) >= symbols
 
     async def minute(self, slice_s: float, settle_s: float) -> None:
         """Tell one minute of bars, pausing after each slice, and longer before and after the one that closes it."""
@@ -78,6 +73,8 @@ class TimedGateway(PracticeGateway):
         for client in clients:
             client.sent_at = 0
         self._step()
+        for client in clients:
+            client.flush()
         # The earliest bytes of the step are the bars.
         self._closed_at = min(client.sent_at for client in clients)
         self.steps.append((time.perf_counter_ns() - self._closed_at) / 1e6)
@@ -90,7 +87,7 @@ class TimedGateway(PracticeGateway):
 
     async def quote(self, per_s: int) -> None:
         """Once the market is open send so many bid and ask ticks a second, over all lines in turn, until cancelled."""
-        while not self.lines() or not self._exchange.is_open:  # noqa: ASYNC110 - the exchange knows no waiters
+        while not self.lines or not self._exchange.is_open:  # noqa: ASYNC110 - the exchange knows no waiters
             await asyncio.sleep(_BATCH_S)
         began, sent, ticks = time.perf_counter(), 0, self._ticks()
         while per_s:
@@ -106,11 +103,8 @@ class TimedGateway(PracticeGateway):
 
     def _ticks(self) -> Iterator[tuple[TimedClient, bytes]]:
         for turn in cycle(range(1, 5)):
-            lines = [(line, self._exchange.market(line[2])) for line in self.lines()]
-            if not lines:
-                return
-            for (client, request, _), market in lines:
-                assert market is not None, "ticks are sent while the market is open"
+            for client, request, symbol in self.lines:
+                stands = self._exchange.quote(symbol)
                 # Around the standing quote, never inside it, and each time another size: every tick is news.
-                yield client, price_tick(request, BID, round(market.bid - turn / 100, 2), 100 * turn)
-                yield client, price_tick(request, ASK, round(market.ask + turn / 100, 2), 100 * turn)
+                yield client, frame(1, 6, request, BID, round(stands.bid - turn / 100, 2), 100 * turn, 1)
+                yield client, frame(1, 6, request, ASK, round(stands.ask + turn / 100, 2), 100 * turn, 1)
