@@ -153,12 +153,13 @@ class _Day:
         wide, usual_bid, usual_ask = ask - bid, bid_size, ask_size
         events: list[Print | TouchAt] = []
         for ts, cents, size, venue, chance in self._moments(k):
+            middle, before = (before + ts) // 2, ts
             if cents:
                 if not bid <= cents <= ask:
                     bid, ask = (max(1, cents - wide), cents) if cents > ask else (cents, cents + wide)
                     usual_bid = bid_size = self.size(bid, k)
                     usual_ask = ask_size = self.size(-ask, k)
-                    events.append(TouchAt((before + ts) // 2, bid, ask, bid_size, ask_size, k))
+                    events.append(TouchAt(middle, bid, ask, bid_size, ask_size, k))
                 mark = _AUCTIONS.get(venue) or ("" if size >= ROUND_LOT else ODD_LOT)
                 events.append(Print(ts, cents / 100, size, VENUES[max(0, venue)], mark))
                 if cents == bid:
@@ -172,7 +173,6 @@ class _Day:
             else:
                 ask_size = lots(usual_ask * (2 * chance - 0.5))
             events.append(TouchAt(ts, bid, ask, bid_size, ask_size, k))
-            before = ts
         if k < len(self.rows) - 1:
             then = self._start(k + 1)
             end = then.ts - 1

@@ -24,8 +24,8 @@ _MASK = (1 << 64) - 1
 class Moments(NamedTuple):
     """What happens in consecutive slices, oldest first, as columns; slice i has those from `bounds[i]` to the next.
 
-    Each slice begins with its `bid` and `ask`. A moment of 0 cents is a change of size at the touch, all others are prints. `venue` is one of six, the
-    primary one 0, or an auction; `chance` is uniform in [0, 1) and still to be used.
+    Each slice begins with its `bid` and `ask`. A moment of 0 cents is a change of size at the touch, all others are
+    prints. `venue` is one of six, the primary one 0, or an auction; `chance` is uniform in [0, 1) and still to be used.
     """
 
     bid: list[int]
