@@ -17,6 +17,7 @@ from ib_async.wrapper import RequestError, Wrapper
 
 log = structlog.get_logger()
 _NOT_VALID = 321
+_COMPLETED = "completedOrders"  # the library's name of that question
 
 # What we must not have misread: statuses, errors, orders, executions, commissions, positions.
 _MUST_READ = ("Error for orderStatus", *(f"Error handling fields: ['{i}'" for i in (3, 4, 5, 11, 59, 61)))
@@ -81,6 +82,11 @@ class Tap(Wrapper):
         live = reqId not in self._futures
         self._owner.tell_orders(lambda o: o.on_execution(contract, execution, live))
         super().execDetails(reqId, contract, execution)
+
+    def completedOrder(self, contract: Contract, order: Order, orderState: OrderState) -> None:
+        # Pushed without a question, the library has no list to put it in, and each would be logged as unreadable.
+        if _COMPLETED in self._results:
+            super().completedOrder(contract, order, orderState)
 
     def commissionReport(self, commissionReport: CommissionReport) -> None:
         self._owner.tell_orders(lambda o: o.on_commission(commissionReport))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import signal
 import sys
 from collections.abc import Awaitable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from robo_trader.core.errors import RoboTraderError
+from robo_trader.core.errors import ConfigurationError, RoboTraderError
 from robo_trader.core.parent import parent_ended
 
 
@@ -77,15 +78,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    port = int(text) if text.isdecimal() else -1
     if not 0 <= port <= 65_535:
         raise argparse.ArgumentTypeError(f"{text} is not a port")
     return port
 
 
 def _speed(text: str) -> float:
-    speed = float(text)
-    if not speed > 0:
+    speed = _number(text)
+    if not 0 < speed < math.inf:
         raise argparse.ArgumentTypeError("a market must move; 1 is the speed of the wall clock")
     return speed
 
@@ -100,8 +101,15 @@ def _usd(text: str) -> Decimal:
     return usd
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
 def _edge(text: str) -> float:
-    edge = float(text)
+    edge = _number(text)
     if not 0 <= edge <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return edge
@@ -119,6 +127,8 @@ async def _serve(asked: argparse.Namespace) -> None:
     symbols = (
         tuple(s.strip().upper() for s in asked.symbols.split(",") if s.strip()) if asked.symbols else None
     )
+    if symbols == ():
+        raise ConfigurationError("--symbols names no share")
     options = PracticeOptions(
         asked.host, asked.port, asked.speed, asked.cash, beats=asked.beats, start=asked.start, symbols=symbols,
         state=asked.state, master_client=asked.master_client, allow_remote=asked.allow_remote,
@@ -134,6 +144,9 @@ async def _serve(asked: argparse.Namespace) -> None:
     source: MinuteSource = (
         open_tape(asked.tape, symbols) if asked.tape else SyntheticMarket(asked.seed, asked.edge)
     )
+    strange = [symbol for symbol in symbols or () if not source.knows(symbol)]
+    if strange:
+        raise ConfigurationError(f"--symbols: {', '.join(strange)} is not spelled like a US share")
     gateway = PracticeGateway(options, source)
     port = await gateway.start()
     market = f"tape {asked.tape.name}" if asked.tape else f"edge {'on' if asked.edge else 'off'}"

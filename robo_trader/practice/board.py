@@ -6,21 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from robo_trader.core.events import SECOND_NS
+from robo_trader.practice.quotes import QuoteAt, no_quote
 from robo_trader.practice.ticks import Kinds, Tick, generic_tick, price_tick, size_tick, text_tick
 from robo_trader.simulation.flow import Print
 from robo_trader.simulation.rows import Slice
 
-
-class Touch(NamedTuple):
-    """The best bid and offer: USD and shares; -1 and 0 for a side that is not there."""
-
-    bid: float
-    ask: float
-    bid_size: int
-    ask_size: int
-
-
-NO_QUOTE = Touch(-1.0, -1.0, 0, 0)
+NO_QUOTE = no_quote(0)
 
 
 class View(Protocol):
@@ -38,13 +29,10 @@ class View(Protocol):
     def slice_ended(self) -> bool:
         """Whether the beat just made closed a slice."""
 
-    def prints(self, symbol: str) -> Sequence[Print]:
-        """Return the trades of the beat just made."""
+    def look(self, symbol: str) -> tuple[Sequence[Print], QuoteAt, int]:
+        """Return the trades of the beat just made, the quote that stands, and 1 for a halt, 2 for a pause, else 0."""
 
-    def touch(self, symbol: str) -> Touch:
-        """Return the quote that stands."""
-
-    def closing_touch(self, symbol: str) -> Touch:
+    def closing_touch(self, symbol: str) -> QuoteAt:
         """Return the quote to show for a share whose last one nobody saw."""
 
     def so_far(self, symbol: str) -> Sequence[Slice]:
@@ -57,8 +45,6 @@ class View(Protocol):
         """Return the last trade of the slices that have ended, None where they have none."""
 
     def close_before(self, symbol: str) -> float | None: ...
-    def halted(self, symbol: str) -> int:
-        """Return 0 for trading, 1 for a halt, 2 for a pause by volatility."""
 
 
 class News(NamedTuple):
@@ -110,9 +96,8 @@ class Board:
         self.view = view
         self.prints: Sequence[Print] = ()  # of the beat just made
         self.is_open = view.is_open
-        self.touch = view.touch(symbol)
+        _, self.touch, self.halted = view.look(symbol)
         self._closing = self.touch if view.is_open else None
-        self.halted = view.halted(symbol)
         self._begin_day()
 
     def _begin_day(self) -> None:
@@ -138,16 +123,13 @@ class Board:
         if view.session != self.session:
             self._begin_day()
             told = self._morning()
-        self.prints = view.prints(self.symbol)
+        self.prints, touch, halted = view.look(self.symbol)
         told += self._trades(self.prints)
-        halted = view.halted(self.symbol)
         if halted != self.halted:
             self.halted = halted
             told.append(generic_tick(view.kinds.halted, float(halted)))
         is_open = self.is_open
-        return News(
-            told, self._quotes(view.touch(self.symbol)), was_open and not is_open, is_open and not was_open
-        )
+        return News(told, self._quotes(touch), was_open and not is_open, is_open and not was_open)
 
     def image(self) -> list[Tick]:
         """Return all that is known now but the quote."""
@@ -166,14 +148,14 @@ class Board:
         told.append(generic_tick(kinds.halted, float(self.halted)))
         return told
 
-    def quote(self, touch: Touch) -> list[Tick]:
+    def quote(self, touch: QuoteAt) -> list[Tick]:
         """Return both sides of a quote."""
         kinds = self.view.kinds
         bid = price_tick(kinds.bid, touch.bid, touch.bid_size)
         return [bid, price_tick(kinds.ask, touch.ask, touch.ask_size)]
 
     @property
-    def closing(self) -> Touch:
+    def closing(self) -> QuoteAt:
         """The last quote there was, for who wants it to stand after the close."""
         return self._closing if self._closing is not None else self.view.closing_touch(self.symbol)
 
@@ -221,9 +203,9 @@ class Board:
             told.append(price_tick(kinds.low, day.low, 0))
         return told
 
-    def _quotes(self, now: Touch) -> list[Tick]:
+    def _quotes(self, now: QuoteAt) -> list[Tick]:
         before, self.touch = self.touch, now
-        if now == before:
+        if now is before:
             return []
         if now.bid > 0 or now.ask > 0:
             self._closing = now

@@ -10,12 +10,14 @@ import msgspec
 
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.core.events import Side
+from robo_trader.practice import overlays
 from robo_trader.practice.messages import stamp
 
 if TYPE_CHECKING:
     from robo_trader.practice.gateway import PracticeGateway
 
 MARKET = "market"  # in place of a symbol
+_MOST_SPLIT = 1000  # shares for one, or one for as many
 Answer = dict[str, object]
 _Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=20)]
 
@@ -67,7 +69,7 @@ class Halt(_Command, tag="halt"):
     reason: str = "news"
 
     def obey(self, gateway: PracticeGateway) -> Answer:
-        gateway.halt(_meant(self.symbol), self.reason)
+        gateway.halt(_halted(gateway, self.symbol), self.reason)
         return {}
 
 
@@ -77,7 +79,7 @@ class Resume(_Command, tag="resume"):
     symbol: _Symbol
 
     def obey(self, gateway: PracticeGateway) -> Answer:
-        return {"halted": gateway.resume(_meant(self.symbol))}
+        return {"halted": gateway.resume(_halted(gateway, self.symbol))}
 
 
 class Split(_Command, tag="split"):
@@ -87,7 +89,17 @@ class Split(_Command, tag="split"):
     ratio: Decimal
 
     def obey(self, gateway: PracticeGateway) -> Answer:
-        return {"session": gateway.exchange.split(self.symbol.upper(), self.ratio).session}
+        symbol = _share(gateway, self.symbol)
+        if self.ratio > _MOST_SPLIT or 0 < self.ratio * _MOST_SPLIT < 1:
+            raise ConfigurationError(f"a split of {self.ratio} makes no sense")
+        exchange = gateway.exchange
+        label = exchange.session.label
+        if any(
+            a.symbol == symbol and a.session > label and isinstance(a, overlays.Split)
+            for a in exchange.overlays().actions
+        ):
+            raise ConfigurationError(f"{symbol} is to be split already")
+        return {"session": exchange.split(symbol, self.ratio).session}
 
 
 class Dividend(_Command, tag="dividend"):
@@ -97,7 +109,11 @@ class Dividend(_Command, tag="dividend"):
     usd: Decimal
 
     def obey(self, gateway: PracticeGateway) -> Answer:
-        return {"session": gateway.exchange.dividend(self.symbol.upper(), self.usd).session}
+        symbol = _share(gateway, self.symbol)
+        last = gateway.exchange.last(symbol)
+        if last is not None and self.usd >= Decimal(repr(last)):
+            raise ConfigurationError(f"a dividend of {self.usd} makes no sense: {symbol} is worth {last}")
+        return {"session": gateway.exchange.dividend(symbol, self.usd).session}
 
 
 class ManualOrder(_Command, tag="order"):
@@ -109,7 +125,7 @@ class ManualOrder(_Command, tag="order"):
     limit: Decimal | None = None
 
     def obey(self, gateway: PracticeGateway) -> Answer:
-        kind, symbol = "MKT" if self.limit is None else "LMT", self.symbol.upper()
+        kind, symbol = "MKT" if self.limit is None else "LMT", _share(gateway, self.symbol)
         told = gateway.orders.manual(symbol, Side(self.side), self.shares, kind, self.limit, gateway.now())
         gateway.deliver(told)
         return {}
@@ -130,6 +146,14 @@ def obey(gateway: PracticeGateway, wanted: Mapping[str, object]) -> Answer:
     return answer
 
 
-def _meant(symbol: str) -> str:
-    """Return the symbol in capitals, empty for the whole market."""
-    return "" if symbol == MARKET else symbol.upper()
+def _halted(gateway: PracticeGateway, symbol: str) -> str:
+    """Return the share meant, empty for the whole market. Raises ConfigurationError."""
+    return "" if symbol == MARKET else _share(gateway, symbol)
+
+
+def _share(gateway: PracticeGateway, symbol: str) -> str:
+    """Return the share meant, in capitals. Raises ConfigurationError where it does not trade here."""
+    symbol = symbol.upper()
+    if not gateway.trades(symbol):
+        raise ConfigurationError(f"no share of this market is called {symbol}")
+    return symbol

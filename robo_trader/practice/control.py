@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from robo_trader.core.errors import ConfigurationError, RoboTraderError
+from robo_trader.core.errors import BrokerUnreachable, ConfigurationError, RoboTraderError
 
 MAX_LINE = 1 << 16  # bytes
 MAX_GUESTS = 8
@@ -88,7 +88,10 @@ class ControlSocket:
 
 
 def ask(directory: Path, port: int, command: Mapping[str, object]) -> dict[str, object]:
-    """Give a running gateway a command and return its answer. Raises ConfigurationError where there is none."""
+    """Give a running gateway a command and return its answer.
+
+    Raises BrokerUnreachable where there is none, ConfigurationError where it refuses the command.
+    """
     path = socket_path(directory, port)
     try:
         with socket.socket(socket.AF_UNIX) as plug:
@@ -99,16 +102,19 @@ def ask(directory: Path, port: int, command: Mapping[str, object]) -> dict[str, 
                 line = answers.readline()
         answer = msgspec.json.decode(line, type=dict[str, object])
     except (OSError, msgspec.DecodeError) as error:
-        raise ConfigurationError(f"no practice gateway on port {port} listens at {path} ({error})") from error
+        raise BrokerUnreachable(f"no practice gateway on port {port} listens at {path} ({error})") from error
     if not answer.pop("ok", False):
         raise ConfigurationError(str(answer.get("error")))
     return answer
 
 
 def keep_private(directory: Path) -> None:
-    """Make a directory for this user alone, or see that it is one. Raises OSError."""
+    """Make a directory for this user alone, or see that nobody else can write to it. Raises OSError."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise PermissionError(f"{directory} is not a directory of this user")
-    directory.chmod(0o700)
+    if directory == default_directory():
+        directory.chmod(0o700)
+    elif found.st_mode & 0o022:  # somebody's own place is not ours to close
+        raise PermissionError(f"others can write to {directory}")

@@ -10,7 +10,7 @@ from typing import TypeVar
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.core.protocols import Session
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice.beats import Beats
+from robo_trader.practice.beats import Beat, Beats
 from robo_trader.practice.days import Days
 from robo_trader.practice.overlays import (
     Action,
@@ -79,7 +79,6 @@ class Exchange:
         self._reported = self.session.label  # actions up to here have been handed out
         self._books: dict[str, LimitBook] = {}
         self._beats = Beats(self._days, self.session, self.now)
-        self._halted: dict[str, Sequence[Halt]] = {}  # today's, by symbol, until the next command
 
     # ----------------------------------------------------------------------------------------------- the clock
 
@@ -117,15 +116,18 @@ class Exchange:
         self.session, self.now = session, ts
         self._told_halts = self._seen_halts = self._halts
         self._books.clear()
-        self._halted.clear()
         self._beats.enter(session, ts)
         self._days.act(self._actions, session.label)
 
     # ------------------------------------------------------------------------------------------ what happened
 
+    def beat(self, symbol: str) -> Beat:
+        """Return all that the beat that ended now did to a symbol."""
+        return self._beats.of(symbol)
+
     def prints(self, symbol: str) -> Sequence[Print]:
         """Return the trades of the beat that ended now, oldest first."""
-        return [event for event in self._happened(symbol) if isinstance(event, Print)]
+        return self._beats.of(symbol).prints
 
     def quotes(self, symbol: str) -> Sequence[QuoteAt]:
         """Return the changes of the best bid and offer within the beat that ended now; the last one stands.
@@ -134,7 +136,7 @@ class Exchange:
         """
         beat = self._beats.of(symbol)
         last = self._quote(symbol, beat.before, self._beats.began, self._told_halts)
-        told = list(changes(self._happened(symbol), last))
+        told = list(changes(beat.events, last))
         stands = self._quote(symbol, beat.stands, self.now, self._halts)
         if stands[1:] != (told[-1] if told else last)[1:]:
             told.append(stands._replace(ts=self.now))
@@ -142,10 +144,7 @@ class Exchange:
 
     def quote(self, symbol: str) -> QuoteAt:
         """Return the best bid and offer that stand now; -1 and 0 where none does."""
-        stands = self._beats.of(symbol).stands
-        if stands is None or self.halt(symbol) is not None:
-            return no_quote(self.now)
-        return quote_of(stands)
+        return self._beats.of(symbol).quote
 
     def is_touched(self, symbol: str) -> bool:
         """Whether orders of ours make the standing book another one than the market tells."""
@@ -199,11 +198,12 @@ class Exchange:
             return rows[-1].close
         k, into = divmod(self.now - self.session.open, SLICE_NS)
         if into:
-            passage = self._beats.passage(symbol)
-            events = passage.since(self.now - into, self.now) if passage is not None else ()
-            done = [event for event in self._traded(symbol, events) if isinstance(event, Print)]
-            if done:
-                return done[-1].price
+            passage = self._beats.of(symbol).passage
+            happened = passage.since(self.now - into, self.now) if passage is not None else ()
+            halts = self._beats.halts(symbol)
+            for event in reversed(happened):
+                if isinstance(event, Print) and not halted_at(halts, symbol, event.ts):
+                    return event.price
         return rows[k - 1].close if k else rows[0].open
 
     def close_before(self, symbol: str) -> float | None:
@@ -233,7 +233,7 @@ class Exchange:
         """Return what keeps a symbol from trading now, None where it trades; an empty symbol asks for the market."""
         if not symbol:
             return halted_at(self._halts, "", self.now)
-        halts = self._halts_of(symbol)
+        halts = self._beats.halts(symbol)
         return halted_at(halts, symbol, self.now) if halts else None
 
     def begin_halt(self, symbol: str, reason: str, until: int = 0) -> Halt:
@@ -289,7 +289,6 @@ class Exchange:
     def _lay(self, halts: tuple[Halt, ...]) -> None:
         self._halts = halts
         self._days.halt(halts)
-        self._halted.clear()
         self._beats.forget()
 
     def _require_room(self, overlays: Sequence[object]) -> None:
@@ -311,23 +310,8 @@ class Exchange:
     def _rows(self, symbol: str) -> Rows | None:
         return self._days.rows(symbol, self.session)
 
-    def _halts_of(self, symbol: str) -> Sequence[Halt]:
-        """Return today's halts of a symbol."""
-        halts = self._halted.get(symbol)
-        if halts is None:
-            halts = self._halted[symbol] = self._days.halts(symbol, self.session)
-        return halts
-
     def _levels(self, symbol: str, touch: TouchAt) -> tuple[Ladder, Ladder]:
         return self._days.levels(symbol, self.session, touch)
-
-    def _happened(self, symbol: str) -> Sequence[Print | TouchAt]:
-        """Return what happened in the beat that ended now, without what was halted."""
-        return self._traded(symbol, self._beats.of(symbol).events)
-
-    def _traded(self, symbol: str, events: Sequence[Print | TouchAt]) -> Sequence[Print | TouchAt]:
-        halts = self._halts_of(symbol)
-        return [event for event in events if not halted_at(halts, symbol, event.ts)] if halts else events
 
     def _past(self, symbol: str, begin: int, end: int) -> Iterator[Print | TouchAt]:
         label_of = self.calendar.label_of
@@ -361,9 +345,10 @@ class Exchange:
 
     def _work(self, symbol: str, book: LimitBook) -> list[Filled]:
         """Lead a book through what happened in the beat that ended now."""
-        standing = self._beats.of(symbol).before
+        beat = self._beats.of(symbol)
+        standing = beat.before
         filled: list[Filled] = []
-        for event in self._happened(symbol):
+        for event in beat.events:
             if isinstance(event, Print):
                 side = aggressor(event.price, standing) if standing is not None else None
                 filled += book.on_print(event.price, event.size, side)

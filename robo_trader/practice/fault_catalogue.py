@@ -43,6 +43,17 @@ TRIGGERS = {
     "on": "strikes only messages with these ids, a comma list",
 }
 
+_PAGE_HEAD = """\
+# Faults of the practice gateway
+
+Every way in which the [practice gateway](practice.md#faults-on-command) misbehaves on command. Written by
+`robo-trader practice faults --markdown`.
+
+`robo-trader practice fault NAME KEY=VALUE` plants one in a running gateway. **What breaks** says what a client suffers,
+with ib_async as the example. **Strikes** says how often, or for how many market seconds, where `times` and `for` do not
+say otherwise. A parameter is shown with its default.
+"""
+
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     """When a fault strikes and whom; the same for all faults."""
@@ -125,7 +136,7 @@ def listing() -> str:
         lines.append(group.upper())
         for kind in kinds:
             what, breaks = _words(kind)
-            lines += [f"  {name_of(kind)}: {what}", f"      {breaks}"]
+            lines += [f"  {name_of(kind)} ({_usually(kind)}): {what}", f"      {breaks}"]
             lines += [f"      {name}={default}  {text}" for name, default, text in _own(kind)]
     lines.append("EVERY FAULT")
     lines += [f"      {name}  {text}" for name, text in TRIGGERS.items()]
@@ -133,16 +144,27 @@ def listing() -> str:
 
 
 def markdown() -> str:
-    """Return the catalogue as Markdown tables for the documentation."""
-    lines = []
+    """Return the catalogue as a Markdown page, `docs/practice-faults.md`."""
+    lines = [_PAGE_HEAD]
     for group, kinds in GROUPS.items():
-        lines += [f"### {group.capitalize()}", "", "| fault | what it does | what breaks | parameters |"]
-        lines.append("|---|---|---|---|")
+        lines += [
+            f"## {group.capitalize()}",
+            "",
+            "| fault | what it does | what breaks | strikes | parameters |",
+        ]
+        lines.append("|---|---|---|---|---|")
         for kind in kinds:
             own = "; ".join(f"`{name}={default}` {text}" for name, default, text in _own(kind))
-            lines.append(f"| `{name_of(kind)}` | {' | '.join(_words(kind))} | {own} |")
+            lines.append(f"| `{name_of(kind)}` | {' | '.join(_words(kind))} | {_usually(kind)} | {own} |")
         lines.append("")
-    lines += ["### Triggers, the same for all", "", "| parameter | meaning |", "|---|---|"]
+    lines += [
+        "## Triggers",
+        "",
+        "Parameters that every fault has.",
+        "",
+        "| parameter | meaning |",
+        "|---|---|",
+    ]
     return "\n".join([*lines, *(f"| `{name}` | {text} |" for name, text in TRIGGERS.items())])
 
 
@@ -151,8 +173,22 @@ def _words(kind: type[Fault]) -> tuple[str, str]:
     return " ".join(what.split()), " ".join(breaks.split())
 
 
+def _usually(kind: type[Fault]) -> str:
+    """Return how often or how long a fault strikes where its trigger says nothing."""
+    how = "until lifted" if kind.lasts_s is None else f"{kind.lasts_s:g} s"
+    if kind.lasts_s == 0 or (kind.times == 1 and not kind.acts):
+        how = "once"
+    return f"{how}, needs symbol=" if kind.needs_symbol else how
+
+
 def _own(kind: type[Fault]) -> list[tuple[str, object, str]]:
-    return [(f.name, f.default, f.metadata["text"]) for f in fields(kind) if f.init]
+    """Return a fault's own parameters: name, default, and what it means with the words it may be."""
+    words = {name: typing.get_args(of) for name, of in parameters(kind).items()}
+    texts = {f.name: f.metadata["text"] for f in fields(kind) if f.init}
+    said = {
+        name: f"{text}: {', '.join(words[name])}" if words[name] else text for name, text in texts.items()
+    }
+    return [(f.name, f.default, said[f.name]) for f in fields(kind) if f.init]
 
 
 def _split(ids: object) -> object:

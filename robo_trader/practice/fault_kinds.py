@@ -112,7 +112,7 @@ class Fault:
     """One way to misbehave. Its docstring is its entry in the catalogue, its fields are its parameters.
 
     `hears` are the requests and `tells` the answers it strikes, by message id; what `follows` from its strikes it
-    sees uncounted. One that acts strikes by itself, once.
+    sees uncounted. One that acts strikes by itself, once. What lingers keeps to its story after it was lifted.
     """
 
     hears: ClassVar[frozenset[int]] = frozenset()
@@ -124,6 +124,7 @@ class Fault:
         False  # whether it strikes by itself, or at any request, rather than at its messages
     )
     needs_symbol: ClassVar[bool] = False
+    lingers: ClassVar[bool] = False
     ground: Ground = field(init=False, repr=False)
     symbol: str = field(default="", init=False, repr=False)
     client: int | None = field(default=None, init=False, repr=False)
@@ -139,6 +140,10 @@ class Fault:
     def sees(self, message: Message) -> bool:
         """Return whether an answer is one this fault is about, besides its id."""
         return True
+
+    def follows_up(self, message: Message) -> bool:
+        """Return whether an answer follows from an earlier strike."""
+        return message.kind in self.follows
 
     def heard(self, client: Client, kind: int, fields: Sequence[str]) -> bool:
         """Strike a request. Return whether it goes no further."""

@@ -14,6 +14,9 @@ _STATUS, _OPEN, _EXECUTION, _COMMISSION = 3, 5, 11, 59
 _NEWS = frozenset({_STATUS, _OPEN, _EXECUTION, _COMMISSION})
 _PLACE = 3  # the request
 _EXEC_ID, _SHARES, _CUMULATIVE = 14, 19, 24  # in execDetails
+_LIVE = "-1"  # in place of a request
+_MAX_CUTS = 100_000  # executions whose pieces are remembered
+_MONEY = (3, 5)  # commission and realised profit in commissionReport
 
 
 @dataclass(eq=False)
@@ -164,10 +167,20 @@ class PartialFills(Fault):
     cuts: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
     tells = frozenset({_EXECUTION})
     follows = frozenset({_COMMISSION})
+    lingers = True
 
     @property
     def holds(self) -> bool:
         return bool(self.cuts)
+
+    def sees(self, message: Message) -> bool:
+        return message.fields[1] == _LIVE or self.follows_up(message)
+
+    def follows_up(self, message: Message) -> bool:
+        """Asked for again, an execution that was cut up is told in the same pieces, and any other one whole."""
+        if message.kind != _EXECUTION:
+            return message.kind == _COMMISSION
+        return message.fields[1] != _LIVE and message.fields[_EXEC_ID] in self.cuts
 
     def told(self, client: Client, told: Message) -> list[Message]:
         return self._executions(told) if told.kind == _EXECUTION else self._commissions(told)
@@ -175,25 +188,27 @@ class PartialFills(Fault):
     def _executions(self, told: Message) -> list[Message]:
         shares = int(float(told.fields[_SHARES]))
         before, each = int(float(told.fields[_CUMULATIVE])) - shares, shares // self.pieces
-        if not each:
+        exec_id = told.fields[_EXEC_ID]
+        if not each or (len(self.cuts) >= _MAX_CUTS and exec_id not in self.cuts):
             return [told]
         sizes = [each] * (self.pieces - 1) + [shares - each * (self.pieces - 1)]
-        if len(self.cuts) < 100_000:
-            self.cuts[told.fields[_EXEC_ID]] = sizes
+        self.cuts[exec_id] = sizes
         sent = []
         for number, size in enumerate(sizes, 1):
             before += size
-            exec_id = _piece(told.fields[_EXEC_ID], number)
-            sent.append(told.but({_EXEC_ID: exec_id, _SHARES: size, _CUMULATIVE: before}))
+            sent.append(told.but({_EXEC_ID: _piece(exec_id, number), _SHARES: size, _CUMULATIVE: before}))
         return sent
 
     def _commissions(self, told: Message) -> list[Message]:
-        sizes = self.cuts.pop(told.fields[2], None)
+        sizes = self.cuts.get(told.fields[2])
         if sizes is None:
             return [told]
+        shared = {place: _shared(told.fields[place], sizes) for place in _MONEY}
         return [
-            told.but({2: _piece(told.fields[2], number)} | _shared(told, size, sum(sizes)))
-            for number, size in enumerate(sizes, 1)
+            told.but(
+                {2: _piece(told.fields[2], number), **{place: shared[place][number - 1] for place in _MONEY}}
+            )
+            for number in range(1, len(sizes) + 1)
         ]
 
 
@@ -203,14 +218,13 @@ def _piece(exec_id: str, number: int) -> str:
     return f"{head}{number:02d}.{revision}"
 
 
-def _shared(told: Message, size: int, whole: int) -> dict[int, str]:
-    """Return a part's commission and realised profit, at their places in commissionReport."""
-    shared = {}
-    for place in (3, 5):
-        figure = Decimal(told.fields[place])
-        if figure < Decimal("1e300"):
-            shared[place] = format((figure * size / whole).quantize(Decimal("0.000001")), "f")
-    return shared
+def _shared(figure: str, sizes: Sequence[int]) -> list[str]:
+    """Return a figure of commissionReport in parts of these sizes that add up to it exactly; unset stays unset."""
+    whole = Decimal(figure)
+    if whole > Decimal("1e300"):
+        return [figure] * len(sizes)
+    parts = [(whole * size / sum(sizes)).quantize(Decimal("0.000001")) for size in sizes[1:]]
+    return [format(part, "f") for part in (whole - sum(parts), *parts)]
 
 
 FAULTS: tuple[type[Fault], ...] = (

@@ -29,6 +29,7 @@ class Planted:
         self.fault = fault
         self.at = at  # UTC ns; before that it only waits
         self.strikes = 0
+        self.retired = False  # lifted, and only keeps to its story
         self._trigger = trigger
         self._dice = random.Random(trigger.seed)
         self._seen = 0
@@ -82,7 +83,7 @@ class Planted:
     @property
     def spent(self) -> bool:
         """Whether it may not strike again."""
-        return self._times is not None and self.strikes >= self._times
+        return self.retired or (self._times is not None and self.strikes >= self._times)
 
     def over(self, now: int) -> bool:
         """Return whether it is to be lifted."""
@@ -135,15 +136,17 @@ class Faults:
 
     def lift(self, name: str) -> int:
         """Take away the faults of that name or number, or `all`; return how many there were."""
-        found = [p for p in self._planted if name in ("all", p.name, str(p.number))]
+        found = [p for p in self._planted if not p.retired and name in ("all", p.name, str(p.number))]
         if not found and name != "all" and not name.isdigit():
             known(name, CATALOGUE, "fault")
-        self._remove(found)
+        for planted in found:
+            planted.retired = planted.fault.lingers and planted.fault.holds
+        self._remove([planted for planted in found if not planted.retired])
         return len(found)
 
     def planted(self) -> list[dict[str, object]]:
         """Return what is in place, in order of planting."""
-        return [planted.told() for planted in self._planted]
+        return [planted.told() for planted in self._planted if not planted.retired]
 
     def drop(self, client: Client) -> None:
         """Forget a client that has gone."""
@@ -205,7 +208,7 @@ class Faults:
         """Return what one fault makes of messages."""
         fault, passed = planted.fault, []
         for message in messages:
-            follows = message.kind in fault.follows
+            follows = fault.follows_up(message)
             counted = not follows and message.kind in fault.tells and planted.matches(message.kind)
             wanted = (follows or counted) and fault.sees(message)
             meant = wanted and planted.meant(client, self._aim.of(client, message))

@@ -10,8 +10,8 @@ from robo_trader.practice.exchange import Exchange
 from robo_trader.practice.order_file import OrderFile
 from robo_trader.practice.order_life import OrderLife
 from robo_trader.practice.shorts import PriceTest
-from robo_trader.practice.tickets import ON_CLOSE, OPENING, PENDING, PRE_SUBMITTED, SUBMITTED, Ticket
-from robo_trader.practice.triggers import watch
+from robo_trader.practice.tickets import ON_CLOSE, OPENING, PENDING, PRE_SUBMITTED, REMOVED, SUBMITTED, Ticket
+from robo_trader.practice.triggers import Prices, watch
 from robo_trader.simulation.limit_book import LimitBook
 from robo_trader.simulation.tape import SLICE_NS
 
@@ -32,6 +32,8 @@ class Floor:
         self._life = life
         self._test = PriceTest(exchange)
         self._resting_at: dict[int, Decimal] = {}  # by permanent id
+        self._resting: dict[int, Ticket] = {}  # orders as they were when they last rested as they should
+        self._auctioned: dict[tuple[str, Side], int] = {}  # shares we got in the auctions of this beat
 
     def settle(self, now: int) -> None:
         """Work every order that something has happened to, until nothing more happens."""
@@ -43,20 +45,38 @@ class Floor:
 
     def beat(self, now: int) -> None:
         """Book what resting orders got in the beat just made, then trigger, auction, end and work orders."""
-        self._life.leave_at_last()
+        # What a fill of this beat sets free has not seen the prints before that fill.
+        watched = [t.perm_id for t in self._file.live() if t.waits_for_trigger and self._may_work(t)]
+        prices = Prices(self._exchange)
+        left = self._life.leave_at_last()
         for got in self._exchange.fills:
-            ticket = self._file.get(got.key)
+            ticket = self._file.get(got.key) if got.key not in left else None
             quantity = min(got.quantity, ticket.workable) if ticket is not None and not ticket.done else 0
             if ticket is not None and quantity > 0:
                 self._life.fill(ticket, quantity, got.price, now)
+        for perm_id in watched:
+            self._watch(perm_id, prices)
+        self._auctioned.clear()
         for ticket in self._file.live():
-            self._watch(ticket)
-        for ticket in self._file.live():
-            self._auction(ticket.perm_id, now)
+            if ticket.type in ON_CLOSE or ticket.tif == OPENING:
+                self._auction(ticket.perm_id, now)
         self.lapse(now)
-        self._life.stirred.update((ticket.perm_id, None) for ticket in self._file.live())
+        self._life.stirred.update(self._restless())
         self.settle(now)
-        self._resting_at = {key: price for key, price in self._resting_at.items() if self._is_live(key)}
+        if self._exchange.slice_ended:
+            self._resting_at = {key: price for key, price in self._resting_at.items() if self._is_live(key)}
+            self._resting = {key: ticket for key, ticket in self._resting.items() if self._is_live(key)}
+
+    def _restless(self) -> dict[int, None]:
+        """Return the live orders that may have something to do: all but those that rest as they did."""
+        live, resting, exchange = self._file.live(), self._resting, self._exchange
+        books = {symbol: exchange.book(symbol) for symbol in {ticket.symbol for ticket in live}}
+        found: dict[int, None] = {}
+        for ticket in live:
+            key, book = ticket.perm_id, books[ticket.symbol]
+            if resting.get(key) is not ticket or (book is not None and key not in book):
+                found[key] = None
+        return found
 
     def lapse(self, now: int) -> None:
         """End the orders whose time is over."""
@@ -81,10 +101,11 @@ class Floor:
 
     # -------------------------------------------------------------------------------------- before the market
 
-    def _watch(self, ticket: Ticket) -> None:
-        if not ticket.waits_for_trigger or not self._may_work(ticket):
+    def _watch(self, perm_id: int, prices: Prices) -> None:
+        ticket = self._file.get(perm_id)
+        if ticket is None or ticket.done:
             return
-        after = watch(ticket, self._exchange)
+        after = watch(ticket, prices(ticket))
         if after is ticket:
             return
         if after.triggered:
@@ -104,14 +125,16 @@ class Floor:
         ticket, exchange = self._file.get(perm_id), self._exchange
         if ticket is None or ticket.done or not self._may_work(ticket):
             return
-        if ticket.type not in ON_CLOSE and ticket.tif != OPENING:
-            return
         auction = exchange.auction(ticket.symbol)
         if auction is None or auction.opening != (ticket.tif == OPENING):
             return
         price, limit = Decimal(repr(auction.price)), ticket.priced_at
-        quantity = min(ticket.workable, auction.size)
+        ours = ticket.symbol, ticket.side
+        quantity = min(ticket.workable, auction.size - self._auctioned.get(ours, 0))
+        if ticket.terms.all_or_none and quantity < ticket.remaining:
+            quantity = 0
         if quantity > 0 and (limit is None or (limit - price) * ticket.side.sign >= 0):
+            self._auctioned[ours] = self._auctioned.get(ours, 0) + quantity
             ticket = self._life.fill(ticket, quantity, price, now)
         if not ticket.done:
             self._life.lapse(ticket, "Not filled in the auction", now)
@@ -125,7 +148,9 @@ class Floor:
         if ticket.waits_for_trigger or ticket.tif == OPENING:
             return
         book = None if ticket.type in ON_CLOSE else exchange.book(ticket.symbol)
-        if book is not None and not self._is_settled(ticket, book):
+        if book is not None and self._is_settled(ticket, book):
+            self._resting[perm_id] = ticket
+        elif book is not None:
             if not ticket.since:
                 ticket = self._file.change(ticket, since=now)
             self._trade(ticket, book, now)
@@ -148,13 +173,13 @@ class Floor:
             return self.forget(ticket)
         if self._stays(ticket, book, stands):
             return None
-        book.leave(ticket.perm_id)
+        self._life.leave(ticket)
         ticket, left = self._take(ticket, book, stands, now)
         if ticket.done or self._file.get(ticket.perm_id) is not ticket:
             return None
         if ticket.tif in ("IOC", "FOK"):
             return self._life.lapse(ticket, f"{ticket.tif} order not filled", now)
-        if stands.rest is not None and left > 0:
+        if stands.rest is not None and left > 0 and not ticket.terms.all_or_none:
             self._rest(ticket, book, stands.rest, left)
         return None
 
@@ -174,17 +199,16 @@ class Floor:
         if floor is None:
             return stands
         limit = max(stands.limit or floor, floor)
-        return stands._replace(
-            limit=limit, rest=None if ticket.terms.all_or_none else max(stands.rest or floor, floor)
-        )
+        return stands._replace(limit=limit, rest=max(stands.rest or floor, floor))
 
     def _traded(self, ticket: Ticket) -> int:
         """Return the volume traded in whole slices since an order was first worked."""
         if ticket.terms.algo != "Vwap":
             return 0
-        return sum(
-            s.volume for s in self._exchange.so_far(ticket.symbol) if s.start + SLICE_NS > ticket.since
-        )
+        exchange = self._exchange
+        opened, rows = exchange.session.open, exchange.rows(ticket.symbol, exchange.session)
+        first, ended = (max(0, ts - opened) // SLICE_NS for ts in (ticket.since, exchange.now))
+        return int(rows.volume[first:ended].sum()) if rows is not None else 0
 
     def _stays(self, ticket: Ticket, book: LimitBook, stands: Stance) -> bool:
         key = ticket.perm_id
@@ -198,10 +222,10 @@ class Floor:
         """Take what the book shows. Return the order after that, and what of the stance is still wanted."""
         wanted = stands.quantity
         whole = ticket.tif == "FOK" or ticket.terms.all_or_none
-        if whole and _shown(book, ticket.side, stands.limit) < ticket.remaining:
+        if whole and min(wanted, _shown(book, ticket.side, stands.limit)) < ticket.remaining:
             return ticket, wanted
         for got in book.take(ticket.side, wanted, stands.limit):
-            ticket = self._life.fill(ticket, got.quantity, got.price, now)
+            ticket = self._life.fill(ticket, got.quantity, got.price, now, REMOVED)
             wanted -= got.quantity
         return ticket, wanted
 

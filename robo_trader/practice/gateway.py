@@ -82,7 +82,7 @@ class PracticeOptions:
             )
         if self.pacing not in ("off", "strict"):
             raise ConfigurationError(f"pacing is off or strict, not {self.pacing!r}")
-        if not 0 <= self.speed <= 100_000 or not (math.isfinite(self.cash) and self.cash > 0):
+        if not 0 <= self.speed <= 100_000 or not (math.isfinite(self.cash) and 0 < self.cash <= 10**12):
             raise ConfigurationError(f"speed {self.speed} or cash {self.cash} makes no sense")
 
 
@@ -129,7 +129,7 @@ class PracticeGateway:
         self._set_up(saved)
         self._door = Door(options.host, options.port, self._connect)
         self._faults = Faults(self, self._stand_between)
-        self._pacing = Pacing(wall) if options.pacing == "strict" else None
+        self.pacing = Pacing(wall) if options.pacing == "strict" else None
         self._control: ControlSocket | None = None
         self._broken = asyncio.Event()
         self._why: DataError | None = None
@@ -171,6 +171,8 @@ class PracticeGateway:
         """Listen, and return the port. Raises ConfigurationError where the port is taken or a fault is no fault."""
         for name, parameters in self._options.faults:
             make(name, parameters)  # refused, if at all, before anybody can connect
+        if self.pacing is not None:
+            self.pacing.arrivals.begin()
         port = await self._door.open()
         for name, parameters in self._options.faults:
             self._faults.plant(name, parameters)
@@ -187,6 +189,8 @@ class PracticeGateway:
 
     async def stop(self) -> None:
         """Hang up on everybody and save."""
+        if self.pacing is not None:
+            self.pacing.arrivals.end()
         await self._clock.stop()
         if self._control is not None:
             await self._control.close()
@@ -232,11 +236,7 @@ class PracticeGateway:
         """Book what the night brought; orders for a share that was split end with it."""
         self._orders.forget_past()
         split = self._accounts.new_day()
-        while ended := [ticket for ticket in self._orders.working() if ticket.symbol in split]:
-            self._deliver(
-                self._orders.cancel_at_exchange(ended[0].perm_id, "Corporate action", self._exchange.now)
-            )
-        self._deliver(self._orders.commit())
+        self._deliver(self._orders.end_of(split, "Corporate action", self._exchange.now))
 
     # ------------------------------------------------------------------------------------------------- clients
 
@@ -278,7 +278,7 @@ class PracticeGateway:
     def on_message(self, client: Client, kind: int, cursor: Cursor) -> None:
         if self._faults.heard(client, kind, cursor.fields):
             return
-        if self._pacing is not None and not self._pacing.allows(client, kind, cursor.fields):
+        if self.pacing is not None and not self.pacing.allows(client, kind, cursor.fields):
             return
         try:
             self._answers(client, kind, cursor)
@@ -296,8 +296,8 @@ class PracticeGateway:
         self._sockets.discard(client)
         self._answers.drop(client)
         self._faults.drop(client)
-        if self._pacing is not None:
-            self._pacing.drop(client)
+        if self.pacing is not None:
+            self.pacing.drop(client)
         if client.id is not None:
             self._clients.pop(client.id, None)
 
@@ -335,6 +335,10 @@ class PracticeGateway:
     @property
     def orders(self) -> OrderBook:
         return self._orders
+
+    def trades(self, symbol: str) -> bool:
+        """Say whether there is such a share here."""
+        return bool(self._directory.listings(symbol))
 
     def clients(self) -> list[Client]:
         """Return the clients that were let in."""

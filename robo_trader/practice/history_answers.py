@@ -13,7 +13,15 @@ from robo_trader.practice.exchange import Exchange
 from robo_trader.practice.history import SHOWN, History, PastBar, bar_count, bar_fields, bar_time
 from robo_trader.practice.listings import american
 from robo_trader.practice.messages import hour, stamp, utc_stamp
-from robo_trader.practice.periods import BadQuestion, NoAnswer, parse_duration, parse_end, parse_size, span
+from robo_trader.practice.periods import (
+    BadQuestion,
+    BadTime,
+    NoAnswer,
+    parse_duration,
+    parse_end,
+    parse_size,
+    span,
+)
 from robo_trader.practice.reference_answers import trading_hours
 from robo_trader.practice.requests import HistoryRequest, read_history_request
 from robo_trader.practice.wire import Cursor, WireError, frame
@@ -218,6 +226,8 @@ def refuse(client: Client, request: int, error: WireError) -> None:
     """Tell why a question for history is not answered."""
     if isinstance(error, NoAnswer):
         return client.error(request, 162, f"{HMDS}{error}")
+    if isinstance(error, BadTime):
+        return client.error(request, 10314, f"End Date/Time: {error}")
     return client.error(request, 321, f"Error validating request.-'bH' : cause - {error}")
 
 

@@ -22,7 +22,6 @@ _SNAPSHOT_NS = 11 * SECOND_NS
 _MIN_TICK = 0.01
 _SNAPSHOTS_ALLOWED = 3
 _LIVE, _FROZEN, _DELAYED, _DELAYED_FROZEN = 1, 2, 3, 4
-_NOTHING: frozenset[int] = frozenset()
 
 
 class Wish(NamedTuple):
@@ -170,13 +169,15 @@ class MarketAnswers:
         shown = group.state
         news, more = shown.board.turn(), shown.generics.turn()
         turned = news.closed or news.opened
-        strips = {(_NOTHING, False): Strip(news.trades + news.quotes)}
+        plain = Strip(news.trades + news.quotes)
+        strips: dict[tuple[frozenset[int], bool], Strip] = {}
         for line in list(group.lines):
-            wish = line.wish
-            key = wish.generics if more else _NOTHING, turned and wish.is_frozen
-            strip = strips.get(key)
-            if strip is None:
-                strip = strips[key] = Strip(self._for(shown, news, more, *key))
+            wish, strip = line.wish, plain
+            if more or turned:
+                key = wish.generics, turned and wish.is_frozen
+                if key not in strips:
+                    strips[key] = Strip(self._for(shown, news, more, *key))
+                strip = strips[key]
             if strip:
                 line.client.send(strip.stamped(line.stamp))
             if wish.until is not None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from robo_trader.practice.algos import algo_flaw
 from robo_trader.practice.moments import moment
-from robo_trader.practice.order_requests import PlaceOrder
+from robo_trader.practice.order_requests import CASH_QUANTITY, PlaceOrder
 from robo_trader.practice.tickets import ON_CLOSE, OPENING, STOPS, TRAILING
 
 KINDS = ("MKT", "LMT", "STP", "STP LMT", "TRAIL", "TRAIL LIMIT", "MOC", "LOC", "MIDPRICE")
@@ -32,6 +32,8 @@ def _quantity(request: PlaceOrder, _now: int) -> Flaw | None:
     quantity = request.quantity
     if request.action not in ("BUY", "SELL"):
         return 201, f"Order rejected - reason:'{request.action}' is neither BUY nor SELL"
+    if request.special == CASH_QUANTITY:  # such an order names no number of shares
+        return 10244, "Cash quantity cannot be used for this order."
     if quantity == 0:
         return 434, "The order size cannot be zero."
     if not 0 < quantity <= MAX_QUANTITY:
@@ -55,7 +57,7 @@ def _prices(request: PlaceOrder, _now: int) -> Flaw | None:
         return bad
     if terms.trail_stop and request.type in TRAILING:
         needed.append(terms.trail_stop)
-    return None if all(_is_price(price) for price in needed) else _BAD_PRICE
+    return None if all(is_price(price) for price in needed) else _BAD_PRICE
 
 
 def _trail(request: PlaceOrder) -> Flaw | None:
@@ -66,7 +68,7 @@ def _trail(request: PlaceOrder) -> Flaw | None:
             321,
             "Error validating request:-a trailing stop takes either a trailing amount or a trailing percent",
         )
-    if amount is not None and not _is_price(amount):
+    if amount is not None and not is_price(amount):
         return _BAD_PRICE
     if percent is not None and not (percent.is_finite() and 0 < percent < 100):
         return 321, f"Error validating request:-a trailing percent of {percent} is not between 0 and 100"
@@ -80,7 +82,8 @@ def _trail(request: PlaceOrder) -> Flaw | None:
     return None
 
 
-def _is_price(price: Decimal | None) -> bool:
+def is_price(price: Decimal | None) -> bool:
+    """Say whether one may order at a price: whole cents, below a dollar hundredths of them."""
     if price is None or not price.is_finite() or not 0 < price < _MAX_PRICE:
         return False
     return not price % (_CENT if price >= 1 else _SUB_CENT)

@@ -85,6 +85,10 @@ class OrderFile:
         group = self._groups.get(ticket.oca, ()) if ticket.oca else ()
         return [self._tickets[perm_id] for perm_id in group if perm_id != ticket.perm_id]
 
+    def has_traded(self, group: str) -> bool:
+        """Say whether an order of an OCA group has traded, of those still known."""
+        return any(t.oca == group and t.filled > 0 and not t.parent for t in self._tickets.values())
+
     def completed(self) -> list[Ticket]:
         """Return the orders that ended in the present session."""
         since = self._today()

@@ -84,6 +84,7 @@ class OrderIntake:
             return self._file.refuse(client, request.order_id, *(found or (200, NO_DEFINITION)))
         ticket = self._build(client, request, symbol, parent, now)
         found = unsupported(request, self._account) or self._too_late(ticket, now) or self._too_deep(ticket)
+        found = found or self._too_many(ticket)
         if request.what_if:
             return self._answer_what_if(ticket, found)
         if found is not None:
@@ -102,16 +103,16 @@ class OrderIntake:
             starts=moment(terms.good_after, now) if terms.good_after else 0,
             expires=self.expiry(tif, terms.good_till, now),
         )  # fmt: skip
-        ticket = msgspec.structs.replace(ticket, stop=first_stop(ticket, self._exchange.last(symbol)))
-        if parent is None:
-            return ticket
-        return msgspec.structs.replace(
-            ticket,
-            parent=parent.perm_id,
-            released=released(ticket, parent),
-            oca=str(parent.perm_id),
-            oca_type=3,
-        )
+        if parent is not None:
+            ticket = msgspec.structs.replace(
+                ticket, parent=parent.perm_id, released=released(ticket, parent), oca=str(parent.perm_id), oca_type=3,
+            )  # fmt: skip
+        return msgspec.structs.replace(ticket, stop=self._first_stop(ticket, now))
+
+    def _first_stop(self, ticket: Ticket, now: int) -> Decimal | None:
+        """Return where a stop stands; one that does not work yet begins to trail when it does."""
+        works = ticket.workable > 0 and ticket.starts <= now
+        return first_stop(ticket, self._exchange.last(ticket.symbol) if works else None)
 
     def _session(self, now: int) -> Session:
         """Return the session that an order placed now is for."""
@@ -148,6 +149,11 @@ class OrderIntake:
             ticket = above
         return 201, f"{_REJECTED}a family has no more than {_GENERATIONS} generations of orders"
 
+    def _too_many(self, ticket: Ticket) -> Flaw | None:
+        if not ticket.oca or ticket.parent or not self._file.has_traded(ticket.oca):
+            return None
+        return 201, f"{_REJECTED}an order of OCA group {ticket.oca} has already traded"
+
     def _answer_what_if(self, ticket: Ticket, found: Flaw | None) -> None:
         if found is not None:
             return self._file.refuse(ticket.client_id, ticket.order_id, *found)
@@ -175,7 +181,7 @@ class OrderIntake:
     def accept(self, ticket: Ticket, now: int) -> None:
         """Let an order into the market, or reject it for want of margin or of shares to borrow."""
         found = Locate.FOUND
-        if not ticket.parent:
+        if not self._is_exit(ticket):
             reason = self._refusal(ticket)
             if reason:
                 return self._life.reject(ticket, 201, _REJECTED + reason, now)
@@ -198,15 +204,26 @@ class OrderIntake:
         return self._borrow.locate(ticket, located, self._file.books)
 
     def _refusal(self, ticket: Ticket) -> str:
-        """Return why the account cannot carry an order. Of an OCA group one order counts, of a family the parent."""
-        counted, groups = list[Ticket](), {ticket.oca} - {""}
+        """Return why the account cannot carry an order. Of an OCA group the largest counts, of a bracket the parent."""
+        exchange, counted = self._exchange, dict[int | str, Ticket]()
         for other in self._file.working():
-            if other.parent or other.oca in groups:
+            of = other.oca or other.perm_id
+            if self._is_exit(other) or of == ticket.oca:
                 continue
-            counted.append(other)
-            groups |= {other.oca} - {""}
-        exchange = self._exchange
-        return margin.refusal(ticket, counted, self._file.books, exchange.last, exchange.is_open)
+            rival = counted.setdefault(of, other)
+            if rival is not other and self._worth(other) > self._worth(rival):
+                counted[of] = other
+        return margin.refusal(ticket, counted.values(), self._file.books, exchange.last, exchange.is_open)
+
+    def _worth(self, ticket: Ticket) -> Decimal:
+        return ticket.remaining * (ticket.limit or Decimal(self._exchange.last(ticket.symbol) or 0))
+
+    def _is_exit(self, ticket: Ticket) -> bool:
+        """Say whether an order only closes what its parent opens."""
+        parent = self._file.get(ticket.parent)
+        if parent is None or (parent.symbol, parent.side) == (ticket.symbol, ticket.side):
+            return False
+        return parent.symbol == ticket.symbol and ticket.quantity <= parent.quantity + parent.reduced
 
     def _warn_closed(self, ticket: Ticket) -> None:
         opens = self._exchange.session.open
@@ -224,8 +241,7 @@ class OrderIntake:
         found = self._modification_flaw(ticket, request, now)
         if found is None:
             changed = self._changed(ticket, request, now)
-            reason = "" if ticket.parent or ticket.status == tickets.PENDING else self._refusal(changed)
-            found = (201, _REJECTED + reason) if reason else None
+            changed, found = self._afforded(changed)
         if found is not None:
             return self._file.refuse(ticket.client_id, ticket.order_id, *found)
         self._file.put(changed)
@@ -236,8 +252,22 @@ class OrderIntake:
         else:
             self._floor.shrink(changed)
         self._file.tell_status(changed)
+        if changed.held != ticket.held:
+            self._floor.forget(changed)
+            self._file.refuse_order(changed, *shorts.HELD)
         self._life.stirred[changed.perm_id] = None
         return self._floor.settle(now)
+
+    def _afforded(self, changed: Ticket) -> tuple[Ticket, Flaw | None]:
+        """Return a changed order, held where more shares must be located, and why the account cannot carry it."""
+        if changed.status == tickets.PENDING or self._is_exit(changed):
+            return changed, None
+        reason, found = self._refusal(changed), self.locate(changed)
+        if not reason and found is Locate.REFUSED:
+            reason = shorts.NOT_SHORTABLE
+        if not reason and found is Locate.HELD and not changed.held:
+            changed = msgspec.structs.replace(changed, held=shorts.WHY_HELD, status=tickets.PRE_SUBMITTED)
+        return changed, (201, _REJECTED + reason) if reason else None
 
     def _modification_flaw(self, ticket: Ticket, request: PlaceOrder, now: int) -> Flaw | None:
         symbol = self._directory.find(request.contract)
@@ -269,7 +299,7 @@ class OrderIntake:
             changed = msgspec.structs.replace(changed, released=released(changed, parent))
         if ticket.triggered or (ticket.type in TRAILING and _trail(terms) == _trail(ticket.terms)):
             return changed
-        return msgspec.structs.replace(changed, stop=first_stop(changed, self._exchange.last(ticket.symbol)))
+        return msgspec.structs.replace(changed, stop=self._first_stop(changed, now))
 
     def is_locked(self, ticket: Ticket, now: int) -> bool:
         """Say whether an order is bound for the closing auction and can no longer be taken back."""
@@ -287,4 +317,4 @@ def _trail(terms: Terms) -> tuple[object, ...]:
 
 def _place(ticket: Ticket) -> tuple[object, ...]:
     """Return what an order cannot change without losing its place in the queue."""
-    return ticket.limit, ticket.stop, ticket.terms.display_size, ticket.terms.all_or_none
+    return ticket.limit, ticket.stop, ticket.starts, ticket.terms.display_size, ticket.terms.all_or_none

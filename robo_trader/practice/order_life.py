@@ -35,7 +35,9 @@ class OrderLife:
 
     # ----------------------------------------------------------------------------------------------- its steps
 
-    def fill(self, ticket: Ticket, quantity: int, price: Decimal, now: int) -> Ticket:
+    def fill(
+        self, ticket: Ticket, quantity: int, price: Decimal, now: int, liquidity: int = tickets.ADDED
+    ) -> Ticket:
         """Book one execution, tell it, and let it work on the orders tied to this one."""
         filled, notional = ticket.filled + quantity, ticket.notional + quantity * price
         fee = CommissionMeter(ticket.filled, ticket.notional).charge(quantity, price)
@@ -49,7 +51,7 @@ class OrderLife:
         execution = Execution(
             f"{self._account:08x}.{ticket.perm_id:08x}.{after.fills:02d}.01", ticket.perm_id, ticket.client_id,
             ticket.order_id, ticket.symbol, ticket.side, quantity, price, fee, realised, filled, after.average,
-            ticket.ref, ticket.account, now,
+            ticket.ref, ticket.account, now, liquidity=liquidity,
         )  # fmt: skip
         self._file.add(execution)
         self._file.tell_fill(after, execution, say.execution)
@@ -89,18 +91,20 @@ class OrderLife:
         book = self._exchange.book(ticket.symbol)
         if book is not None:
             book.leave(ticket.perm_id)
+            self._leaving.pop(ticket.perm_id, None)
         elif self._exchange.is_open:
             self._leaving[ticket.perm_id] = ticket.symbol
 
-    def leave_at_last(self) -> None:
-        """Take out what ended in a halt."""
+    def leave_at_last(self) -> set[int]:
+        """Take out what left in a halt, and return it: what it got in the beat just made does not count."""
+        left = set(self._leaving)
         for perm_id, symbol in list(self._leaving.items()):
             book = self._exchange.book(symbol)
+            if book is not None:
+                book.leave(perm_id)
             if book is not None or not self._exchange.is_open:
                 del self._leaving[perm_id]
-            ticket = self._file.get(perm_id)
-            if book is not None and (ticket is None or ticket.done):
-                book.leave(perm_id)
+        return left
 
     # ----------------------------------------------------------------------------------------------- its ties
 
@@ -152,10 +156,12 @@ class OrderLife:
             kept = max(child.released, child.filled)
             if child.released == ALL:
                 continue
-            if child.status == tickets.PENDING or kept <= child.filled:
+            if kept <= child.filled:
                 ends.append((child.perm_id, "Parent order ended"))
-            else:
-                self._file.tell_status(self._file.change(child, quantity=kept, released=ALL))
+                continue
+            fewer = self._file.change(child, quantity=kept, released=ALL)
+            if child.status != tickets.PENDING:
+                self._file.tell_status(fewer)
         return ends
 
 

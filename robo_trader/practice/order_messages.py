@@ -97,7 +97,7 @@ def execution(version: int, fill: Execution, request: int = -1) -> bytes:
     return frame(
         11, request, fill.order_id, *fields_of(fill.symbol), fill.exec_id, stamp(version, fill.ts), fill.account,
         fill.exchange, side, fill.quantity, _plain(fill.price), fill.perm_id, fill.client_id, 0, fill.cumulative,
-        _plain(fill.average), fill.ref, "", "", "", 1, *((False,) if version >= 178 else ()),
+        _plain(fill.average), fill.ref, "", "", "", fill.liquidity, *((False,) if version >= 178 else ()),
     )  # fmt: skip
 
 

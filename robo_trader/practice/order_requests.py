@@ -12,6 +12,7 @@ from robo_trader.practice.contracts import Contract, read_contract
 from robo_trader.practice.tickets import Terms
 from robo_trader.practice.wire import UNSET_INT, Cursor, WireError
 
+CASH_QUANTITY = "orders for an amount of cash"
 _MAX_ROWS = 100  # legs, parameters or conditions of one order
 
 
@@ -164,7 +165,7 @@ def _special(said: dict[str, Any], hedge: str, underlying: bool, conditions: int
         "adjusted orders": said["adjusted"] not in ("", "None"),
         "discretionary amounts": said["discretionary"],
         "minimum quantities": (said["min_qty"] or 0) > 0,
-        "orders for an amount of cash": said["cash_quantity"],
+        CASH_QUANTITY: said["cash_quantity"],
         "allocations to groups of accounts": said["group"],
         "model portfolios": said["model"],
     }

@@ -10,7 +10,7 @@ from robo_trader.practice.books import Books
 from robo_trader.practice.contracts import Directory
 from robo_trader.practice.exchange import Exchange
 from robo_trader.practice.floor import Floor
-from robo_trader.practice.order_checks import MAX_QUANTITY
+from robo_trader.practice.order_checks import MAX_QUANTITY, is_price
 from robo_trader.practice.order_file import OrderFile, Told
 from robo_trader.practice.order_intake import OrderIntake
 from robo_trader.practice.order_life import OrderLife
@@ -160,6 +160,8 @@ class OrderBook:
         """Place an order by hand in TWS: a day order, `kind` MKT or LMT. Raises ValueError for one that cannot be."""
         if kind not in ("MKT", "LMT") or (kind == "LMT") != (limit is not None):
             raise ValueError("an order by hand is MKT, or LMT with a limit")
+        if limit is not None and not is_price(limit):
+            raise ValueError(f"{limit} is not a price one can order at")
         if not 0 < quantity <= MAX_QUANTITY or self._exchange.last(symbol) is None:
             raise ValueError(f"{quantity} shares of {symbol} cannot be ordered")
         expires = self._intake.expiry("DAY", "", now)
@@ -189,6 +191,14 @@ class OrderBook:
         """Cancel an order that nobody asked to cancel. Raises ValueError where it is not live."""
         self._life.cancel(self._live(perm_id), reason, now)
         self._floor.settle(now)
+        return self.commit()
+
+    def end_of(self, symbols: set[str], reason: str, now: int) -> list[Told]:
+        """Cancel every order for these symbols, not yet transmitted ones too, and save all of it at once."""
+        for ticket in self._file.live():
+            still = self._file.get(ticket.perm_id)
+            if ticket.symbol in symbols and still is not None and not still.done:
+                self._life.cancel(still, reason, now)
         return self.commit()
 
     def hold(self, perm_id: int, why: str, now: int) -> list[Told]:

@@ -52,6 +52,10 @@ class BadQuestion(WireError):
     """A question for history that makes no sense; caught where it came in, and told as error 321."""
 
 
+class BadTime(BadQuestion):
+    """A time nobody can read; caught where it came in, and told as error 10314."""
+
+
 class NoAnswer(WireError):
     """A question for history that makes sense and has no answer; caught where it came in, and told as error 162."""
 
@@ -65,7 +69,7 @@ def parse_end(text: str, now: int) -> int:
 
 
 def parse_time(text: str) -> int:
-    """Return a time as clients write it, in UTC ns. Raises BadQuestion.
+    """Return a time as clients write it, in UTC ns. Raises BadTime.
 
     >>> parse_time("20260112-15:45:00") == parse_time("20260112 10:45:00 US/Eastern") == parse_time("20260112 10:45:00")
     True
@@ -77,8 +81,9 @@ def parse_time(text: str) -> int:
         zone = ZoneInfo("UTC") if "-" in text.strip()[:9] else ZoneInfo(found[3]) if found[3] else NEW_YORK
         at = datetime.strptime(f"{found[1]} {found[2] or '23:59:59'}", "%Y%m%d %H:%M:%S").replace(tzinfo=zone)
     except (ValueError, KeyError, OSError):  # what strptime and ZoneInfo raise
-        raise BadQuestion(
-            f"The date, time, or time-zone entered is invalid: {text!r} is not YYYYMMDD HH:MM:SS [zone]"
+        raise BadTime(
+            "The date, time, or time-zone entered is invalid. The correct format is yyyymmdd hh:mm:ss xx/xxxx where"
+            " yyyymmdd and xx/xxxx are optional. E.g.: 20031126 15:59:00 US/Eastern"
         ) from None
     return max(0, int((at - _EPOCH).total_seconds())) * SECOND_NS
 

@@ -10,12 +10,14 @@ from robo_trader.core.events import Side
 from robo_trader.practice.books import Books, exact
 from robo_trader.practice.exchange import Exchange
 from robo_trader.practice.tickets import Ticket
+from robo_trader.simulation.tape import SLICE_NS
 
 PLENTY = 10_000_000  # shares of a symbol of which nothing else is said
 WHY_HELD = "locate"
 HELD = 404, "Order held while securities are located."
 NOT_SHORTABLE = "The contract is not available for short sale."
 _FALL = 0.9  # of the previous close
+_LOW = 2  # column of a slice's prices
 _TICK, _SUB_TICK = Decimal("0.01"), Decimal("0.0001")
 
 
@@ -53,8 +55,13 @@ class Borrow:
         """
         if ticket.side is not Side.SELL or ticket.symbol not in self.shares:
             return Locate.FOUND
-        others = sum(t.remaining for t in working if _sells(t, ticket.symbol) and t.perm_id != ticket.perm_id)
-        short_after = others + ticket.remaining - books.quantity(ticket.symbol)
+        claims: dict[int | str, int] = {}  # of an OCA group only the largest order sells
+        for other in working:
+            mine = other.perm_id == ticket.perm_id or (ticket.oca and other.oca == ticket.oca)
+            if _sells(other, ticket.symbol) and not mine:
+                of = other.oca or other.perm_id
+                claims[of] = max(claims.get(of, 0), other.workable)
+        short_after = sum(claims.values()) + ticket.remaining - books.quantity(ticket.symbol)
         lendable = self.shares[ticket.symbol]
         if short_after <= 0:
             return Locate.FOUND
@@ -95,10 +102,15 @@ class PriceTest:
         return exact(bid) + (_TICK if bid >= 1 else _SUB_TICK)
 
     def _fell_today(self, symbol: str) -> bool:
-        close, so_far = self._exchange.close_before(symbol), self._exchange.so_far(symbol)
-        fresh = so_far[self._seen.get(symbol, 0) :]
-        self._seen[symbol] = len(so_far)
-        return close is not None and any(traded.low <= _FALL * close for traded in fresh)
+        exchange, seen = self._exchange, self._seen.get(symbol, 0)
+        ended = (exchange.now - exchange.session.open) // SLICE_NS
+        if ended <= seen:
+            return False
+        self._seen[symbol] = ended
+        rows, close = exchange.rows(symbol, exchange.session), exchange.close_before(symbol)
+        if rows is None or close is None:
+            return False
+        return bool((rows.prices[seen:ended, _LOW] <= _FALL * close).any())
 
     def _fell_before(self, symbol: str) -> bool:
         exchange = self._exchange

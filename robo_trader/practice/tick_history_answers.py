@@ -73,11 +73,12 @@ class TickHistoryAnswers:
 
     def _quotes(self, asked: TicksRequest, symbol: str, begin: int, end: int) -> Iterable[QuoteAt]:
         # From a slice earlier: what changes is seen against what stood before.
-        earlier = self._exchange.quotes_between(symbol, begin - SLICE_NS, end)
-        told = (quote for quote in earlier if quote.ts >= begin)
+        told: Iterable[QuoteAt] = self._exchange.quotes_between(symbol, begin - SLICE_NS, end)
         if asked.what == "MIDPOINT":
-            return (quote for quote in without_repeats(told, None, midpoint) if midpoint(quote) is not None)
-        return without_repeats(told, None, lambda q: (q.bid, q.ask)) if asked.without_sizes else told
+            told = (quote for quote in without_repeats(told, None, midpoint) if midpoint(quote) is not None)
+        elif asked.without_sizes:
+            told = without_repeats(told, None, lambda q: (q.bid, q.ask))
+        return (quote for quote in told if quote.ts >= begin)
 
     def _find(self, asked: TicksRequest, between: _Between[_Tick]) -> list[_Tick]:
         now = self._exchange.now

@@ -15,6 +15,7 @@ STOPS = frozenset({"STP", "STP LMT", "TRAIL", "TRAIL LIMIT"})
 TRAILING = frozenset({"TRAIL", "TRAIL LIMIT"})
 ON_CLOSE = frozenset({"MOC", "LOC"})
 OPENING = "OPG"
+ADDED, REMOVED = 1, 2  # what a trade of ours did to the liquidity shown
 ALL = -1  # of a released quantity: nothing is held back
 
 
@@ -171,6 +172,7 @@ class Execution(msgspec.Struct, frozen=True):
     account: str
     ts: int
     exchange: str = "NASDAQ"
+    liquidity: int = ADDED
 
     @property
     def trade(self) -> str:

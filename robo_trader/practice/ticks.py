@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 Tick = str  # a message without its length; where the request id belongs stands _MARK
 
 _MARK = "\xff"  # no field of a tick holds this character, and no tick is 255 bytes long
 _MARKED = _MARK.encode("latin-1")
+_usd = lru_cache(maxsize=1 << 14)(repr)  # the same prices come again and again, and repr of a float is slow
 _LONGEST_WORD = 32  # characters of a venue or of conditions, which a tape may spell as it likes
 
 
@@ -36,7 +38,7 @@ DELAYED = Kinds(66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 88, 90)
 
 def price_tick(kind: int, price: float, size: int) -> Tick:
     """Write tickPrice (1), USD, which carries its size in shares."""
-    return f"1\x006\x00{_MARK}\x00{kind}\x00{price!r}\x00{size}\x001\x00"
+    return f"1\x006\x00{_MARK}\x00{kind}\x00{_usd(price)}\x00{size}\x001\x00"
 
 
 def size_tick(kind: int, size: int) -> Tick:

@@ -25,21 +25,37 @@ def first_stop(ticket: Ticket, last: float | None) -> Decimal | None:
     return _behind(ticket, Decimal(repr(last))) if last is not None else None
 
 
-def watch(ticket: Ticket, exchange: Exchange) -> Ticket:
-    """Return an untriggered stop after the beat just made: as it was, moved, or triggered.
+class Prices:
+    """What stops look at in the beat just made, looked up once for all that look at the same.
 
     Methods as in TWS: 0 and 2 last price, 3 two last prices in a row, 4 bid or ask (a buy stop looks at the bid, a
     sell stop at the ask), 1 two of these in a row, 7 last price or bid or ask, 8 midpoint.
     """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._seen: dict[tuple[str, Side, int], Sequence[Decimal]] = {}
+
+    def __call__(self, ticket: Ticket) -> Sequence[Decimal]:
+        """Return the prices an order looks at, oldest first."""
+        of = ticket.symbol, ticket.side, ticket.terms.trigger_method
+        if of not in self._seen:
+            self._seen[of] = tuple(_observed(ticket, self._exchange))
+        return self._seen[of]
+
+
+def watch(ticket: Ticket, prices: Sequence[Decimal]) -> Ticket:
+    """Return an untriggered stop after these prices: as it was, moved, or triggered."""
     stop, seen, needed = ticket.stop, ticket.trigger_seen, 2 if ticket.terms.trigger_method in _DOUBLED else 1
-    for price in _observed(ticket, exchange):
+    moves = ticket.type in TRAILING and prices and _moves(ticket, prices)
+    for price in prices:
         if stop is not None and (price - stop) * ticket.side.sign >= 0:
             seen += 1
             if seen >= needed:
                 return _triggered(msgspec.structs.replace(ticket, stop=stop))
             continue
         seen = 0
-        if ticket.type in TRAILING:
+        if moves:
             stop = _followed(ticket, stop, price)
     if (stop, seen) == (ticket.stop, ticket.trigger_seen):
         return ticket
@@ -63,6 +79,12 @@ def _behind(ticket: Ticket, price: Decimal) -> Decimal:
     amount = price * percent / _HUNDRED if percent else ticket.terms.aux or Decimal(0)
     rounding = ROUND_FLOOR if ticket.side is Side.SELL else ROUND_CEILING
     return max(_CENT, (price + ticket.side.sign * amount).quantize(_CENT, rounding))
+
+
+def _moves(ticket: Ticket, prices: Sequence[Decimal]) -> bool:
+    """Say whether any of these prices moves a trailing stop; most do not, which is quickly seen of the best one."""
+    best = max(prices) if ticket.side is Side.SELL else min(prices)
+    return ticket.stop is None or _followed(ticket, ticket.stop, best) != ticket.stop
 
 
 def _followed(ticket: Ticket, stop: Decimal | None, price: Decimal) -> Decimal:

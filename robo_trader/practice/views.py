@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from robo_trader.core.events import MINUTE_NS, Side
-from robo_trader.practice.board import NO_QUOTE, Touch
-from robo_trader.practice.exchange import Exchange
+from robo_trader.practice.board import NO_QUOTE
+from robo_trader.practice.exchange import Exchange, Halt
+from robo_trader.practice.quotes import QuoteAt
 from robo_trader.practice.ticks import DELAYED, LIVE
 from robo_trader.simulation.flow import Print
 from robo_trader.simulation.rows import Slice
@@ -37,21 +38,23 @@ class LiveView:
     def slice_ended(self) -> bool:
         return self._exchange.slice_ended
 
-    def prints(self, symbol: str) -> Sequence[Print]:
-        return self._exchange.prints(symbol)
+    def look(self, symbol: str) -> tuple[Sequence[Print], QuoteAt, int]:
+        exchange = self._exchange
+        beat = exchange.beat(symbol)
+        touch = self._left(symbol) if exchange.is_touched(symbol) else beat.quote
+        return beat.prints, touch, kind_of(beat.halt)
 
-    def touch(self, symbol: str) -> Touch:
-        if not self._exchange.is_touched(symbol):
-            return Touch(*self._exchange.quote(symbol)[1:])
+    def _left(self, symbol: str) -> QuoteAt:
+        """Return the best of what our own orders have left."""
         book = self._exchange.book(symbol)
         if book is None:
             return NO_QUOTE
         bids, asks = book.levels(Side.BUY), book.levels(Side.SELL)
         bid, bid_size = bids[0] if bids else (-1.0, 0)
         ask, ask_size = asks[0] if asks else (-1.0, 0)
-        return Touch(bid, ask, bid_size, ask_size)
+        return QuoteAt(self._exchange.now, bid, ask, bid_size, ask_size)
 
-    def closing_touch(self, symbol: str) -> Touch:
+    def closing_touch(self, symbol: str) -> QuoteAt:
         last = self._exchange.last(symbol)
         return NO_QUOTE if last is None else drawn_touch(self._exchange, symbol, last)
 
@@ -70,9 +73,6 @@ class LiveView:
 
     def close_before(self, symbol: str) -> float | None:
         return self._exchange.close_before(symbol)
-
-    def halted(self, symbol: str) -> int:
-        return halted(self._exchange, symbol)
 
 
 class DelayedView:
@@ -102,20 +102,21 @@ class DelayedView:
     def slice_ended(self) -> bool:
         return self._exchange.slice_ended and self.then > self._exchange.session.open
 
-    def prints(self, symbol: str) -> Sequence[Print]:
-        then = self.then
-        return list(self._exchange.prints_between(symbol, then - SLICE_NS, then)) if self.slice_ended else ()
+    def look(self, symbol: str) -> tuple[Sequence[Print], QuoteAt, int]:
+        then, exchange = self.then, self._exchange
+        prints = list(exchange.prints_between(symbol, then - SLICE_NS, then)) if self.slice_ended else ()
+        return prints, self._touch(symbol), kind_of(exchange.halt(symbol))
 
-    def touch(self, symbol: str) -> Touch:
+    def _touch(self, symbol: str) -> QuoteAt:
         """Return the last quote of the two slices before; none means that there was a halt."""
         if not self.is_open:
             return NO_QUOTE
         latest = NO_QUOTE
         for quote in self._exchange.quotes_between(symbol, self.then - 2 * SLICE_NS, self.then):
-            latest = Touch(*quote[1:])
+            latest = quote
         return latest
 
-    def closing_touch(self, symbol: str) -> Touch:
+    def closing_touch(self, symbol: str) -> QuoteAt:
         so_far = self.so_far(symbol)
         last = so_far[-1].close if so_far else self.close_before(symbol)
         return NO_QUOTE if last is None else drawn_touch(self._exchange, symbol, last)
@@ -133,13 +134,9 @@ class DelayedView:
     def close_before(self, symbol: str) -> float | None:
         return self._exchange.close_before(symbol)
 
-    def halted(self, symbol: str) -> int:
-        return halted(self._exchange, symbol)
 
-
-def halted(exchange: Exchange, symbol: str) -> int:
+def kind_of(halt: Halt | None) -> int:
     """Return 0 for trading, 1 for a halt, 2 for a pause by volatility."""
-    halt = exchange.halt(symbol)
     if halt is None:
         return 0
     return 2 if halt.reason.startswith(_PAUSE) else 1
@@ -153,7 +150,7 @@ def last_print(exchange: Exchange, symbol: str, slices: Sequence[Slice]) -> Prin
     return list(exchange.prints_between(symbol, traded.start, traded.start + SLICE_NS))[-1]
 
 
-def drawn_touch(exchange: Exchange, symbol: str, price: float) -> Touch:
+def drawn_touch(exchange: Exchange, symbol: str, price: float) -> QuoteAt:
     """Return a quote of a round lot a side around a price."""
     bid, ask = standing_quote(price, exchange.source.spread(symbol, price))
-    return Touch(bid, ask, _LOT, _LOT)
+    return QuoteAt(exchange.now, bid, ask, _LOT, _LOT)

@@ -16,11 +16,10 @@ from robo_trader.core.errors import ConfigurationError
 from robo_trader.core.protocols import Session
 from robo_trader.simulation.limit_book import DEPTH, Ladder
 from robo_trader.simulation.moments import (
-    CLOSE,
     MOST_PRINTS,
-    OPEN,
     ROUND_LOT,
     Moments,
+    chances,
     draw_moments,
     mixed,
 )
@@ -38,12 +37,16 @@ OPENING, CLOSING, ODD_LOT = "O", "6", "I"  # conditions of a print, as the conso
 PRIMARY = "NASDAQ"
 VENUES = (PRIMARY, "ARCA", "NYSE", "BATS", "EDGX", "IEX")
 
-_AUCTIONS = {OPEN: OPENING, CLOSE: CLOSING}
+_HOW = [(venue, mark) for venue in VENUES for mark in ("", ODD_LOT)] + [
+    (PRIMARY, OPENING),
+    (PRIMARY, CLOSING),
+]
 _GROWTH = 0.25  # of a level's size at the touch, more for each step further away
 _FARTHEST = 10  # steps beyond which levels grow no more
+_LUCK = 1021  # sizes drawn for a day, and the strides in them by price and by time
+_SCATTER = 7919, 104729
 _SPAN = 48  # slices drawn at once
 _KEPT_SPANS = 2
-_KEPT_SIZES = 500
 _CACHED_DAYS = 2048
 
 
@@ -137,14 +140,15 @@ class _Day:
     spread: Callable[[float], float]
     options: FlowOptions
     first: int  # the first slice that trades, -1 for none
-    sizes: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     spans: dict[int, tuple[int, Moments]] = field(default_factory=dict)
     begun: TouchAt | None = None
 
     def __post_init__(self) -> None:
         # By minute, as plain numbers: one of an array costs ten times as much.
-        self._price = self.rows.prices[::SLICES, 0].tolist()
-        self._shares = self.rows.volume[::SLICES].clip(self.rows.volume.mean()).tolist()
+        self._cents = (self.rows.prices[::SLICES, 0] * 100).tolist()
+        shares = self.rows.volume[::SLICES].clip(self.rows.volume.mean())
+        self._usual = (shares * self.options.depth).tolist()
+        self._luck = (0.3 + 2.1 * chances(self.seed, _LUCK) ** 2).tolist()
 
     def passage(self, k: int) -> Passage:
         """Walk the touch through slice k: to where each print needs it, and by what each print takes."""
@@ -152,7 +156,7 @@ class _Day:
         before, bid, ask, bid_size, ask_size = start.ts, start.bid, start.ask, start.bid_size, start.ask_size
         wide, usual_bid, usual_ask = ask - bid, bid_size, ask_size
         events: list[Print | TouchAt] = []
-        for ts, cents, size, venue, chance in self._moments(k):
+        for ts, cents, size, how, chance in self._moments(k):
             middle, before = (before + ts) // 2, ts
             if cents:
                 if not bid <= cents <= ask:
@@ -160,8 +164,7 @@ class _Day:
                     usual_bid = bid_size = self.size(bid, k)
                     usual_ask = ask_size = self.size(-ask, k)
                     events.append(TouchAt(middle, bid, ask, bid_size, ask_size, k))
-                mark = _AUCTIONS.get(venue) or ("" if size >= ROUND_LOT else ODD_LOT)
-                events.append(Print(ts, cents / 100, size, VENUES[max(0, venue)], mark))
+                events.append(Print(ts, cents / 100, size, *_HOW[how]))
                 if cents == bid:
                     bid_size = bid_size - size if size < bid_size else lots(usual_bid * (0.3 + chance))
                 elif cents == ask:
@@ -193,19 +196,11 @@ class _Day:
 
         Each price is drawn anew once a minute, each at a moment of its own, by the volume and price of that minute.
         """
-        held = self.sizes.get(key)
-        if held is not None and held[0] <= k < held[1]:
-            return held[2]
         begin = k - (k + key * 7) % SLICES
-        chance = mixed(self.seed ^ (key << 20) ^ (begin + SLICES)) / 2**64
-        minute = max(0, begin) // SLICES
-        away = min(_FARTHEST, abs(abs(key) - self._price[minute] * 100) / self.step)
-        usual = self._shares[minute] * self.options.depth * (1 + _GROWTH * away)
-        size = lots(usual * (0.3 + 2.1 * chance * chance))
-        if len(self.sizes) >= _KEPT_SIZES:
-            self.sizes.clear()
-        self.sizes[key] = begin, begin + SLICES, size
-        return size
+        minute = begin // SLICES if begin > 0 else 0
+        away = min(_FARTHEST, abs(abs(key) - self._cents[minute]) / self.step)
+        luck = self._luck[(key * _SCATTER[0] + begin * _SCATTER[1]) % _LUCK]
+        return lots(self._usual[minute] * (1 + _GROWTH * away) * luck)
 
     def _start(self, k: int) -> TouchAt:
         """Return the touch that stands when slice k begins."""
@@ -216,10 +211,10 @@ class _Day:
         return self.begun
 
     def _moments(self, k: int) -> Iterable[tuple[int, int, int, int, float]]:
-        """Return time, cents, size, venue and chance of each moment of slice k."""
-        first, (_, _, bounds, ts, cents, size, venue, chance) = self._span(k)
+        """Return time, cents, size, kind and chance of each moment of slice k."""
+        first, (_, _, bounds, ts, cents, size, how, chance) = self._span(k)
         at = slice(bounds[k - first], bounds[k - first + 1])
-        return zip(ts[at], cents[at], size[at], venue[at], chance[at], strict=True)
+        return zip(ts[at], cents[at], size[at], how[at], chance[at], strict=True)
 
     def _span(self, k: int) -> tuple[int, Moments]:
         """Return the first slice of the span that slice k is drawn with, and all of them."""

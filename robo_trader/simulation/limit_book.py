@@ -128,13 +128,15 @@ class LimitBook:
         """
         self.show(bids, asks)
         filled: list[Filled] = []
-        for order in self._in_line(Side.BUY) + self._in_line(Side.SELL):
-            for cents, left in self._ladder(_OTHER[order.side]):
-                if not order.quantity or (cents - order.cents) * order.side.sign > 0:
-                    break
-                traded = min(left, order.quantity)
-                self._remove(_OTHER[order.side], cents, traded)
-                filled.append(self._fill(order, traded))
+        for side in (Side.BUY, Side.SELL):
+            best = next(iter(self._ladder(_OTHER[side])), (0, 0))[0]
+            for order in self._in_line(side, best) if best else ():
+                for cents, left in self._ladder(_OTHER[side]):
+                    if not order.quantity or (cents - order.cents) * side.sign > 0:
+                        break
+                    traded = min(left, order.quantity)
+                    self._remove(_OTHER[side], cents, traded)
+                    filled.append(self._fill(order, traded))
         return filled
 
     def show(self, bids: Ladder, asks: Ladder) -> None:
@@ -152,10 +154,8 @@ class LimitBook:
         cents = price * 100
         for side in (Side.BUY, Side.SELL):
             served = 0  # of the market's queue at the printed price
-            for order in self._in_line(side):
+            for order in self._in_line(side, cents):
                 beyond = (order.cents - cents) * side.sign
-                if beyond < -_SAME:
-                    break
                 if beyond > _SAME:
                     order.ahead = 0
                 elif aggressor is side:
@@ -175,10 +175,14 @@ class LimitBook:
         standing = sorted(self._left[side].items(), reverse=side is Side.BUY)
         return [(cents, left) for cents, left in standing if left > 0]
 
-    def _in_line(self, side: Side) -> list[_Resting]:
-        """Return our orders of a side in price-time order."""
-        ours = [order for order in self._resting.values() if order.side is side]
-        return sorted(ours, key=lambda order: -order.cents * side.sign)
+    def _in_line(self, side: Side, cents: float) -> list[_Resting]:
+        """Return our orders of a side at a price or beyond it, in price-time order."""
+        sign = side.sign
+        bound = cents * sign - _SAME
+        ours = [
+            order for order in self._resting.values() if order.side is side and order.cents * sign >= bound
+        ]
+        return sorted(ours, key=lambda order: -order.cents * sign)
 
     def _remove(self, side: Side, cents: int, shares: int) -> None:
         left = self._left[side][cents] = self._left[side][cents] - shares
@@ -193,8 +197,11 @@ class LimitBook:
             cents: size if size > before.get(cents, 0) else min(size, left[cents])
             for cents, size in told.items()
         }
+        if not told:
+            return
+        reach = _farthest(side, told) * side.sign
         for order in self._resting.values():
-            if order.side is side and self._shown(side, order.cents):
+            if order.side is side and order.cents * side.sign >= reach:
                 order.ahead = min(order.ahead, self._left[side].get(order.cents, 0))
 
     def _shown(self, side: Side, cents: int) -> bool:

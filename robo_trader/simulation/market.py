@@ -19,12 +19,15 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,6 +65,7 @@ NEXT = (
     (0.20, 0.30, 0.10, 0.40),
 )
 
+_KEPT = 1_000  # symbols whose days are remembered, a few hundred bytes a day
 _TICKER = re.compile(r"[A-Z]{1,5}([ .][A-Z])?")
 
 
@@ -77,19 +81,30 @@ class Nature:
     reports: int  # the first session that opens after news of its own
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Evening:
     """What one day hands to the next: the last closes in cents, oldest first, and the day's own log volatility."""
 
-    closes: tuple[int, ...]
+    closes: array[int]
     heat: float
+
+
+class _Drawn(NamedTuple):
+    """A day's closes in cents after its first price, what they were drawn from, and what is left to draw from."""
+
+    random: np.random.Generator
+    first: int
+    closes: Floats
+    sigma: Floats
+    noise: Floats
+    evening: Evening
 
 
 class SyntheticMarket:
     """Draws every session of every symbol from (seed, symbol, date), in whatever order they are asked for.
 
     Prices run on from day to day, from a first price at the anchor session; a session far from it costs all days
-    between once (about a third of a millisecond each), and asking again costs that one day again.
+    between once (about a quarter of a millisecond each), and asking again costs that one day again.
     """
 
     symbols: tuple[str, ...] | None = None
@@ -108,8 +123,8 @@ class SyntheticMarket:
         self._regimes: list[int] = [0]
         self._heats: list[float] = [0.0]
         self._factors: list[tuple[Floats, Floats]] = []
-        self._evenings: dict[str, list[Evening]] = {}
-        self._nature = lru_cache(maxsize=None)(self._draw_nature)
+        self._evenings: OrderedDict[str, list[Evening]] = OrderedDict()
+        self._nature = lru_cache(maxsize=4 * _KEPT)(self._draw_nature)
 
     def knows(self, symbol: str) -> bool:
         """Say whether this is spelled like a US share: one to five capitals, perhaps a class letter."""
@@ -124,13 +139,18 @@ class SyntheticMarket:
             none = np.empty(0)
             return Minutes(np.empty(0, np.int64), none, none, none, none, none)
         day = self._day(session)
-        evenings = self._evenings.setdefault(symbol, [self._dawn(symbol)])
+        evenings = self._evenings.setdefault(symbol, [])
+        if not evenings:
+            evenings.append(self._dawn(symbol))
+            if len(self._evenings) > _KEPT:
+                self._evenings.popitem(last=False)
+        self._evenings.move_to_end(symbol)
         while len(evenings) <= day:
-            evenings.append(self._trade(symbol, len(evenings) - 1, evenings[-1])[1])
-        minutes, evening = self._trade(symbol, day, evenings[day])
+            evenings.append(self._close(symbol, len(evenings) - 1, evenings[-1]).evening)
+        drawn = self._close(symbol, day, evenings[day])
         if len(evenings) == day + 1:
-            evenings.append(evening)
-        return minutes
+            evenings.append(drawn.evening)
+        return _bars(session, self._nature(symbol), drawn)
 
     # ------------------------------------------------------------------------------------------- the calendar
 
@@ -190,10 +210,10 @@ class SyntheticMarket:
         )
 
     def _dawn(self, symbol: str) -> Evening:
-        return Evening((self._nature(symbol).price_cents,) * WINDOW, 0.0)
+        return Evening(array("i", [self._nature(symbol).price_cents]) * WINDOW, 0.0)
 
-    def _trade(self, symbol: str, day: int, before: Evening) -> tuple[Minutes, Evening]:
-        """Draw one day of one symbol after the evening before it."""
+    def _close(self, symbol: str, day: int, before: Evening) -> _Drawn:
+        """Draw the closes of one day of one symbol after the evening before it."""
         nature, session = self._nature(symbol), self._sessions[day]
         factor, loud = self._factor(day)
         random = self._random("symbol", symbol, session.label)
@@ -208,31 +228,32 @@ class SyntheticMarket:
         trend = self.edge * TREND * DIRECTION[self._regime(session)]
         first = max(CHEAPEST, math.floor(before.closes[-1] * (1 + noise[0]) + random.random()))
         closes = walk(before.closes, first, noise[1:] + trend, self.edge * PULL * sigma, random.random(n))
-        minutes = _bars(session, nature, random, first, np.array(closes), sigma, noise[1:])
-        return minutes, Evening((before.closes + tuple(closes))[-WINDOW:], heat)
+        evening = Evening((before.closes + array("i", closes))[-WINDOW:], heat)
+        return _Drawn(random, first, np.array(closes), sigma, noise[1:], evening)
 
 
-def walk(window: tuple[int, ...], price: int, noise: Floats, pull: Floats, luck: Floats) -> list[int]:
+def walk(window: Sequence[int], price: int, noise: Floats, pull: Floats, luck: Floats) -> list[int]:
     """Return the closes in cents of a price that starts at `price` after the closes in `window`.
 
     Each minute moves by `noise - pull * tension` as a fraction of the price and lands on a whole cent by `luck`
     (uniform in [0, 1)), so that rounding too is fair.
     """
-    recent, closes, tension = list(window), [], 0.0
+    recent, tension = list(window), 0.0
     # Whole cents keep the running sums exact.
     total, squares = sum(recent), sum(cents * cents for cents in recent)
-    tanh, sqrt = math.tanh, math.sqrt
-    for i, (shock, draw, chance) in enumerate(zip(noise.tolist(), pull.tolist(), luck.tolist(), strict=True)):
-        price = max(CHEAPEST, int(price * (1.0 + shock - draw * tension) + chance))
-        old = recent[i]
-        recent.append(price)
-        closes.append(price)
+    tanh, sqrt, append = math.tanh, math.sqrt, recent.append
+    # `recent` grows while it is read: each minute drops the close of twenty minutes before.
+    for old, shock, draw, chance in zip(recent, noise.tolist(), pull.tolist(), luck.tolist(), strict=False):
+        price = int(price * (1.0 + shock - draw * tension) + chance)
+        if price < CHEAPEST:
+            price = CHEAPEST
+        append(price)
         total += price - old
         squares += price * price - old * old
         scatter = WINDOW * squares - total * total
         stretch = tanh((WINDOW * price - total) / sqrt(scatter)) ** 3 if scatter else 0.0
         tension = FADE * tension + (1.0 - FADE) * stretch
-    return closes
+    return recent[len(window) :]
 
 
 def _length(session: Session) -> int:
@@ -249,8 +270,12 @@ def _volatility(random: np.random.Generator, n: int, heat: float) -> tuple[Float
     heat = DAY_MEMORY * heat + DAY_STEP * float(random.standard_normal())
     steps = MINUTE_STEP * random.standard_normal(n + 1)
     steps[0] /= math.sqrt(1 - MINUTE_MEMORY**2)
-    path = list(accumulate(steps.tolist(), lambda now, step: MINUTE_MEMORY * now + step))
-    return np.exp(np.array(path[1:]) + heat - CLUSTERS), heat
+    now, *changes = steps.tolist()
+    path = []
+    for step in changes:
+        now = MINUTE_MEMORY * now + step
+        path.append(now)
+    return np.exp(np.array(path) + heat - CLUSTERS), heat
 
 
 @lru_cache(maxsize=4)
@@ -279,16 +304,9 @@ def _from_both_ends(n: int) -> tuple[Floats, Floats]:
     return minute, n - 1 - minute
 
 
-def _bars(
-    session: Session,
-    nature: Nature,
-    random: np.random.Generator,
-    first: int,
-    closes: Floats,
-    sigma: Floats,
-    noise: Floats,
-) -> Minutes:
-    """Dress the closes (cents) as bars: each opens at the close before it; extremes as of a Brownian bridge."""
+def _bars(session: Session, nature: Nature, drawn: _Drawn) -> Minutes:
+    """Dress the closes as bars: each opens at the close before it; extremes as of a Brownian bridge."""
+    random, first, closes, sigma, noise, _ = drawn
     n = len(closes)
     opens = np.concatenate([[first], closes[:-1]])
     move, scale = closes - opens, opens * sigma * REACH

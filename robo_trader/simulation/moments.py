@@ -12,9 +12,9 @@ from robo_trader.simulation.tape import SLICE_NS, Floats, Integers, bid_below
 
 ROUND_LOT = 100
 MOST_PRINTS = 24  # in a slice
-OPEN, CLOSE = -1, -2  # where the two auctions trade
+VENUES = 6
+OPEN, CLOSE = 2 * VENUES, 2 * VENUES + 1  # how the two auctions trade
 
-_VENUES = 6
 _INSIDE = SLICE_NS - 2  # a drawn moment's last nanosecond but for the close and the next slice's quote
 _AUCTION = 0.7  # an auction's size over that of all other prints of its slice
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -25,7 +25,8 @@ class Moments(NamedTuple):
     """What happens in consecutive slices, oldest first, as columns; slice i has those from `bounds[i]` to the next.
 
     Each slice begins with its `bid` and `ask`. A moment of 0 cents is a change of size at the touch, all others are
-    prints. `venue` is one of six, the primary one 0, or an auction; `chance` is uniform in [0, 1) and still to be used.
+    prints. `how` is twice the number of a venue, the primary one 0, and 1 more for an odd lot, or it names an auction;
+    `chance` is uniform in [0, 1) and still to be used.
     """
 
     bid: list[int]
@@ -34,7 +35,7 @@ class Moments(NamedTuple):
     ts: list[int]
     cents: list[int]
     size: list[int]
-    venue: list[int]
+    how: list[int]
     chance: list[float]
 
 
@@ -64,16 +65,20 @@ def draw_moments(
     ts = np.sort(np.repeat(start, prints) + (when * _INSIDE).astype(np.int64))
     first = np.cumsum(prints) - prints
     weight = 1 / (0.08 + weight)
-    venue = (_VENUES * where * where).astype(np.int64)
     if opening in span:
         at = opening - span.start
-        ts[first[at]], venue[first[at]] = start[at], OPEN
+        ts[first[at]] = start[at]
         weight[first[at]] = _AUCTION * weight[first[at] : first[at] + prints[at]].sum()
     if span.stop == len(rows) and prints[-1]:
-        ts[-1], venue[-1] = start[-1] + SLICE_NS - 1, CLOSE
+        ts[-1] = start[-1] + SLICE_NS - 1
         weight[-1] = _AUCTION * weight[first[-1] :].sum()
     cents = _prices(corners, kept, prints, first, wobble)
     size = _sizes(volume, prints, first, weight)
+    how = (VENUES * where * where).astype(np.int64) * 2 + (size < ROUND_LOT)
+    if opening in span:
+        how[first[opening - span.start]] = OPEN
+    if span.stop == len(rows) and prints[-1]:
+        how[-1] = CLOSE
 
     between = np.repeat(start, flickers) + (size_when * _INSIDE).astype(np.int64)
     order = np.argsort(np.concatenate([ts, between]), kind="stable")
@@ -90,7 +95,7 @@ def draw_moments(
         ts=merged(ts, between),
         cents=merged(cents, none),
         size=merged(size, none),
-        venue=merged(venue, none),
+        how=merged(how, none),
         chance=merged(chance, size_chance),
     )
 

@@ -26,6 +26,7 @@ COLUMNS = ("ts", "symbol", *PRICES, "volume")
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 _Whole = TypeVar("_Whole", int, Integers)
+_MOST_USD, _MOST_SHARES = 10_000_000, 1_000_000_000  # a share, and in a minute
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +277,13 @@ def _check(path: Path, symbol: str, rows: Integers, bar: dict[str, NDArray[Any]]
     defects = (
         (~np.isfinite(prices).all(axis=0), "a price is missing or not finite", "drop or repair the row"),
         (~(prices >= 0.01).all(axis=0), "a price is below one cent", "drop or repair the row"),
+        (
+            ~(prices < _MOST_USD).all(axis=0),
+            f"a price is {_MOST_USD:,} USD or more",
+            "drop or repair the row",
+        ),
         (~(whole & (bar["volume"] >= 0)), "the volume is not a whole number >= 0", "drop or repair the row"),
+        (bar["volume"] > _MOST_SHARES, f"the volume is above {_MOST_SHARES:,}", "drop or repair the row"),
         (bar["high"] < bar["low"], "high is below low", "swap or drop them"),
         ((bar["high"] < top) | (bar["low"] > bottom), "open or close is outside low..high", "repair the row"),
         (bar["ts"] % MINUTE_NS != 0, "`ts` is not on the minute", "stamp each bar with its minute's start"),

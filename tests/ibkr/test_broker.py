@@ -9,6 +9,7 @@ from ib_async.contract import Stock
 from ib_async.objects import CommissionReport, Execution
 from ib_async.order import Order as IbOrder
 from ib_async.order import OrderState
+from structlog.testing import capture_logs
 
 from robo_trader.core.errors import DeskHalted
 from robo_trader.core.events import OrderStatus, OrderType, Side
@@ -388,3 +389,17 @@ async def test_a_hundred_orders_at_once_are_all_answered(gateway, desks, order):
     by_id = {fill.exec_id: fill for fill in desk.inbox.fills}
     assert {fill.order_id for fill in by_id.values()} == {f"s-{i}.1" for i in range(100)}
     assert len(by_id) == 100
+
+
+async def test_completed_orders_nobody_asked_for_are_no_noise_and_asked_for_they_are_read(
+    gateway, desks, order
+):
+    desk = await trading(gateway, desks())
+    await desk.broker.submit(order("s-1.1", 10))
+    await desk.settle()
+    with capture_logs() as logs:
+        gateway[0].plant("unsolicited-completed")
+        await desk.settle()
+    assert [entry for entry in logs if entry["event"] == "unreadable_message"] == []
+    assert statuses(desk) == [S.WORKING, S.FILLED]
+    assert (await desk.broker.resolve(["s-1.1"]))[0].status is S.FILLED

@@ -119,7 +119,12 @@ async def test_a_taken_port_is_said_clearly() -> None:
         (("--cash", "-1"), 2, b"makes no sense"),
         (("--port", "70000"), 2, b"not a port"),
         (("--speed", "nan"), 2, b"must move"),
-        (("--speed", "inf"), 2, b"makes no sense"),
+        (("--speed", "inf"), 2, b"must move"),
+        (("--speed", "fast"), 2, b"not a number"),
+        (("--port", "tws"), 2, b"tws is not a port"),
+        (("--cash", "1e30"), 2, b"makes no sense"),
+        (("--symbols", "AAPL,TOOLONG"), 2, b"TOOLONG"),
+        (("--symbols", ","), 2, b"names no share"),
         (("--speed", "0"), 2, b"must move"),
     ],
 )
@@ -175,7 +180,7 @@ async def test_a_running_gateway_is_commanded_from_another_process(tmp_path: Pat
     process.terminate()
     assert await process.wait() == 0
     code, text = await said("status", "--port", port)
-    assert (code, "no practice gateway on port" in text) == (2, True)
+    assert (code, "no practice gateway on port" in text) == (3, True)
 
 
 async def test_the_catalogue_is_printed_as_text_and_as_tables() -> None:

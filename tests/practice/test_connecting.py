@@ -9,7 +9,7 @@ import random
 from datetime import UTC, datetime
 
 import pytest
-from ib_async import IB, Contract, Forex, LimitOrder, MarketOrder, Stock
+from ib_async import IB, Contract, Forex, LimitOrder, MarketOrder, ScannerSubscription, Stock
 
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.practice import clients, gateway
@@ -204,8 +204,24 @@ async def test_what_the_practice_market_has_not_is_refused_not_left_waiting(
     ib = await desk.connect()
     codes: list[int] = []
     ib.errorEvent += lambda _about, code, *_: codes.append(code)
-    assert not await ib.reqFundamentalDataAsync(stock, "ReportSnapshot")
-    assert codes == [354]
+    async with asyncio.timeout(5):
+        assert not await ib.reqFundamentalDataAsync(stock, "ReportSnapshot")
+        assert not await ib.reqScannerDataAsync(ScannerSubscription(scanCode="TOP_PERC_GAIN"))
+        assert not await ib.reqNewsArticleAsync("BRFG", "1")
+        assert not await ib.reqHistoricalNewsAsync(stock.conId, "BRFG", "", "", 10)
+        assert not await ib.calculateImpliedVolatilityAsync(stock, 1.0, 200.0)
+        assert not await ib.calculateOptionPriceAsync(stock, 0.2, 200.0)
+    assert codes == [354] * 6
+
+
+async def test_a_question_without_a_request_id_for_what_is_not_here_is_answered_with_nothing(
+    desk: Desk,
+) -> None:
+    ib = await desk.connect()
+    async with asyncio.timeout(5):
+        assert await ib.reqNewsProvidersAsync() == []
+        assert "ScanParameterResponse" in await ib.reqScannerParametersAsync()
+        assert not await ib.reqUserInfoAsync()
 
 
 async def test_too_many_sockets_are_turned_away_and_those_inside_stay(
@@ -332,3 +348,17 @@ async def test_an_order_for_an_unknown_share_is_refused_with_200(desk: Desk) -> 
     await desk.settle()
     assert trade.orderStatus.status == "Cancelled"
     assert trade.log[-1].errorCode == 200
+
+
+async def test_what_gives_up_a_refused_question_is_no_unknown_message(desk: Desk) -> None:
+    ib = await desk.connect()
+    codes: list[int] = []
+    ib.errorEvent += lambda _about, code, *_: codes.append(code)
+    ib.reqNewsBulletins(True)
+    ib.cancelNewsBulletins()
+    for number in (23, 53, 56, 57):
+        ib.client.send(number, 1, 900)
+    ib.client.cancelWshMetaData(900)
+    ib.client.cancelWshEventData(900)
+    await desk.settle()
+    assert codes == []

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ib_async import IB, Contract
 
-from robo_trader.core.errors import ConfigurationError
+from robo_trader.core.errors import BrokerUnreachable, ConfigurationError
 from robo_trader.practice.control import MAX_GUESTS, MAX_LINE, ask, socket_path
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
 from robo_trader.simulation.tape import TapeMarket
@@ -72,8 +72,19 @@ async def test_a_directory_of_somebody_else_is_refused(tape: TapeMarket, tmp_pat
     assert os.listdir(tmp_path / "elsewhere") == []
 
 
+async def test_a_directory_that_others_can_write_to_is_refused_and_left_as_it_was(
+    tape: TapeMarket, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o1777)
+    gateway = PracticeGateway(PracticeOptions(speed=0, control=tmp_path), tape)
+    with pytest.raises(ConfigurationError, match="others can write to"):
+        await gateway.start()
+    await gateway.stop()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+
+
 async def test_nobody_there_is_said_with_the_place_that_was_looked_at(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"port 7497 listens at .*practice-7497\.sock"):
+    with pytest.raises(BrokerUnreachable, match=r"port 7497 listens at .*practice-7497\.sock"):
         ask(tmp_path, 7497, {"do": "status"})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import accumulate
 
 import pytest
@@ -137,17 +138,16 @@ async def test_a_missing_open_order_silences_commissions(desk: Desk, stock: Cont
 
 async def test_partial_fills_add_up_to_the_whole(desk: Desk, stock: Contract) -> None:
     ib = await trading(desk)
-    desk.gateway.plant("partial-fills", pieces=4)
+    desk.gateway.plant("partial-fills", pieces=6)
     trade = ib.placeOrder(stock, MarketOrder("BUY", 50))
     await desk.settle()
     executed = desk.gateway.orders.executed()
     sizes = [f.execution.shares for f in trade.fills]
-    assert len(sizes) == len({f.execution.execId for f in trade.fills}) == 4 * len(executed)
+    assert len(sizes) == len({f.execution.execId for f in trade.fills}) == 6 * len(executed)
     assert [f.execution.cumQty for f in trade.fills] == list(accumulate(sizes))
     assert (sum(sizes), trade.remaining()) == (50, 0)
-    told = sum(f.commissionReport.commission for f in trade.fills)
-    true = float(sum(fill.commission for fill in executed))
-    assert told == pytest.approx(true, abs=1e-5)
+    told = sum(Decimal(str(f.commissionReport.commission)) for f in trade.fills)
+    assert told == sum(fill.commission for fill in executed)
     again = await desk.connect(2)
     assert len(await again.reqExecutionsAsync()) == len(sizes)
 
@@ -327,6 +327,31 @@ async def test_only_the_next_execution_is_cut_up_where_one_strike_was_asked_for(
     await desk.settle()
     assert (len(first.fills), len(second.fills)) == (3, 1)
     assert all(fill.commissionReport.commission for fill in (*first.fills, *second.fills))
+
+
+@pytest.mark.parametrize("strikes", [{}, {"times": 1}])
+async def test_an_execution_is_told_in_the_same_pieces_for_ever_and_an_earlier_one_whole(
+    desk: Desk, stock: Contract, strikes: dict[str, int]
+) -> None:
+    ib = await trading(desk)
+    ib.placeOrder(stock, MarketOrder("BUY", 6))
+    await desk.settle()
+    desk.gateway.plant("partial-fills", **strikes)
+    ib.placeOrder(stock, MarketOrder("BUY", 6))
+    await desk.settle()
+    booked = {fill.execution.execId for fill in ib.fills()}
+    assert len(booked) == 4
+    for name in ("", "partial-fills", "all"):
+        if name:
+            assert desk.gateway.lift(name) == (name != "all")
+        again = {fill.execution.execId for fill in await ib.reqExecutionsAsync()}
+        assert again == booked
+    assert desk.gateway.planted() == []
+    fresh = await desk.connect(2)
+    assert {f.execution.execId for f in await fresh.reqExecutionsAsync()} == booked
+    ib.placeOrder(stock, MarketOrder("BUY", 6))
+    await desk.settle()
+    assert len(ib.fills()) == 5
 
 
 async def test_a_malformed_order_under_a_fault_is_answered_and_harms_nothing(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from robo_trader.core.protocols import Session
 from robo_trader.practice.algos import Sight, stance
 from robo_trader.practice.moments import moment
 from robo_trader.practice.tickets import Terms, Ticket
-from robo_trader.practice.triggers import first_stop, watch
+from robo_trader.practice.triggers import Prices, first_stop, watch
 
 NOW = 1_768_314_600 * SECOND_NS  # 2026-01-13 09:30 in New York
 SESSION = Session("2026-01-13", NOW, NOW + 390 * MINUTE_NS)
@@ -92,7 +92,7 @@ def test_each_trigger_method_looks_at_its_own_prices(
     method: int, side: Side, prints: list[float], quotes: list[tuple[float, float]], triggers: bool
 ) -> None:
     stop = msgspec.structs.replace(ticket("STP", side, trigger_method=method), stop=Decimal(10))
-    assert watch(stop, beat(prints, quotes)).triggered == triggers
+    assert watch(stop, Prices(beat(prints, quotes))(stop)).triggered == triggers
 
 
 def test_two_prices_in_a_row_may_come_in_two_beats() -> None:
@@ -111,9 +111,10 @@ def test_two_prices_in_a_row_may_come_in_two_beats() -> None:
         stop=Decimal(10),
         terms=Terms(trigger_method=3),
     )
-    once = watch(stop, beat([9.9]))
-    assert (once.triggered, watch(once, beat([9.8])).triggered) == (False, True)
-    assert watch(watch(once, beat([10.1])), beat([9.8])).triggered is False
+    high, middle, low = Decimal("10.1"), Decimal("9.9"), Decimal("9.8")
+    once = watch(stop, [middle])
+    assert (once.triggered, watch(once, [low]).triggered) == (False, True)
+    assert watch(watch(once, [high]), [low]).triggered is False
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tests.practice.order_desk import cash, codes, offers, opened
     ("order", "code"),
     [
         (MarketOrder("BUY", 0), 434),
+        (MarketOrder("BUY", 0, cashQty=1_000.0), 10244),
         (MarketOrder("BUY", -5), 201),
         (MarketOrder("BUY", 1.5), 10243),
         (MarketOrder("BUY", 1e12), 201),

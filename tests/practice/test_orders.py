@@ -31,6 +31,14 @@ async def test_a_market_order_fills_at_once_at_the_standing_quote(desk: Desk, st
     assert item.position == 10
 
 
+async def test_a_trade_says_whether_it_took_liquidity_or_gave_it(desk: Desk, stock: Contract) -> None:
+    ib = await opened(desk)
+    taker = ib.placeOrder(stock, MarketOrder("BUY", 10))
+    giver = ib.placeOrder(stock, LimitOrder("BUY", 10, bids(desk)[0].price))
+    await desk.advance(300)
+    assert [trade.fills[0].execution.lastLiquidity for trade in (taker, giver)] == [2, 1]
+
+
 async def test_the_events_of_a_fill_come_in_the_order_of_a_real_gateway(desk: Desk, stock: Contract) -> None:
     ib = await opened(desk)
     told: list[str] = []

@@ -179,3 +179,28 @@ async def test_without_strict_pacing_everything_is_answered(tape: TapeMarket, st
 def test_pacing_is_off_or_strict() -> None:
     with pytest.raises(ConfigurationError, match="strict"):
         PracticeOptions(pacing="sometimes")
+
+
+async def test_a_client_that_keeps_the_limit_is_not_punished_for_what_a_busy_gateway_reads_late(
+    desk: Desk, wall: Wall
+) -> None:
+    ib = await desk.connect()
+    codes = codes_of(ib)
+    pacing = desk.gateway.pacing
+    assert pacing is not None
+    for busy in (2.0, 0.3, 2.0, 0.1):  # what was sent at the start is read at the end
+        wall.seconds += busy
+        for _ in range(MESSAGES * 4 // 5):
+            ib.client.send(14, 1, 1)
+        await desk.settle()
+        pacing.arrivals.begin()
+    assert codes == []
+
+
+async def test_a_client_within_the_limits_is_served_by_the_clock_on_the_wall(tape: TapeMarket) -> None:
+    async with desk_of(PracticeOptions(speed=0, pacing="strict"), tape) as desk:
+        codes = codes_of(ib := await desk.connect())
+        for _ in range(MESSAGES // 2):
+            ib.client.send(14, 1, 1)
+        await desk.settle()
+        assert codes == []

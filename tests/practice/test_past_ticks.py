@@ -117,7 +117,7 @@ async def test_quotes_that_differ_in_size_only_can_be_left_out(desk: Desk, stock
         (("", YESTERDAY, 0, "TRADES"), 321),
         (("", YESTERDAY, 1001, "TRADES"), 321),
         (("", YESTERDAY, 10, "LAST"), 321),
-        (("noon", "", 10, "TRADES"), 321),
+        (("noon", "", 10, "TRADES"), 10314),
     ],
 )
 async def test_a_question_for_ticks_that_makes_no_sense_is_refused(

@@ -178,6 +178,8 @@ def test_equal_files_are_the_same_market_and_others_are_not(write):
     [
         (1, {"close": None}, "row 2 .*missing or not finite; drop"),
         (1, {"open": -1.0}, "row 2 .*below one cent"),
+        (1, {"high": 1e300}, "row 2 .*a price is 10,000,000 USD or more"),
+        (1, {"volume": 1e12}, "row 2 .*volume is above 1,000,000,000"),
         (2, {"volume": None}, "row 3 .*volume"),
         (2, {"volume": -1}, "row 3 .*volume"),
         (1, {"high": 99.0, "low": 101.0}, "row 2 .*high is below low"),
