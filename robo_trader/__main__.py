@@ -113,9 +113,9 @@ def practice_faults(
     markdown: Annotated[bool, typer.Option("--markdown", help="As tables for the documentation.")] = False,
 ) -> None:
     """List every fault there is, with its parameters."""
-    from robo_trader.practice import fault_catalogue
+    from robo_trader.practice.faults import catalogue
 
-    typer.echo(fault_catalogue.markdown() if markdown else fault_catalogue.listing())
+    typer.echo(catalogue.markdown() if markdown else catalogue.listing())
 
 
 @practice_app.command("fault")

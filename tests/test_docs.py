@@ -16,7 +16,7 @@ from robo_trader import config
 from robo_trader.__main__ import app
 from robo_trader.config import Settings
 from robo_trader.core import errors
-from robo_trader.practice.fault_catalogue import make, read
+from robo_trader.practice.faults.catalogue import make, read
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
 from robo_trader.simulation.market import SyntheticMarket
 

@@ -10,8 +10,8 @@ import asyncio
 import sys
 import time
 
-from robo_trader.practice.clients import Client
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
+from robo_trader.practice.protocol.clients import Client
 from robo_trader.simulation.market import SyntheticMarket
 
 UNREAD = 1 << 20  # bytes a client may have before it

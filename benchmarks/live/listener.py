@@ -8,7 +8,7 @@ import time
 
 from ib_async import IB, Stock
 
-from robo_trader.practice.contracts import con_id_of
+from robo_trader.practice.market.contracts import con_id_of
 
 
 async def main(port: int, symbols: list[str], seconds: float) -> None:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from itertools import cycle, islice
 
-from robo_trader.practice.clients import Client
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
-from robo_trader.practice.wire import Cursor, frame
+from robo_trader.practice.protocol.clients import Client
+from robo_trader.practice.protocol.wire import Cursor, frame
 from robo_trader.simulation.market import SyntheticMarket
 
 SLICES = 12  # of five seconds in a minute
@@ -41,7 +41,9 @@ class TimedGateway(PracticeGateway):
         self.latencies: list[float] = []
         self.steps: list[float] = []  # milliseconds the gateway was busy once the bars had left
         self.ticks_per_s = 0
-        self.lines: list[tuple[TimedClient, int, str]] = []  # of market data: whose, its request id, its symbol
+        self.lines: list[
+            tuple[TimedClient, int, str]
+        ] = []  # of market data: whose, its request id, its symbol
         self._bars = 0
         self._closed_at = 0
 

@@ -117,9 +117,9 @@ def _edge(text: str) -> float:
 
 async def _serve(asked: argparse.Namespace) -> None:
     # numpy and the market load here, so that --help need not wait for them.
-    from robo_trader.practice.fault_catalogue import read
+    from robo_trader.practice.data.lines import DataOptions
+    from robo_trader.practice.faults.catalogue import read
     from robo_trader.practice.gateway import LOOPBACK, PracticeGateway, PracticeOptions
-    from robo_trader.practice.lines import DataOptions
     from robo_trader.simulation.market import SyntheticMarket
     from robo_trader.simulation.tape import MinuteSource
     from robo_trader.simulation.tick_tape import open_tape

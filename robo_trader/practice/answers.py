@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from robo_trader.core.events import SECOND_NS
-from robo_trader.practice.clients import Answer, Client
-from robo_trader.practice.wire import Cursor, frame
+from robo_trader.practice.protocol.clients import Answer, Client
+from robo_trader.practice.protocol.wire import Cursor, frame
 
 # Questions TWS would answer and we do not, with the fields before their request id: a client must not wait for ever.
 _NOT_HERE = {22: 0, 52: 1, 54: 1, 55: 1, 84: 0, 86: 0, 100: 0, 102: 0}

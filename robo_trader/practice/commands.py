@@ -10,8 +10,8 @@ import msgspec
 
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.core.events import Side
-from robo_trader.practice import overlays
-from robo_trader.practice.messages import stamp
+from robo_trader.practice.market import overlays
+from robo_trader.practice.market.stamps import stamp
 
 if TYPE_CHECKING:
     from robo_trader.practice.gateway import PracticeGateway

@@ -16,32 +16,32 @@ import structlog
 
 from robo_trader.core.errors import ConfigurationError, DataError
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice.account_answers import AccountAnswers
+from robo_trader.practice.account.answers import AccountAnswers
+from robo_trader.practice.account.books import Books
+from robo_trader.practice.account.shorts import Borrow
+from robo_trader.practice.account.state import Market, Saved, State
 from robo_trader.practice.answers import Answers
-from robo_trader.practice.books import Books
-from robo_trader.practice.clients import Client
 from robo_trader.practice.commands import obey
-from robo_trader.practice.contracts import Directory
 from robo_trader.practice.control import ControlSocket
-from robo_trader.practice.door import Door
-from robo_trader.practice.exchange import Exchange
-from robo_trader.practice.fault_catalogue import make
-from robo_trader.practice.faults import Faults
-from robo_trader.practice.history_answers import HistoryAnswers
-from robo_trader.practice.lines import DataOptions
-from robo_trader.practice.listings import WELL_KNOWN
-from robo_trader.practice.live_data import LiveData
-from robo_trader.practice.market_clock import MarketClock
-from robo_trader.practice.messages import stamp
-from robo_trader.practice.order_answers import OrderAnswers
-from robo_trader.practice.order_file import Told
-from robo_trader.practice.orders import OrderBook
-from robo_trader.practice.pacing import Pacing
-from robo_trader.practice.reference_answers import ReferenceAnswers
-from robo_trader.practice.shorts import Borrow
-from robo_trader.practice.state import Market, Saved, State
-from robo_trader.practice.tick_history_answers import TickHistoryAnswers
-from robo_trader.practice.wire import Cursor, frame
+from robo_trader.practice.data.history_answers import HistoryAnswers
+from robo_trader.practice.data.lines import DataOptions
+from robo_trader.practice.data.live_data import LiveData
+from robo_trader.practice.data.reference_answers import ReferenceAnswers
+from robo_trader.practice.data.tick_history_answers import TickHistoryAnswers
+from robo_trader.practice.faults.catalogue import make
+from robo_trader.practice.faults.engine import Faults
+from robo_trader.practice.market.clock import MarketClock
+from robo_trader.practice.market.contracts import Directory
+from robo_trader.practice.market.exchange import Exchange
+from robo_trader.practice.market.listings import WELL_KNOWN
+from robo_trader.practice.market.stamps import stamp
+from robo_trader.practice.orders.answers import OrderAnswers
+from robo_trader.practice.orders.order_book import OrderBook
+from robo_trader.practice.orders.order_file import Told
+from robo_trader.practice.protocol.clients import Client
+from robo_trader.practice.protocol.door import Door
+from robo_trader.practice.protocol.pacing import Pacing
+from robo_trader.practice.protocol.wire import Cursor, frame
 from robo_trader.simulation.flow import FlowOptions
 from robo_trader.simulation.tape import SLICE_NS, MinuteSource
 

@@ -16,7 +16,7 @@ import pytest
 from ib_async import IB, MarketOrder, Stock
 
 from robo_trader.bootstrap.plan import build_engine, read_plan
-from robo_trader.practice.books import Position
+from robo_trader.practice.account.books import Position
 from robo_trader.practice.gateway import PracticeGateway
 from robo_trader.simulation.flow import FlowOptions
 from robo_trader.storage import queries

@@ -12,8 +12,8 @@ import pytest
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.protocols import Session
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice.contracts import con_id_of
 from robo_trader.practice.gateway import account_of
+from robo_trader.practice.market.contracts import con_id_of
 from robo_trader.simulation.tape import SLICE_NS, TapeMarket, slice_session
 from tests.practice.conftest import LAST
 

@@ -12,8 +12,8 @@ import pytest
 from ib_async import Contract, LimitOrder, MarketOrder, Order
 from ib_async.client import Client
 
-from robo_trader.practice.contracts import con_id_of
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
+from robo_trader.practice.market.contracts import con_id_of
 from robo_trader.simulation.tape import TapeMarket
 
 VERSIONS = (157, 163, 164, 170, 176, 177, 178)

@@ -12,8 +12,8 @@ from ib_async import IB, Contract, Stock
 
 from robo_trader.core.events import MINUTE_NS, SECOND_NS
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice.contracts import con_id_of
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
+from robo_trader.practice.market.contracts import con_id_of
 from robo_trader.simulation.tape import TapeMarket
 
 # Thursday to Tuesday: three sessions of history, and Tuesday 2026-01-13 live.

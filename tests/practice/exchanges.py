@@ -6,7 +6,7 @@ from datetime import date
 
 from robo_trader.core.events import SECOND_NS, Side
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice.exchange import Exchange, LimitBook
+from robo_trader.practice.market.exchange import Exchange, LimitBook
 from robo_trader.simulation.market import SyntheticMarket
 from robo_trader.simulation.tape import MinuteSource
 

@@ -11,8 +11,8 @@ import pytest
 from ib_async import IB, Contract, LimitOrder, MarketOrder, Order
 
 from robo_trader.core.events import SECOND_NS
-from robo_trader.practice.contracts import con_id_of
 from robo_trader.practice.gateway import PracticeOptions
+from robo_trader.practice.market.contracts import con_id_of
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import Desk, desk_of
 from tests.practice.order_desk import codes, opened

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robo_trader.core.events import Side
-from robo_trader.practice.books import FLAT, Books, Position
-from robo_trader.practice.overlays import Dividend, Split
-from robo_trader.practice.tickets import Execution
+from robo_trader.practice.account.books import FLAT, Books, Position
+from robo_trader.practice.account.tickets import Execution
+from robo_trader.practice.market.overlays import Dividend, Split
 
 START = Decimal(10_000)
 TRADES = st.lists(

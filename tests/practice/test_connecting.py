@@ -12,9 +12,10 @@ import pytest
 from ib_async import IB, Contract, Forex, LimitOrder, MarketOrder, ScannerSubscription, Stock
 
 from robo_trader.core.errors import ConfigurationError
-from robo_trader.practice import clients, gateway
+from robo_trader.practice import gateway
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
-from robo_trader.practice.wire import frame
+from robo_trader.practice.protocol import clients
+from robo_trader.practice.protocol.wire import frame
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import Desk, desk_of
 

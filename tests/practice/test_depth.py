@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ib_async import Contract, LimitOrder, Ticker
 
 from robo_trader.core.events import SECOND_NS, Side
-from robo_trader.practice.depth_answers import Ladder, Row, changes
-from robo_trader.practice.exchange import Level
+from robo_trader.practice.data.depth_answers import Ladder, Row, changes
+from robo_trader.practice.market.exchange import Level
 from tests.practice.conftest import Desk
 from tests.practice.wiretap import errors, market, tap, today
 

@@ -9,8 +9,8 @@ import pytest
 
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Side
-from robo_trader.practice.exchange import Auction, Exchange, Filled, QuoteAt, first_session
 from robo_trader.practice.gateway import PracticeOptions, account_of
+from robo_trader.practice.market.exchange import Auction, Exchange, Filled, QuoteAt, first_session
 from robo_trader.simulation.flow import FlowOptions
 from robo_trader.simulation.market import SyntheticMarket
 from robo_trader.simulation.tape import SLICE_NS, MinuteSource, TapeMarket, slice_session

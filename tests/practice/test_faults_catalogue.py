@@ -11,7 +11,7 @@ import pytest
 from ib_async import IB, Contract
 
 from robo_trader.core.errors import ConfigurationError
-from robo_trader.practice.fault_catalogue import (
+from robo_trader.practice.faults.catalogue import (
     CATALOGUE,
     TRIGGERS,
     listing,
@@ -20,10 +20,10 @@ from robo_trader.practice.fault_catalogue import (
     parameters,
     read,
 )
-from robo_trader.practice.fault_kinds import cut, message
-from robo_trader.practice.faults import MAX_PLANTED, market_time
+from robo_trader.practice.faults.engine import MAX_PLANTED, market_time
+from robo_trader.practice.faults.kinds import cut, message
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
-from robo_trader.practice.wire import frame
+from robo_trader.practice.protocol.wire import frame
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import Desk, desk_of
 from tests.practice.test_faults_connection import codes_of

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from ib_async import IB, Contract, LimitOrder, MarketOrder
 
-from robo_trader.practice import clients
 from robo_trader.practice.gateway import PracticeOptions
+from robo_trader.practice.protocol import clients
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import Desk, desk_of
 

@@ -28,13 +28,14 @@ from ib_async.decoder import Decoder
 from ib_async.util import UNSET_INTEGER
 
 from robo_trader.core.events import Side
-from robo_trader.practice import account_messages, wire
-from robo_trader.practice.books import Position
-from robo_trader.practice.contracts import con_id_of, details_fields
-from robo_trader.practice.listings import american
-from robo_trader.practice.margin import Impact
-from robo_trader.practice.messages import stamp
-from robo_trader.practice.order_messages import (
+from robo_trader.practice.account import messages as account_messages
+from robo_trader.practice.account.books import Position
+from robo_trader.practice.account.margin import Impact
+from robo_trader.practice.account.tickets import Execution, Terms, Ticket
+from robo_trader.practice.market.contracts import con_id_of, details_fields
+from robo_trader.practice.market.listings import american
+from robo_trader.practice.market.stamps import stamp
+from robo_trader.practice.orders.messages import (
     commission_report,
     completed_order,
     execution,
@@ -42,9 +43,9 @@ from robo_trader.practice.order_messages import (
     order_bound,
     order_status,
 )
-from robo_trader.practice.order_requests import PlaceOrder, read_place_order
-from robo_trader.practice.tickets import Execution, Terms, Ticket
-from robo_trader.practice.wire import Cursor, frame
+from robo_trader.practice.orders.requests import PlaceOrder, read_place_order
+from robo_trader.practice.protocol import wire
+from robo_trader.practice.protocol.wire import Cursor, frame
 
 RICH = Terms(
     aux=Decimal("0.25"), trailing_percent=Decimal("1.5"), limit_offset=Decimal("0.05"), trigger_method=4,

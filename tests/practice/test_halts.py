@@ -10,8 +10,8 @@ import pytest
 
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Side
 from robo_trader.data.sessions import NEW_YORK
-from robo_trader.practice.days import Days
-from robo_trader.practice.exchange import Filled
+from robo_trader.practice.market.days import Days
+from robo_trader.practice.market.exchange import Filled
 from robo_trader.simulation.flow import DrawnFlow
 from robo_trader.simulation.tape import SLICE_NS, TapeMarket
 from tests.practice.exchanges import (

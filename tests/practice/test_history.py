@@ -14,9 +14,9 @@ import pytest
 from robo_trader.core.events import MINUTE_NS, SECOND_NS
 from robo_trader.core.protocols import Session
 from robo_trader.data.sessions import NEW_YORK, XnysCalendar
-from robo_trader.practice.exchange import Exchange
-from robo_trader.practice.history import SHOWN, History, PastBar
-from robo_trader.practice.periods import BAR_SIZES, DAY_NS, HOUR_NS, MONTH_NS, WEEK_NS, NoAnswer
+from robo_trader.practice.data.history import SHOWN, History, PastBar
+from robo_trader.practice.data.periods import BAR_SIZES, DAY_NS, HOUR_NS, MONTH_NS, WEEK_NS, NoAnswer
+from robo_trader.practice.market.exchange import Exchange
 from robo_trader.simulation.market import SyntheticMarket
 from robo_trader.simulation.tape import TapeMarket, standing_quote
 

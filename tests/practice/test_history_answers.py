@@ -9,8 +9,8 @@ import pytest
 from ib_async import Contract, Stock
 
 from robo_trader.data.sessions import NEW_YORK
+from robo_trader.practice.data.lines import DataOptions
 from robo_trader.practice.gateway import PracticeOptions
-from robo_trader.practice.lines import DataOptions
 from robo_trader.simulation.market import SyntheticMarket
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import Desk, desk_of

@@ -19,9 +19,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from robo_trader.practice.contracts import con_id_of
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
-from robo_trader.practice.wire import frame
+from robo_trader.practice.market.contracts import con_id_of
+from robo_trader.practice.protocol.wire import frame
 from robo_trader.simulation.tape import TapeMarket
 
 SECONDS = float(os.environ.get("ROBO_FUZZ_SECONDS", "0"))

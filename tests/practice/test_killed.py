@@ -14,9 +14,9 @@ from pathlib import Path
 
 from ib_async import IB, Contract, Fill, LimitOrder, MarketOrder, Trade
 
-from robo_trader.practice.books import FLAT, Books
+from robo_trader.practice.account.books import FLAT, Books
+from robo_trader.practice.account.state import State
 from robo_trader.practice.gateway import account_of
-from robo_trader.practice.state import State
 from robo_trader.simulation.tape import TapeMarket
 
 ROUNDS = int(os.environ.get("PRACTICE_KILLS", "6"))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from ib_async import Contract, LimitOrder, MarketOrder
 
 from robo_trader.core.events import Side
-from robo_trader.practice import margin
-from robo_trader.practice.books import Books
-from robo_trader.practice.tickets import Ticket
+from robo_trader.practice.account import margin
+from robo_trader.practice.account.books import Books
+from robo_trader.practice.account.tickets import Ticket
 from tests.practice.conftest import Desk
 from tests.practice.order_desk import opened
 

@@ -9,8 +9,8 @@ import pytest
 from ib_async import IB, Contract, LimitOrder, MarketOrder, Order, Trade
 
 from robo_trader.core.events import SECOND_NS, Side
-from robo_trader.practice.exchange import Auction
-from robo_trader.practice.shorts import Borrow, Locate
+from robo_trader.practice.account.shorts import Borrow, Locate
+from robo_trader.practice.market.exchange import Auction
 from tests.practice.conftest import Desk
 from tests.practice.order_desk import bids, codes, offers, opened, traded
 from tests.practice.test_margin import holding, order

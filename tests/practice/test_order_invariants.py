@@ -22,15 +22,15 @@ from ib_async import Order, TagValue
 
 from robo_trader.core.events import MINUTE_NS, Side
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice import tickets
-from robo_trader.practice.books import Books
-from robo_trader.practice.contracts import Contract, Directory
-from robo_trader.practice.exchange import Exchange
-from robo_trader.practice.order_requests import PlaceOrder, read_place_order
-from robo_trader.practice.orders import OrderBook, Told
-from robo_trader.practice.state import State
-from robo_trader.practice.tickets import Execution, Terms, Ticket
-from robo_trader.practice.wire import Cursor, WireError
+from robo_trader.practice.account import tickets
+from robo_trader.practice.account.books import Books
+from robo_trader.practice.account.state import State
+from robo_trader.practice.account.tickets import Execution, Terms, Ticket
+from robo_trader.practice.market.contracts import Contract, Directory
+from robo_trader.practice.market.exchange import Exchange
+from robo_trader.practice.orders.order_book import OrderBook, Told
+from robo_trader.practice.orders.requests import PlaceOrder, read_place_order
+from robo_trader.practice.protocol.wire import Cursor, WireError
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.test_fields import sent_by_ib_async
 

@@ -10,10 +10,10 @@ import pytest
 
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Side
 from robo_trader.core.protocols import Session
-from robo_trader.practice.algos import Sight, stance
-from robo_trader.practice.moments import moment
-from robo_trader.practice.tickets import Terms, Ticket
-from robo_trader.practice.triggers import Prices, first_stop, watch
+from robo_trader.practice.account.tickets import Terms, Ticket
+from robo_trader.practice.orders.algos import Sight, stance
+from robo_trader.practice.orders.triggers import Prices, first_stop, watch
+from robo_trader.practice.protocol.moments import moment
 
 NOW = 1_768_314_600 * SECOND_NS  # 2026-01-13 09:30 in New York
 SESSION = Session("2026-01-13", NOW, NOW + 390 * MINUTE_NS)

@@ -305,7 +305,9 @@ async def test_under_the_price_test_a_short_sale_trades_above_the_best_bid_only(
     desk: Desk, stock: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ib = await opened(desk)
-    monkeypatch.setattr("robo_trader.practice.shorts._FALL", 2.0)  # as if every share had fallen far enough
+    monkeypatch.setattr(
+        "robo_trader.practice.account.shorts._FALL", 2.0
+    )  # as if every share had fallen far enough
     best = bids(desk)[0]
     trade = ib.placeOrder(stock, MarketOrder("SELL", 5))
     await desk.settle()

@@ -10,7 +10,7 @@ from ib_async import IB, Contract
 
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
-from robo_trader.practice.pacing import BARS, BURST, HISTORY, MESSAGES, OPEN, STRIKES
+from robo_trader.practice.protocol.pacing import BARS, BURST, HISTORY, MESSAGES, OPEN, STRIKES
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import Desk, desk_of
 from tests.practice.test_faults_connection import codes_of, gone

@@ -8,8 +8,8 @@ import pytest
 from ib_async import Contract
 
 from robo_trader.core.events import MINUTE_NS, SECOND_NS
+from robo_trader.practice.data.lines import DataOptions
 from robo_trader.practice.gateway import PracticeOptions
-from robo_trader.practice.lines import DataOptions
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import Desk, desk_of
 from tests.practice.wiretap import errors, market, tap, today

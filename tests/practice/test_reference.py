@@ -10,9 +10,9 @@ import pytest
 from ib_async import IB, Contract, Stock
 
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice.contracts import con_id_of, details_fields
 from robo_trader.practice.gateway import PracticeOptions
-from robo_trader.practice.listings import WELL_KNOWN, american, check_digit, drawn_isin
+from robo_trader.practice.market.contracts import con_id_of, details_fields
+from robo_trader.practice.market.listings import WELL_KNOWN, american, check_digit, drawn_isin
 from robo_trader.simulation.market import SyntheticMarket
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import Desk, desk_of

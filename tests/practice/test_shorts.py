@@ -10,9 +10,9 @@ from ib_async import Contract, LimitOrder, MarketOrder, Stock
 
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Side
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice.exchange import Exchange
+from robo_trader.practice.account.shorts import Borrow, Locate, PriceTest
 from robo_trader.practice.gateway import PracticeOptions
-from robo_trader.practice.shorts import Borrow, Locate, PriceTest
+from robo_trader.practice.market.exchange import Exchange
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import FIRST, LAST, Desk, desk_of
 from tests.practice.order_desk import bids, codes, opened

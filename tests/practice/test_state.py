@@ -13,9 +13,9 @@ from ib_async import Contract, LimitOrder, MarketOrder
 
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS
-from robo_trader.practice.books import Position
+from robo_trader.practice.account.books import Position
+from robo_trader.practice.account.state import State
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions, account_of
-from robo_trader.practice.state import State
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import Desk, desk_of
 

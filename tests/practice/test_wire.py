@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robo_trader.practice.wire import MAX_FRAME, Cursor, Framer, WireError, choose_version, frame
+from robo_trader.practice.protocol.wire import MAX_FRAME, Cursor, Framer, WireError, choose_version, frame
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 

@@ -8,7 +8,7 @@ from ib_async import IB
 
 from robo_trader.core.protocols import Session
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice.exchange import Exchange
+from robo_trader.practice.market.exchange import Exchange
 from tests.practice.conftest import Desk
 
 LIVE = date(2026, 1, 13)

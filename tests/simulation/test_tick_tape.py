@@ -14,7 +14,7 @@ from robo_trader.core.errors import ConfigurationError, DataError
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Side
 from robo_trader.core.protocols import Session
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.practice.exchange import Auction, Exchange, Filled
+from robo_trader.practice.market.exchange import Auction, Exchange, Filled
 from robo_trader.simulation.flow import Print, TouchAt
 from robo_trader.simulation.limit_book import Level
 from robo_trader.simulation.rows import fill_session
