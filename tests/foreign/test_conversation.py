@@ -116,10 +116,8 @@ async def test_a_client_sees_a_quote(client: str, converse: Converse) -> None:
     quote = heard["quote"]
     assert quote["type"] == 1
     assert 0 < quote["ask"] - quote["bid"] < 0.5
-    bid_size, ask_size = quote["sizes"]
-    assert ask_size > 0
-    # @stoqey/ib drops the size of a bid that comes with its price.
-    assert (client == "stoqey" and bid_size is None) or bid_size > 0
+    # @stoqey/ib drops the size of a bid that comes with its price, and hears the one that follows.
+    assert min(quote["sizes"]) > 0
     assert quote["close"] == heard["history"]["last"][4]
 
 

@@ -108,6 +108,19 @@ async def test_nothing_is_told_twice(desk: Desk, stock: Contract, thin: Contract
     assert len(ticks(heard)) > 3_000
 
 
+async def test_every_price_of_a_quote_or_a_trade_is_followed_by_its_size(desk: Desk, stock: Contract) -> None:
+    ib = await desk.connect()
+    heard = tap(ib)
+    ib.reqMktData(stock)
+    await desk.advance(5 + 60)
+    told = [(kind, fields) for _, kind, fields in ticks(heard)]
+    priced = [(at, kind) for at, (kind, _) in enumerate(told) if kind in (1, 2, 4)]
+    assert len(priced) > 20
+    for at, kind in priced:
+        size_kind, size = {1: 0, 2: 3, 4: 5}[kind], told[at][1][1]
+        assert told[at + 1] == (size_kind, (size,))
+
+
 async def test_a_size_that_changes_alone_comes_alone(desk: Desk, stock: Contract) -> None:
     ib = await desk.connect()
     heard = tap(ib)

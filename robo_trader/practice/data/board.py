@@ -7,7 +7,15 @@ from typing import NamedTuple, Protocol
 
 from robo_trader.core.events import SECOND_NS
 from robo_trader.practice.market.quotes import QuoteAt, no_quote
-from robo_trader.practice.protocol.ticks import Kinds, Tick, generic_tick, price_tick, size_tick, text_tick
+from robo_trader.practice.protocol.ticks import (
+    Kinds,
+    Tick,
+    generic_tick,
+    price_tick,
+    quote_ticks,
+    size_tick,
+    text_tick,
+)
 from robo_trader.simulation.flow import Print
 from robo_trader.simulation.rows import Slice
 
@@ -137,7 +145,7 @@ class Board:
         if self.last is not None:
             if self.last_second:
                 told.append(text_tick(kinds.time, str(self.last_second)))
-            told.append(price_tick(kinds.last, self.last, self.last_size))
+            told += quote_ticks(kinds.last, kinds.last_size, self.last, self.last_size)
         if self.day.volume:
             told.append(size_tick(kinds.volume, self.day.volume))
         told += self._morning()
@@ -151,8 +159,8 @@ class Board:
     def quote(self, touch: QuoteAt) -> list[Tick]:
         """Return both sides of a quote."""
         kinds = self.view.kinds
-        bid = price_tick(kinds.bid, touch.bid, touch.bid_size)
-        return [bid, price_tick(kinds.ask, touch.ask, touch.ask_size)]
+        bid = quote_ticks(kinds.bid, kinds.bid_size, touch.bid, touch.bid_size)
+        return bid + quote_ticks(kinds.ask, kinds.ask_size, touch.ask, touch.ask_size)
 
     @property
     def closing(self) -> QuoteAt:
@@ -184,7 +192,7 @@ class Board:
         if second != self.last_second:
             told.append(text_tick(kinds.time, str(second)))
         if latest.price != self.last or is_first:
-            told.append(price_tick(kinds.last, latest.price, latest.size))
+            told += quote_ticks(kinds.last, kinds.last_size, latest.price, latest.size)
         elif latest.size != self.last_size:
             told.append(size_tick(kinds.last_size, latest.size))
         self.last, self.last_size, self.last_second = latest.price, latest.size, second
@@ -212,11 +220,11 @@ class Board:
         kinds = self.view.kinds
         told: list[Tick] = []
         if now.bid != before.bid:
-            told.append(price_tick(kinds.bid, now.bid, now.bid_size))
+            told += quote_ticks(kinds.bid, kinds.bid_size, now.bid, now.bid_size)
         elif now.bid_size != before.bid_size:
             told.append(size_tick(kinds.bid_size, now.bid_size))
         if now.ask != before.ask:
-            told.append(price_tick(kinds.ask, now.ask, now.ask_size))
+            told += quote_ticks(kinds.ask, kinds.ask_size, now.ask, now.ask_size)
         elif now.ask_size != before.ask_size:
             told.append(size_tick(kinds.ask_size, now.ask_size))
         return told

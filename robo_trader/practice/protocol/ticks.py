@@ -46,6 +46,14 @@ def size_tick(kind: int, size: int) -> Tick:
     return f"2\x006\x00{_MARK}\x00{kind}\x00{size}\x00"
 
 
+def quote_ticks(kind: int, size_kind: int, price: float, size: int) -> list[Tick]:
+    """Write a price with its size, and the size once more by itself: so does TWS, and some clients hear only that.
+
+    Source: TWS API, "Receiving Watchlist Data": every tickPrice is followed by a tickSize; ib_insync issue 29.
+    """
+    return [price_tick(kind, price, size), size_tick(size_kind, size)]
+
+
 def generic_tick(kind: int, value: float) -> Tick:
     """Write tickGeneric (45)."""
     return f"45\x006\x00{_MARK}\x00{kind}\x00{value!r}\x00"
