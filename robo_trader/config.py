@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     practice_speed: float = Field(
         60.0, gt=0, description="Practice market: seconds of market time per second"
     )
-    practice_seed: int = Field(7, ge=0, description="Practice market: seed of the synthetic market")
+    practice_seed: int = Field(1, ge=0, description="Practice market: seed of the synthetic market")
     practice_edge: float = Field(
         1.0, ge=0, le=1, description="Practice market: strength of the planted edge, 0 is none"
     )

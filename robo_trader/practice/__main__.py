@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--speed", type=_speed, default=60.0, help="market seconds a second (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=7, help="of the synthetic market (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the synthetic market (default: %(default)s)")
     parser.add_argument(
         "--edge", type=_edge, default=1.0, help="how predictable it is, from 0 (not at all) to 1 (default)"
     )
