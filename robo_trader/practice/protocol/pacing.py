@@ -42,23 +42,33 @@ class Arrivals:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._calm = math.inf  # when the gateway last was free to read
-        self._timer: asyncio.TimerHandle | None = None
+        self._calm = math.inf  # all that came until then has been read
+        self._next: asyncio.Handle | None = None
 
     def earliest(self, now: float) -> float:
         """Return when at the earliest what is read `now` came."""
-        return min(now, self._calm + _CALM_S)
+        return min(now, self._calm)
 
     def begin(self) -> None:
         """Watch from now on, in the running event loop, how busy the gateway is."""
-        self.end()
-        self._calm = self._clock()
-        self._timer = asyncio.get_running_loop().call_later(_CALM_S, self.begin)
+        self._note(self._clock())
 
     def end(self) -> None:
-        """Watch no longer."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Watch no longer: what is read came just now."""
+        self._calm = math.inf
+        if self._next is not None:
+            self._next.cancel()
+
+    def _note(self, calm: float) -> None:
+        self._calm = calm
+        self._next = asyncio.get_running_loop().call_later(_CALM_S, self._look)
+
+    def _look(self) -> None:
+        # Two turns of the loop: the first looks for what has come by now, and by the second that is read.
+        self._next = asyncio.get_running_loop().call_soon(self._looked, self._clock())
+
+    def _looked(self, since: float) -> None:
+        self._next = asyncio.get_running_loop().call_soon(self._note, since)
 
 
 class Pacing:
