@@ -24,7 +24,7 @@ from robo_trader.ibkr.broker import IbBroker
 from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.contracts import ContractRecord, Contracts
 from robo_trader.ibkr.feed import FeedOptions, IbFeed
-from robo_trader.ibkr.pacing import Pacer
+from robo_trader.ibkr.pacing import Pacer, PacingOptions
 from robo_trader.processes import Child
 from robo_trader.simulation.matching import Matching
 from robo_trader.simulation.simulated_broker import SimulatedBroker
@@ -34,6 +34,11 @@ log = structlog.get_logger()
 SESSION_MINUTES = 390
 HISTORIES_AT_A_TIME = 8  # the limit on requests is per share, so others need not wait for one
 WARM_BARS = 150  # three times the slowest feature's need, so that Wilder's averages have settled
+
+
+def pacing_with(gateway: Child) -> PacingOptions:
+    """Return TWS's limits; our own gateway has none on history, and with them many shares take half an hour to learn."""
+    return PacingOptions(history_per_10_min=100_000) if gateway.started else PacingOptions()
 
 
 class Link:
@@ -48,7 +53,7 @@ class Link:
         self._symbols = tuple(symbols)
         self._interval_ns = bar_s * SECOND_NS
         self._calendar = XnysCalendar()
-        pacer = Pacer()
+        pacer = Pacer(pacing_with(gateway))
         self._contracts = Contracts(connection, pacer)
         options = PipelineOptions(interval_ns=self._interval_ns)
         self.pipeline = Pipeline(inbox, self._calendar, options, lambda gap: self._feed.on_gap(gap))
@@ -173,7 +178,10 @@ class Link:
         snapshot = await self._ib_broker.snapshot()
         given = [order.id for order in live_orders() if self._ib_broker.was_given(order.id)]
         outcomes = await self._ib_broker.resolve(given)
-        events: list[Event] = [*snapshot.fills, *outcomes, snapshot]
+        # The desk believes two looks that differ from its books, lest a trade fell into one: it shall not wait for the
+        # second while it trades on what it no longer holds.
+        again = msgspec.structs.replace(await self._ib_broker.snapshot(), fills=())
+        events: list[Event] = [*snapshot.fills, *outcomes, snapshot, again]
         for event in events:
             self.inbox.put(event)
 

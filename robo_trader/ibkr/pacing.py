@@ -8,6 +8,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
+log = structlog.get_logger()
+_LONG_S = 5.0  # a wait that is worth a word
+
 
 @dataclass(frozen=True)
 class PacingOptions:
@@ -79,6 +84,8 @@ class Pacer:
         )
         async with self._history_turn:
             while (wait := self._history_wait(of_contract, request)) > 0:
+                if wait > _LONG_S:
+                    log.info("pacing", what=f"TWS limits requests for history: the next in {wait:.0f} s")
                 await self._sleep(wait)
             now = self._clock()
             self._history.take(now)

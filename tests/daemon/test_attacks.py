@@ -264,7 +264,6 @@ async def test_a_position_nobody_traded_quarantines_its_symbol_and_the_others_tr
     await run.until(" bar ")
     gateway._orders.books.positions["NVDA"] = Position(-33)
     await drop_the_session(gateway, run)
-    await drop_the_session(gateway, run)
     await run.until("mismatch")
     await run.until("gate=quarantine")
     await run.until("AAPL @", times=run.text.count("AAPL @") + 1)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from structlog.testing import capture_logs
+
 from robo_trader.ibkr.pacing import Pacer, PacingOptions
 
 
@@ -135,3 +137,16 @@ async def test_a_cancelled_wait_takes_no_place() -> None:
     later = asyncio.create_task(pacer.order())
     await clock.run(1001.0)
     assert later.done()
+
+
+async def test_a_long_wait_for_history_is_told_and_a_short_one_is_not() -> None:
+    clock = Clock()
+    pacer = paced(clock, history_per_10_min=6)
+    with capture_logs() as logs:
+        asks = [asyncio.create_task(pacer.history(f"S{i}", f"request {i}")) for i in range(6)]
+        asks.append(asyncio.create_task(pacer.history("S0", "request 6")))
+        await clock.run(1000.0)
+        assert [entry["what"] for entry in logs] == ["TWS limits requests for history: the next in 600 s"]
+        await clock.run(1700.0)
+        await asyncio.gather(*asks)
+    assert len(logs) == 1
