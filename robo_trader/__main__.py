@@ -33,7 +33,10 @@ Port = Annotated[int, typer.Option(help="The practice gateway's port.")]
 ControlDir = Annotated[
     Path | None, typer.Option("--control", help="Where its control socket is; default: the temporary directory.")
 ]  # fmt: skip
-Share = Annotated[str, typer.Argument(metavar="SYMBOL", help="A share, or `market` for all of them.")]
+Share = Annotated[str, typer.Argument(metavar="SYMBOL", help="A share.")]
+ShareOrMarket = Annotated[
+    str, typer.Argument(metavar="SYMBOL", help="A share, or `market` for all of them.")
+]  # fmt: skip
 
 
 app.command()(runner_async.run)
@@ -148,7 +151,7 @@ def practice_status(port: Port = 7497, control: ControlDir = None) -> None:
 
 @practice_app.command("halt")
 def practice_halt(
-    symbol: Share,
+    symbol: ShareOrMarket,
     reason: Annotated[str, typer.Option(help="As it is recorded.")] = "news",
     port: Port = 7497,
     control: ControlDir = None,
@@ -158,7 +161,7 @@ def practice_halt(
 
 
 @practice_app.command("resume")
-def practice_resume(symbol: Share, port: Port = 7497, control: ControlDir = None) -> None:
+def practice_resume(symbol: ShareOrMarket, port: Port = 7497, control: ControlDir = None) -> None:
     """End a halt."""
     _command(port, control, {"do": "resume", "symbol": symbol})
 
@@ -183,6 +186,17 @@ def practice_dividend(
 ) -> None:
     """Pay a dividend; the share trades without it from its next session on."""
     _command(port, control, {"do": "dividend", "symbol": symbol, "usd": usd})
+
+
+@practice_app.command("borrow")
+def practice_borrow(
+    symbol: Share,
+    shares: Annotated[str, typer.Argument(help="How many: a number, `none` or `plenty`.")],
+    port: Port = 7497,
+    control: ControlDir = None,
+) -> None:
+    """Say how many shares can be borrowed: with 0 short sales wait, with `none` they are refused."""
+    _command(port, control, {"do": "borrow", "symbol": symbol, "shares": shares})
 
 
 @practice_app.command("order")

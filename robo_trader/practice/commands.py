@@ -1,4 +1,4 @@
-"""What can be commanded of a running gateway: faults, halts, corporate actions, orders by hand, a look at it."""
+"""What can be commanded of a running gateway: faults, halts, corporate actions, loans, orders by hand, a look at it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Split(_Command, tag="split"):
 
     def obey(self, gateway: PracticeGateway) -> Answer:
         symbol = _share(gateway, self.symbol)
-        if self.ratio > _MOST_SPLIT or 0 < self.ratio * _MOST_SPLIT < 1:
+        if not self.ratio.is_finite() or self.ratio > _MOST_SPLIT or 0 < self.ratio * _MOST_SPLIT < 1:
             raise ConfigurationError(f"a split of {self.ratio} makes no sense")
         exchange = gateway.exchange
         label = exchange.session.label
@@ -111,9 +111,24 @@ class Dividend(_Command, tag="dividend"):
     def obey(self, gateway: PracticeGateway) -> Answer:
         symbol = _share(gateway, self.symbol)
         last = gateway.exchange.last(symbol)
-        if last is not None and self.usd >= Decimal(repr(last)):
+        if not self.usd.is_finite() or (last is not None and self.usd >= Decimal(repr(last))):
             raise ConfigurationError(f"a dividend of {self.usd} makes no sense: {symbol} is worth {last}")
         return {"session": gateway.exchange.dividend(symbol, self.usd).session}
+
+
+class Borrow(_Command, tag="borrow"):
+    """Say how many shares can be borrowed: with 0 short sales wait until there are more, with `none` they are refused."""
+
+    symbol: _Symbol
+    shares: Annotated[int, msgspec.Meta(ge=0)] | Literal["none", "plenty"]
+
+    def obey(self, gateway: PracticeGateway) -> Answer:
+        symbol, borrow = _share(gateway, self.symbol), gateway.orders.borrow
+        if self.shares == "plenty":
+            borrow.free(symbol)
+        else:
+            borrow.limit(symbol, None if self.shares == "none" else self.shares)
+        return {}
 
 
 class ManualOrder(_Command, tag="order"):
@@ -131,7 +146,7 @@ class ManualOrder(_Command, tag="order"):
         return {}
 
 
-Command = Plant | Lift | Status | Halt | Resume | Split | Dividend | ManualOrder
+Command = Plant | Lift | Status | Halt | Resume | Split | Dividend | Borrow | ManualOrder
 
 
 def obey(gateway: PracticeGateway, wanted: Mapping[str, object]) -> Answer:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from robo_trader.core.errors import ConfigurationError, DataError
+from robo_trader.core.errors import ConfigurationError, DataError, RoboTraderError
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.practice.account.answers import AccountAnswers
 from robo_trader.practice.account.books import Books
@@ -24,7 +24,7 @@ from robo_trader.practice.answers import Answers
 from robo_trader.practice.commands import obey
 from robo_trader.practice.control import ControlSocket
 from robo_trader.practice.data.history_answers import HistoryAnswers
-from robo_trader.practice.data.lines import DataOptions
+from robo_trader.practice.data.lines import DataOptions, Supply
 from robo_trader.practice.data.live_data import LiveData
 from robo_trader.practice.data.reference_answers import ReferenceAnswers
 from robo_trader.practice.data.tick_history_answers import TickHistoryAnswers
@@ -132,7 +132,7 @@ class PracticeGateway:
         self.pacing = Pacing(wall) if options.pacing == "strict" else None
         self._control: ControlSocket | None = None
         self._broken = asyncio.Event()
-        self._why: DataError | None = None
+        self._why: BaseException | None = None
 
     def _set_up(self, saved: Saved | None) -> None:
         """Open the account, as it was saved or a new one, and a room for each subject."""
@@ -148,16 +148,11 @@ class PracticeGateway:
         if saved is not None:
             self._orders.restore(saved.tickets, saved.executions)
         self._accounts = AccountAnswers(self.account, self._exchange, books)
-        self._market_data = LiveData(
-            self._exchange,
-            directory,
-            self._clock.begin,
-            lambda symbol: self._borrow.available(symbol, books),
-            self._options.data,
-        )
+        supply = Supply(self._exchange, directory, self._clock.begin, self._options.data)
+        self._market_data = LiveData(supply, lambda symbol: self._borrow.available(symbol, books))
         paid = self._options.data.grade == "live"
         self._history = HistoryAnswers(self._exchange, directory, self._clock.begin, paid)
-        order_answers = OrderAnswers(self._orders, self.now, self._deliver)
+        order_answers = OrderAnswers(self._orders, self.now, self.deliver)
         reference = ReferenceAnswers(self._exchange, directory)
         past_ticks = TickHistoryAnswers(self._exchange, directory, paid)
         self._answers = Answers(
@@ -171,6 +166,13 @@ class PracticeGateway:
         """Listen, and return the port. Raises ConfigurationError where the port is taken or a fault is no fault."""
         for name, parameters in self._options.faults:
             make(name, parameters)  # refused, if at all, before anybody can connect
+        try:
+            return await self._open()
+        except RoboTraderError:
+            await self.stop()
+            raise
+
+    async def _open(self) -> int:
         if self.pacing is not None:
             self.pacing.arrivals.begin()
         port = await self._door.open()
@@ -182,7 +184,7 @@ class PracticeGateway:
         return port
 
     async def failed(self) -> None:
-        """Wait until the state can no longer be saved, if ever, and raise that DataError."""
+        """Wait until the gateway can go on no longer, if ever, and raise why: DataError where it cannot save."""
         await self._broken.wait()
         if self._why is not None:
             raise self._why
@@ -228,7 +230,7 @@ class PracticeGateway:
             self._turn_day()
         elif exchange.slice_ended:
             self._history.closed_slice()
-        self._deliver(self._orders.on_beat(exchange.now))
+        self.deliver(self._orders.on_beat(exchange.now))
         self._accounts.on_beat()
         return True
 
@@ -236,7 +238,7 @@ class PracticeGateway:
         """Book what the night brought; orders for a share that was split end with it."""
         self._orders.forget_past()
         split = self._accounts.new_day()
-        self._deliver(self._orders.end_of(split, "Corporate action", self._exchange.now))
+        self.deliver(self._orders.end_of(split, "Corporate action", self._exchange.now))
 
     # ------------------------------------------------------------------------------------------------- clients
 
@@ -276,17 +278,16 @@ class PracticeGateway:
             client.error(-1, code, text)
 
     def on_message(self, client: Client, kind: int, cursor: Cursor) -> None:
-        if self._faults.heard(client, kind, cursor.fields):
-            return
-        if self.pacing is not None and not self.pacing.allows(client, kind, cursor.fields):
-            return
         try:
-            self._answers(client, kind, cursor)
+            if self._faults.heard(client, kind, cursor.fields):
+                return
+            if self.pacing is None or self.pacing.allows(client, kind, cursor.fields):
+                self._answers(client, kind, cursor)
         except DataError as error:
             self._break(error)
 
-    def _break(self, error: DataError) -> None:
-        """Hang up on everybody: what cannot be saved must not be told."""
+    def _break(self, error: BaseException) -> None:
+        """Hang up on everybody: what cannot be saved must not be told, and a market without a clock stands still."""
         self._why = error
         self._broken.set()
         for client in list(self._sockets):
@@ -301,7 +302,7 @@ class PracticeGateway:
         if client.id is not None:
             self._clients.pop(client.id, None)
 
-    def _deliver(self, told: list[Told]) -> None:
+    def deliver(self, told: list[Told]) -> None:
         """Send what orders made to be told to the clients that own them, then what it did to the account."""
         frames: dict[int, list[bytes]] = {}
         for client_id, message in told:
@@ -316,7 +317,7 @@ class PracticeGateway:
 
     # ------------------------------------------------------------------------------------- faults and commands
 
-    def plant(self, name: str, **parameters: object) -> int:
+    def plant(self, name: str, /, **parameters: object) -> int:
         """Plant a fault, in the words of the catalogue, and return its number. Raises ConfigurationError."""
         return self._faults.plant(name, parameters)
 
@@ -361,24 +362,20 @@ class PracticeGateway:
         """Begin a new account: no orders, no executions, no positions, ids from 1."""
         self._orders.cancel_all(self.now())  # they must not go on resting in the books
         if self._state is not None:
-            self._state = self._state.anew()
+            self._state.forget()
         self._lost += 1
         self._set_up(None)
 
     def halt(self, symbol: str, reason: str) -> None:
         """Halt a share, all of them where the symbol is empty."""
         self._exchange.begin_halt(symbol, reason)
-        self._deliver(self._orders.commit())
+        self.deliver(self._orders.commit())
 
     def resume(self, symbol: str) -> bool:
         """End such a halt. Return False where there was none."""
         ended = self._exchange.end_halt(symbol)
-        self._deliver(self._orders.commit())
+        self.deliver(self._orders.commit())
         return ended
-
-    def deliver(self, told: list[Told]) -> None:
-        """Send what orders made to be told."""
-        self._deliver(told)
 
     def changed(self, symbols: set[str]) -> None:
         """Tell who listens that positions changed."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from ib_async import IB, Contract
+from ib_async import IB, Contract, MarketOrder
 
 from robo_trader.core.errors import BrokerUnreachable, ConfigurationError
 from robo_trader.practice.control import MAX_GUESTS, MAX_LINE, ask, socket_path
@@ -132,6 +132,28 @@ async def test_halts_splits_and_dividends_are_commanded(desk: Desk, tmp_path: Pa
     assert await command(desk, tmp_path, "dividend", symbol="THIN", usd="0.25") == {"session": "2026-01-14"}
 
 
+async def test_a_short_sale_waits_for_shares_to_borrow_or_is_refused(
+    desk: Desk, tmp_path: Path, stock: Contract
+) -> None:
+    ib = await desk.connect()
+    await desk.advance(5)
+    await command(desk, tmp_path, "borrow", symbol="aapl", shares="0")
+    waits = ib.placeOrder(stock, MarketOrder("SELL", 10))
+    await desk.advance(1)
+    assert (waits.isDone(), waits.orderStatus.whyHeld) == (False, "locate")
+    await command(desk, tmp_path, "borrow", symbol="AAPL", shares=10)
+    await desk.advance(1)
+    assert waits.orderStatus.status == "Filled"
+    await command(desk, tmp_path, "borrow", symbol="AAPL", shares="none")
+    refused = ib.placeOrder(stock, MarketOrder("SELL", 10))
+    await desk.advance(1)
+    assert refused.orderStatus.status == "Inactive"
+    await command(desk, tmp_path, "borrow", symbol="AAPL", shares="plenty")
+    served = ib.placeOrder(stock, MarketOrder("SELL", 10))
+    await desk.advance(1)
+    assert served.orderStatus.status == "Filled"
+
+
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
@@ -142,10 +164,19 @@ async def test_halts_splits_and_dividends_are_commanded(desk: Desk, tmp_path: Pa
         ({"do": "status", "please": 1}, "please"),
         ({"do": "split", "symbol": "AAPL", "ratio": "-1"}, "makes no sense"),
         ({"do": "split", "symbol": "AAPL", "ratio": "two"}, "ratio"),
+        ({"do": "split", "symbol": "AAPL", "ratio": "NaN"}, "makes no sense"),
+        ({"do": "dividend", "symbol": "AAPL", "usd": "NaN"}, "makes no sense"),
+        ({"do": "plant", "name": "stale", "parameters": {"name": "spike"}}, "parameter of stale"),
+        (
+            {"do": "plant", "name": "position-change", "parameters": {"symbol": "AAPL", "shares": "0"}},
+            "shares=0",
+        ),
         ({"do": "order", "side": "HOLD", "shares": 1, "symbol": "AAPL"}, "side"),
         ({"do": "order", "side": "BUY", "shares": 0, "symbol": "AAPL"}, "cannot be ordered"),
         ({"do": "order", "side": "BUY", "shares": 1, "symbol": "GONE"}, "GONE"),
         ({"do": "halt", "symbol": ""}, "symbol"),
+        ({"do": "borrow", "symbol": "AAPL", "shares": -1}, "shares"),
+        ({"do": "borrow", "symbol": "AAPL", "shares": "few"}, "shares"),
     ],
 )
 async def test_what_makes_no_sense_is_answered_with_an_error(

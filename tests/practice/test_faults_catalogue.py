@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from ib_async import IB, Contract
+from ib_async import IB, Contract, MarketOrder
 
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.practice.faults.catalogue import (
@@ -17,10 +18,11 @@ from robo_trader.practice.faults.catalogue import (
     listing,
     make,
     markdown,
+    market_time,
     parameters,
     read,
 )
-from robo_trader.practice.faults.engine import MAX_PLANTED, market_time
+from robo_trader.practice.faults.engine import MAX_PLANTED
 from robo_trader.practice.faults.kinds import cut, message
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
 from robo_trader.practice.protocol.wire import frame
@@ -64,6 +66,12 @@ def test_every_fault_says_what_it_does_what_it_breaks_and_what_its_parameters_me
         ("spike", {"factor": "much"}, "spike"),
         ("manual-order", {}, "needs symbol="),
         ("stale", {"at": "25:00"}, "not a time"),
+        ("stale", {"for": "inf"}, "no more than"),
+        ("delay-ack", {"seconds": "nan"}, "seconds=nan"),
+        ("partial-fills", {"pieces": 0}, "pieces=0 is not between 1 and 1000"),
+        ("slow-drip", {"size": "0"}, "size=0"),
+        ("correction", {"by": 1e12}, "by="),
+        ("manual-order", {"symbol": "AAPL", "shares": 0}, "0 shares of AAPL cannot be ordered"),
     ],
 )
 async def test_what_makes_no_sense_is_refused_with_the_nearest_name(
@@ -87,8 +95,9 @@ def test_values_may_be_text_as_the_command_line_has_them() -> None:
 
 @pytest.mark.parametrize(
     ("text", "hours"),
-    [("12:30", 0.5), ("12:00:00", 0), ("11:30", 23.5), ("2026-01-14T12:00", 24), ("2026-01-14 12:00:00", 24)],
-)
+    [("12:30", 0.5), ("12:00:00", 0), ("11:30", 23.5), ("2026-01-14T12:00", 24), ("2026-01-14 12:00:00", 24),
+     ("2026-01-14 17:00:00+00:00", 24)],
+)  # fmt: skip
 def test_a_time_is_the_next_one_in_new_york(text: str, hours: float) -> None:
     assert market_time(text, NOON) - NOON == hours * 3600 * 1_000_000_000
 
@@ -128,11 +137,30 @@ def test_a_file_that_makes_no_sense_is_refused(tmp_path: Path, text: str, said: 
         read(tmp_path / "missing.toml")
 
 
-async def test_a_gateway_that_is_given_nonsense_never_opens_its_port(tape: TapeMarket) -> None:
-    gateway = PracticeGateway(PracticeOptions(speed=0, faults=[("stal", {})]), tape)
-    with pytest.raises(ConfigurationError, match="stale"):
+@pytest.mark.parametrize("nonsense", [("stal", {}), ("halt", {"at": "25:00"}), ("manual-order", {})])
+async def test_a_gateway_that_is_given_nonsense_never_opens_its_port(
+    tape: TapeMarket, nonsense: tuple[str, dict[str, object]]
+) -> None:
+    gateway = PracticeGateway(PracticeOptions(speed=0, faults=[nonsense]), tape)
+    with pytest.raises(ConfigurationError):
         await gateway.start()
+    assert gateway._door.port == 0
     await gateway.stop()
+
+
+async def test_a_fault_that_cannot_strike_any_more_stops_neither_clock_nor_client(
+    desk: Desk, stock: Contract
+) -> None:
+    ib = await desk.connect()
+    codes = codes_of(ib)
+    desk.gateway.plant("manual-order", symbol="AAPL", limit=0.001, at="09:31")
+    desk.gateway.plant("manual-order", symbol="AAPL", limit=0.001, on=3)
+    await desk.advance(65)
+    ib.placeOrder(stock, MarketOrder("BUY", 1))
+    await desk.advance(5)
+    assert len(ib.fills()) == 1
+    assert codes == []
+    assert desk.gateway.planted() == []
 
 
 async def test_faults_are_bounded_and_lifted_by_name_number_or_all(desk: Desk) -> None:
@@ -147,6 +175,30 @@ async def test_faults_are_bounded_and_lifted_by_name_number_or_all(desk: Desk) -
     with pytest.raises(ConfigurationError, match="did you mean 'stale'"):
         gateway.lift("stal")
     assert gateway.lift() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "keeps"), [("competing-session", "lines"), ("crossed", "asks"), ("late-bars", "kept"), ("freeze", "kept")]
+)  # fmt: skip
+async def test_a_fault_keeps_nothing_of_clients_that_have_gone(
+    desk: Desk, stock: Contract, name: str, keeps: str
+) -> None:
+    ib = await desk.connect()
+    await desk.advance(10)
+    number = desk.gateway.plant(name)
+    (planted,) = desk.gateway._faults._planted
+    ib.reqMktData(stock)
+    ib.reqRealTimeBars(stock, 5, "TRADES", True)
+    (client,) = desk.gateway.clients()
+    client.listen(True)  # where nothing is read, nobody is seen to go
+    async with asyncio.timeout(5):
+        while not getattr(planted.fault, keeps):
+            await desk.gateway.advance(1)
+        ib.disconnect()
+        while desk.gateway.clients():
+            await asyncio.sleep(0)
+    assert not getattr(planted.fault, keeps)
+    assert desk.gateway.lift(str(number)) == 1
 
 
 async def test_nobody_stands_in_between_while_nothing_is_planted(desk: Desk) -> None:

@@ -191,10 +191,13 @@ async def test_time_format_moves_executions_by_hours(
     assert trade.fills[0].execution.time == true + off
 
 
-async def test_a_zone_that_does_not_exist_swallows_the_execution(desk: Desk, stock: Contract) -> None:
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../zone", "America"])
+async def test_a_zone_that_does_not_exist_swallows_the_execution(
+    desk: Desk, stock: Contract, zone: str
+) -> None:
     ib = await desk.connect()
     await desk.advance(5)
-    desk.gateway.plant("time-format", form="zone", zone="Mars/Olympus")
+    desk.gateway.plant("time-format", form="zone", zone=zone)
     trade = ib.placeOrder(stock, MarketOrder("BUY", 1))
     await desk.settle()
     assert (trade.orderStatus.status, trade.fills) == ("Filled", [])

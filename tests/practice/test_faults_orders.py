@@ -318,6 +318,15 @@ async def test_only_the_next_order_is_refused_where_one_strike_was_asked_for(
     assert (codes, desk.gateway.planted()) == ([201], [])
 
 
+async def test_a_refused_question_what_an_order_would_cost_is_done_with(desk: Desk, stock: Contract) -> None:
+    ib = await trading(desk)
+    codes = codes_of(ib)
+    desk.gateway.plant("reject", times=1)
+    ib.client.placeOrder(ib.client.getReqId(), stock, MarketOrder("BUY", 5, whatIf=True))
+    await desk.settle()
+    assert (codes, desk.gateway.planted()) == ([201], [])
+
+
 async def test_only_the_next_execution_is_cut_up_where_one_strike_was_asked_for(
     desk: Desk, stock: Contract
 ) -> None:

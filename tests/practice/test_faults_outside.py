@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ib_async import Contract, LimitOrder, MarketOrder
 
+from robo_trader.core.errors import ConfigurationError
 from tests.practice.conftest import Desk
 from tests.practice.test_faults_connection import codes_of
 from tests.practice.test_faults_orders import FAR, live, resting, trading
@@ -110,6 +111,23 @@ async def test_a_halt_stops_quotes_and_keeps_a_market_order_waiting(desk: Desk, 
     assert not trade.isDone()
     await desk.advance(25)
     assert trade.orderStatus.status == "Filled"
+
+
+async def test_a_circuit_breaker_stops_every_share_for_a_quarter_of_an_hour(
+    desk: Desk, stock: Contract, thin: Contract
+) -> None:
+    ib = await trading(desk)
+    tickers = [ib.reqMktData(share) for share in (stock, thin)]
+    desk.gateway.plant("circuit-breaker", level=1)
+    await desk.advance(5)
+    assert [ticker.bid for ticker in tickers] == [-1, -1]
+    assert desk.gateway.planted() == []
+    await desk.advance(15 * 60)
+    assert all(ticker.bid > 0 for ticker in tickers)
+    await desk.gateway.advance_to(desk.gateway.exchange.session.close - 30 * 60 * 1_000_000_000)
+    with pytest.raises(ConfigurationError, match="too late"):
+        desk.gateway.plant("circuit-breaker", level=2)
+    assert desk.gateway.planted() == []
 
 
 async def test_an_act_can_wait_for_a_request(desk: Desk, stock: Contract) -> None:

@@ -97,16 +97,16 @@ async def test_a_cancelled_query_is_said_to_be(desk: Desk, stock: Contract) -> N
     assert heard == [(162, text)]
 
 
-async def test_a_client_keeps_a_hundred_queries_up_to_date_each_under_its_own_number(
+async def test_a_client_keeps_fifty_queries_up_to_date_each_under_its_own_number(
     desk: Desk, stock: Contract
 ) -> None:
     ib = await desk.connect()
     heard: list[tuple[int, int]] = []
     ib.errorEvent += lambda about, code, *_: heard.append((about, code))
-    for request in (*range(1001, 1101), 1001, 1101):
+    for request in (*range(1001, 1051), 1001, 1051):
         ib.client.reqHistoricalData(request, stock, "", "60 S", "30 secs", "TRADES", True, 2, True, [])
     await desk.settle()
-    assert heard == [(1001, 321), (1101, 162)]
+    assert heard == [(1001, 321), (1051, 162)]
 
 
 async def test_no_data_names_what_was_asked(desk: Desk, stock: Contract) -> None:

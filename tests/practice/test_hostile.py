@@ -265,6 +265,34 @@ async def test_spoilt_fields_close_no_connection(siege: Siege) -> None:
         rounds += 1
 
 
+@pytest.mark.parametrize("nasty", ["nan", "inf", "-1", "1e999"])
+async def test_no_field_of_an_order_closes_the_connection_by_what_it_holds(siege: Siege, nasty: str) -> None:
+    order = next(template for template in TEMPLATES if template[0] == 3)
+    spoiled = [[*order[:at], nasty, *order[at + 1 :]] for at in range(1, len(order))]
+    await siege.attack(*[encode(fields) for fields in spoiled], framed=True)
+
+
+async def test_a_thousand_questions_at_once_are_not_all_kept_in_memory(siege: Siege) -> None:
+    wild = await Wild.connect(siege.port, 66)
+    (client,) = [client for client in siege.gateway.clients() if client.id == 66]
+    most = 0
+    while_told = client.write
+
+    def write(data: bytes) -> None:
+        nonlocal most
+        most = max(most, len(data))
+        while_told(data)
+
+    client.write = write  # type: ignore[method-assign]
+    question = encode([20, 6, *SHARE, 0, "", "5 secs", "3 D", 1, "TRADES", 2, 0, ""])  # 1 MB each
+    wild.send(question * 40)
+    await siege.good.is_served()
+    await siege.gateway.advance(10)
+    assert 0 < most < 3 << 20
+    await wild.leave()
+    assert await siege.good.is_served()
+
+
 async def test_spoilt_bytes_cost_the_sender_its_connection_at_most(siege: Siege) -> None:
     rng, until = random.Random(2), time.monotonic() + SECONDS
     rounds = 0

@@ -60,7 +60,7 @@ async def test_an_order_changed_in_a_halt_never_trades_at_its_old_price(desk: De
 
 async def test_an_order_held_in_a_halt_does_not_trade_after_it(desk: Desk, stock: Contract) -> None:
     _, trade = await rests_at_the_bid(desk, stock)
-    desk.gateway.deliver(desk.gateway.orders.hold(trade.order.permId, "locate", desk.gateway.now()))
+    desk.gateway.deliver(desk.gateway.orders.hold(trade.order.permId, "locate"))
     await desk.advance(FALL)
     desk.gateway.resume("AAPL")
     await desk.advance(5)

@@ -185,7 +185,7 @@ class OrdersAtRandom(RuleBasedStateMachine):
         live = self.orders.working()
         perm_id = live[pick % len(live)].perm_id
         now = self.exchange.now
-        self.hear(self.orders.hold(perm_id, "locate", now) if hold else self.orders.release(perm_id, now))
+        self.hear(self.orders.hold(perm_id, "locate") if hold else self.orders.release(perm_id, now))
 
     @precondition(lambda self: self.orders.executed())
     @rule(pick=st.integers(0, 1_000), cents=CENTS, bust=st.booleans())

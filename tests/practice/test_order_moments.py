@@ -40,6 +40,7 @@ def ticket(kind: str, side: Side = Side.SELL, limit: str | None = None, **terms:
         ("09:31:00", 60),
         ("06:31:00 US/Pacific", 60),
         ("20260113", 14 * 3_600 + 29 * 60 + 59),
+        ("20260113 UTC", 9 * 3_600 + 29 * 60 + 59),
         ("20260713 09:31:00", 181 * 86_400 - 3_600 + 60),  # summer time
     ],
 )
@@ -49,7 +50,17 @@ def test_a_time_means_what_its_zone_says(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "now", "2026-01-13", "20260113 25:00:00", "20261313 10:00:00", "10:00:00 ../etc", "20260113 10:00"],
+    [
+        "",
+        "now",
+        "20260113-",
+        "2026011309:31:00",
+        "2026-01-13",
+        "20260113 25:00:00",
+        "20261313 10:00:00",
+        "10:00:00 ../etc",
+        "20260113 10:00",
+    ],
 )
 def test_what_is_no_time_is_said_to_be_none(text: str) -> None:
     with pytest.raises(ValueError):

@@ -260,7 +260,7 @@ async def test_a_held_order_does_not_trade_until_it_is_released(desk: Desk, stoc
     trade = ib.placeOrder(stock, LimitOrder("SELL", 5, offers(desk)[0].price))
     await desk.settle()
     orders, gateway = desk.gateway.orders, desk.gateway
-    gateway.deliver(orders.hold(trade.order.permId, "locate", gateway.now()))
+    gateway.deliver(orders.hold(trade.order.permId, "locate"))
     await desk.settle()
     assert (heard, trade.orderStatus.whyHeld) == ([404], "locate")
     await desk.advance(600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -65,6 +66,7 @@ class AccountAnswers:
         self._exchange = exchange
         self._books = books
         self._listening: dict[Client, Listening] = {}
+        self._is_stale = False  # whether its worth will be told in the next turn of the event loop
         self.answers: dict[int, Answer] = {
             6: self._account_updates,
             17: self._managed_accounts,
@@ -105,12 +107,19 @@ class AccountAnswers:
             self.tell_values()
 
     def changed(self, symbols: set[str]) -> None:
-        """Tell positions that changed, and what the account is worth now."""
+        """Tell positions that changed, and once that is on its way what the account is worth now."""
         for client, listening in self._listening.items():
             told = [self._position(symbol) for symbol in sorted(symbols) if listening.positions]
             for request in listening.positions_multi:
                 told += [self._position_multi(request, symbol) for symbol in sorted(symbols)]
             client.send(b"".join(told))
+        if self._listening and not self._is_stale:  # nobody listens before there is an event loop
+            self._is_stale = True
+            # Scores of values, which nobody who waits for a fill should have to read first.
+            asyncio.get_running_loop().call_soon(self._tell_worth)
+
+    def _tell_worth(self) -> None:
+        self._is_stale = False
         self.tell_values()
         self._tell_pnl()
 

@@ -124,7 +124,7 @@ class State:
             raise self._unwritable(error) from error
         self._saved_market = market
 
-    def anew(self) -> State:
+    def forget(self) -> None:
         """Forget the account with all its orders and executions. Raises DataError where it cannot."""
         try:
             self._db.executescript(
@@ -132,7 +132,6 @@ class State:
             )
         except sqlite3.Error as error:
             raise self._unwritable(error) from error
-        return self
 
     def save_clock(self, clock: int) -> None:
         """Save only the time, 120 times a second at speed 600, and the market if it was changed. Raises DataError.

@@ -10,6 +10,7 @@ from robo_trader.core.events import SECOND_NS
 from robo_trader.practice.account import margin
 from robo_trader.practice.account.books import Books, Mark
 from robo_trader.practice.market.exchange import Exchange
+from robo_trader.practice.protocol.wire import plain
 
 LEDGER = (
     "CashBalance", "TotalCashBalance", "AccruedCash", "StockMarketValue", "NetLiquidationByCurrency",
@@ -73,7 +74,7 @@ def _ledger(books: Books, mark: Mark, stocks: Decimal) -> dict[str, str]:
     realised = sum((books.positions[symbol].realised for symbol in books.touched()), _NONE)
     cash = books.cash
     told = (cash, cash, _NONE, stocks, cash + stocks, unrealised, realised, Decimal(1), _NONE)
-    return {tag: _plain(value) for tag, value in zip(LEDGER, told, strict=True)}
+    return {tag: plain(round(value, 8)) for tag, value in zip(LEDGER, told, strict=True)}
 
 
 def summary_of(rows: Iterable[Row], tags: Iterable[str]) -> list[Row]:
@@ -106,9 +107,4 @@ def _next_change(exchange: Exchange) -> int:
 
 
 def _ratio(part: Decimal, whole: Decimal) -> str:
-    return _plain((part / whole).quantize(_RATIO)) if whole > 0 else "0"
-
-
-def _plain(value: Decimal) -> str:
-    text = format(value.quantize(Decimal("0.00000001")), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return plain((part / whole).quantize(_RATIO)) if whole > 0 else "0"

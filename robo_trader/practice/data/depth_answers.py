@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from robo_trader.core.events import Side
-from robo_trader.practice.data.lines import NOT_SUBSCRIBED, DataOptions, Lines
-from robo_trader.practice.market.contracts import Directory
+from robo_trader.practice.data.lines import NOT_SUBSCRIBED, Lines, Supply
 from robo_trader.practice.market.exchange import Exchange, Level
 from robo_trader.practice.protocol.clients import Answer, Client
 from robo_trader.practice.protocol.ticks import Strip, Tick, depth, smart_depth
@@ -94,25 +93,18 @@ class Shown:
 
 
 class DepthAnswers:
-    """Opens and closes depth lines, and tells which exchanges there are. `listened` as for market data.
+    """Opens and closes depth lines, and tells which exchanges there are.
 
     When trading stops the rows are deleted one by one and error 317 follows, as TWS sends it.
     """
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        directory: Directory,
-        listened: Callable[[], None],
-        options: DataOptions,
-    ) -> None:
-        self._directory = directory
-        self._listened = listened
-        self._grade = options.grade
-        full = 309, f"Max number ({options.depth}) of market depth requests has been reached"
+    def __init__(self, supply: Supply) -> None:
+        self._supply = supply
+        most = supply.options.depth
+        full = 309, f"Max number ({most}) of market depth requests has been reached"
         unknown = 310, "Can't find the subscribed market depth with tickerId:"
         self._lines: Lines[str, Shown, Wish] = Lines(
-            options.depth, full, lambda symbol: Shown(exchange, symbol), unknown
+            most, full, lambda symbol: Shown(supply.exchange, symbol), unknown
         )
         self.answers: dict[int, Answer] = {
             10: self._open,
@@ -141,20 +133,20 @@ class DepthAnswers:
     def _open(self, client: Client, cursor: Cursor) -> None:
         cursor.skip(1)
         request = cursor.integer()
-        symbol = self._directory.read(client, request, cursor)
+        symbol = self._supply.directory.read(client, request, cursor)
         if symbol is None:
             return None
         wish = Wish(min(cursor.integer(), MOST_ROWS), cursor.flag())
         if wish.rows < 1:
             text = "Error validating request.-'bW' : cause - The number of rows must be positive"
             return client.error(request, 321, text)
-        if self._grade != "live":
+        if self._supply.options.grade != "live":
             return client.error(request, 10089, f"{NOT_SUBSCRIBED}{symbol} {PRIMARY}.NMS/DEPTH/ALL")
         if not self._lines.admits(client, request):
             return None
         shown, line = self._lines.open(client, request, symbol, wish)
         client.send(_strip(changes(_EMPTY, shown.ladder), wish).stamped(line.stamp))
-        return self._listened()
+        return self._supply.listened()
 
     def _cancel(self, client: Client, cursor: Cursor) -> None:
         cursor.skip(1)

@@ -29,7 +29,7 @@ from robo_trader.practice.protocol.wire import Cursor, WireError, frame
 SCHEDULE = "SCHEDULE"
 HMDS = "Historical Market Data Service error message:"
 _ELSEWHERE = ("AGGTRADES", "FEE_RATE", "HISTORICAL_VOLATILITY", "OPTION_IMPLIED_VOLATILITY", "YIELD_LAST")
-_MOST_GROWING = 100
+MOST_GROWING = 50  # of one client, as TWS allows
 _PERIODS = {"day": 1, "days": 1, "week": 5, "weeks": 5, "month": 21, "months": 21}  # sessions
 _MOST_SESSIONS = 252
 
@@ -130,8 +130,8 @@ class HistoryAnswers:
             raise BadQuestion("keepUpToDate needs bars of 5 secs or more")
         if asked.request in lines:
             raise BadQuestion(f"Duplicate ticker ID for API historical data query {asked.request}")
-        if len(lines) >= _MOST_GROWING:
-            raise NoAnswer(f"No more than {_MOST_GROWING} queries are kept up to date at a time")
+        if len(lines) >= MOST_GROWING:
+            raise NoAnswer(f"No more than {MOST_GROWING} queries are kept up to date at a time")
 
     def _historical_data(
         self, version: int, asked: HistoryRequest, interval: int, bars: list[PastBar]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar, get_args
 
 from robo_trader.core.errors import ConfigurationError
+from robo_trader.practice.market.contracts import Directory
+from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.protocol.clients import Client
 
 Key = TypeVar("Key", bound=Hashable)  # what a group listens to
@@ -16,6 +18,7 @@ Wish = TypeVar("Wish")  # what else a line asked for
 Grade = Literal["live", "delayed", "none"]  # what market data an account pays for
 
 NOT_SUBSCRIBED = "Requested market data requires additional subscription for API. "
+FULL = 101, "Max number of tickers has been reached"
 UNKNOWN = 300, "Can't find EId with tickerId:"
 
 
@@ -33,6 +36,19 @@ class DataOptions:
             raise ConfigurationError(f"market data is {', '.join(get_args(Grade))}, not {self.grade!r}")
         if min(self.market_data, self.tick_by_tick, self.depth) < 0:
             raise ConfigurationError("a client cannot have fewer than no lines open")
+
+
+@dataclass(frozen=True)
+class Supply:
+    """What lines are opened on: a market, its shares, and the data that is paid for there.
+
+    `listened` is called when somebody asks for live data: the clock begins with the first one who listens.
+    """
+
+    exchange: Exchange
+    directory: Directory
+    listened: Callable[[], None]
+    options: DataOptions
 
 
 @dataclass(eq=False, slots=True)

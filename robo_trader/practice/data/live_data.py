@@ -8,11 +8,10 @@ from decimal import Decimal
 
 from robo_trader.practice.data.depth_answers import DepthAnswers
 from robo_trader.practice.data.generic_ticks import Facts
-from robo_trader.practice.data.lines import DataOptions
+from robo_trader.practice.data.lines import Supply
 from robo_trader.practice.data.market_answers import MarketAnswers
 from robo_trader.practice.data.real_time_bars import RealTimeBars
 from robo_trader.practice.data.tick_by_tick import TickByTick
-from robo_trader.practice.market.contracts import Directory
 from robo_trader.practice.market.exchange import Dividend, Exchange
 from robo_trader.practice.market.ranges import Ranges
 from robo_trader.practice.protocol.clients import Answer, Client
@@ -21,23 +20,17 @@ _YEAR = timedelta(days=365)
 
 
 class LiveData:
-    """The lines of all clients. `listened` is called when somebody asks for live data."""
+    """The lines of all clients."""
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        directory: Directory,
-        listened: Callable[[], None],
-        borrowable: Callable[[str], int],
-        options: DataOptions,
-    ) -> None:
-        """`borrowable` says how many shares of a symbol can be borrowed; `options` what data they may have."""
+    def __init__(self, supply: Supply, borrowable: Callable[[str], int]) -> None:
+        """`borrowable` says how many shares of a symbol can be borrowed."""
+        exchange = supply.exchange
         facts = Facts(Ranges(exchange), lambda symbol: dividends_of(exchange, symbol), borrowable)
         self._subjects = (
-            MarketAnswers(exchange, directory, listened, facts, options),
-            TickByTick(exchange, directory, listened, options),
-            DepthAnswers(exchange, directory, listened, options),
-            RealTimeBars(exchange, directory, listened, options),
+            MarketAnswers(supply, facts),
+            TickByTick(supply),
+            DepthAnswers(supply),
+            RealTimeBars(supply),
         )
         self.answers: dict[int, Answer] = {}
         for subject in self._subjects:

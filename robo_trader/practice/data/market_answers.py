@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,10 +13,8 @@ from robo_trader.practice.data.generic_ticks import (
     UnknownGenericTick,
     read_generic_ticks,
 )
-from robo_trader.practice.data.lines import DataOptions, Group, Line, Lines
+from robo_trader.practice.data.lines import FULL, Group, Line, Lines, Supply
 from robo_trader.practice.data.views import DelayedView, LiveView
-from robo_trader.practice.market.contracts import Directory
-from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.protocol.clients import Answer, Client
 from robo_trader.practice.protocol.ticks import Strip, Tick, data_type, parameters, snapshot_end
 from robo_trader.practice.protocol.wire import Cursor
@@ -49,25 +46,16 @@ class MarketAnswers:
     """Opens and closes lines of market data, and tells each line what happens.
 
     Lines are told once a beat what has changed with it, as TWS gathers changes over fractions of a second; trade for
-    trade is what tick-by-tick data is for. `listened` is called when somebody asks for live data.
+    trade is what tick-by-tick data is for.
     """
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        directory: Directory,
-        listened: Callable[[], None],
-        facts: Facts,
-        options: DataOptions,
-    ) -> None:
-        self._exchange = exchange
-        self._directory = directory
-        self._listened = listened
+    def __init__(self, supply: Supply, facts: Facts) -> None:
+        self._supply = supply
+        self._exchange = supply.exchange
         self._facts = facts
-        self._grade = options.grade
-        self._view = LiveView(exchange) if options.grade == "live" else DelayedView(exchange)
-        full = 101, "Max number of tickers has been reached"
-        self._lines: Lines[str, Shown, Wish] = Lines(options.market_data, full, self._show)
+        self._grade = supply.options.grade
+        self._view = LiveView(self._exchange) if self._grade == "live" else DelayedView(self._exchange)
+        self._lines: Lines[str, Shown, Wish] = Lines(supply.options.market_data, FULL, self._show)
         self._wanted: dict[Client, int] = {}
         self.answers: dict[int, Answer] = {1: self._market_data, 2: self._cancel, 59: self._data_type}
 
@@ -87,7 +75,7 @@ class MarketAnswers:
     def _market_data(self, client: Client, cursor: Cursor) -> None:
         cursor.skip(1)
         request = cursor.integer()
-        symbol = self._directory.read(client, request, cursor)
+        symbol = self._supply.directory.read(client, request, cursor)
         if symbol is None:
             return None
         if cursor.flag():
@@ -138,7 +126,7 @@ class MarketAnswers:
             told.append(snapshot_end())
             self._lines.close(client, request)
         else:
-            self._listened()
+            self._supply.listened()
         client.send(Strip(told).stamped(line.stamp))
 
     def _data_kind(self, frozen: bool) -> Tick:
@@ -181,7 +169,7 @@ class MarketAnswers:
             if more or turned:
                 key = wish.generics, turned and wish.is_frozen
                 if key not in strips:
-                    strips[key] = Strip(self._for(shown, news, more, *key))
+                    strips[key] = Strip(self._for(news, more, *key))
                 strip = strips[key]
             if strip:
                 line.client.send(strip.stamped(line.stamp))
@@ -189,7 +177,7 @@ class MarketAnswers:
                 self._end_snapshot(line, shown.board)
 
     def _for(
-        self, shown: Shown, news: News, more: dict[int, list[Tick]], generics: frozenset[int], stands: bool
+        self, news: News, more: dict[int, list[Tick]], generics: frozenset[int], stands: bool
     ) -> list[Tick]:
         told = list(news.trades)
         if stands:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
 import numpy as np
 
 from robo_trader.core.events import DAY_NS, MINUTE_NS, SECOND_NS
 from robo_trader.core.protocols import Session
 from robo_trader.data import xnys
-from robo_trader.data.sessions import NEW_YORK, XnysCalendar
+from robo_trader.data.sessions import XnysCalendar
+from robo_trader.practice.protocol.moments import moment
 from robo_trader.practice.protocol.wire import WireError
 from robo_trader.simulation.tape import Integers
 
@@ -40,10 +40,8 @@ _LONGER_IN = {
     "W": "52 weeks must be made in years", "M": "12 months must be made in years", "Y": "68 years cannot be made",
 }  # fmt: skip
 _LONGEST_SECONDS = 2_000  # of 1-second bars
-_END = re.compile(r"(\d{8})(?:[ -]+(\d\d:\d\d:\d\d))?(?: ([A-Za-z_/]+))?")
 _CALENDAR_DAYS = {"W": 7, "M": 30.4375, "Y": 365.25}
 _FARTHEST_DAYS = 20_000  # further back than any session
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MIDNIGHT_NS = 9 * HOUR_NS + 30 * MINUTE_NS  # before the open; clocks change on Sundays only
 _FIRST_DAY, _LAST_DAY = date(xnys.FIRST_YEAR, 1, 1), date(xnys.LAST_YEAR, 12, 31)
 
@@ -61,31 +59,14 @@ class NoAnswer(WireError):
 
 
 def parse_end(text: str, now: int) -> int:
-    """Return the end of the wanted span in UTC ns, never later than `now`; empty means now. Raises BadQuestion.
-
-    A time without a zone is New York's, one joined to its date by a dash is UTC's.
-    """
-    return min(now, parse_time(text)) if text else now
-
-
-def parse_time(text: str) -> int:
-    """Return a time as clients write it, in UTC ns. Raises BadTime.
-
-    >>> parse_time("20260112-15:45:00") == parse_time("20260112 10:45:00 US/Eastern") == parse_time("20260112 10:45:00")
-    True
-    """
-    found = _END.fullmatch(text.strip())
+    """Return a time a client wrote, UTC ns, never later than `now`; empty means now. Raises BadTime."""
     try:
-        if found is None:
-            raise ValueError(text)
-        zone = ZoneInfo("UTC") if "-" in text.strip()[:9] else ZoneInfo(found[3]) if found[3] else NEW_YORK
-        at = datetime.strptime(f"{found[1]} {found[2] or '23:59:59'}", "%Y%m%d %H:%M:%S").replace(tzinfo=zone)
-    except (ValueError, KeyError, OSError):  # what strptime and ZoneInfo raise
+        return min(now, moment(text, now)) if text else now
+    except ValueError:
         raise BadTime(
             "The date, time, or time-zone entered is invalid. The correct format is yyyymmdd hh:mm:ss xx/xxxx where"
             " yyyymmdd and xx/xxxx are optional. E.g.: 20031126 15:59:00 US/Eastern"
         ) from None
-    return max(0, int((at - _EPOCH).total_seconds())) * SECOND_NS
 
 
 def parse_size(text: str) -> int:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 from robo_trader.core.events import SECOND_NS
-from robo_trader.practice.data.lines import DataOptions, Lines
-from robo_trader.practice.market.contracts import Directory
-from robo_trader.practice.market.exchange import Exchange
+from robo_trader.practice.data.lines import FULL, Lines, Supply
 from robo_trader.practice.market.quote_bars import quote_bar
 from robo_trader.practice.market.stamps import trades, typical
 from robo_trader.practice.protocol.clients import Answer, Client
@@ -30,24 +27,15 @@ class What(NamedTuple):
 
 
 class RealTimeBars:
-    """Opens and closes lines of 5-second bars. `listened` is called when somebody asks for live data.
+    """Opens and closes lines of 5-second bars.
 
     Only regular trading hours exist here, so asking for the others too changes nothing.
     """
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        directory: Directory,
-        listened: Callable[[], None],
-        options: DataOptions,
-    ) -> None:
-        self._exchange = exchange
-        self._directory = directory
-        self._listened = listened
-        self._grade = options.grade
-        full = 101, "Max number of tickers has been reached"
-        self._lines: Lines[What, None, None] = Lines(options.market_data, full, lambda _: None)
+    def __init__(self, supply: Supply) -> None:
+        self._supply = supply
+        self._exchange = supply.exchange
+        self._lines: Lines[What, None, None] = Lines(supply.options.market_data, FULL, lambda _: None)
         self.answers: dict[int, Answer] = {50: self._open, 51: self._cancel}
 
     def drop(self, client: Client) -> None:
@@ -77,7 +65,7 @@ class RealTimeBars:
     def _open(self, client: Client, cursor: Cursor) -> None:
         cursor.skip(1)
         request = cursor.integer()
-        symbol = self._directory.read(client, request, cursor)
+        symbol = self._supply.directory.read(client, request, cursor)
         if symbol is None:
             return None
         seconds, shows = cursor.integer(default=_SECONDS), cursor.text()
@@ -87,13 +75,13 @@ class RealTimeBars:
         if shows not in SHOWN:
             text = f"Error validating request.-'bW' : cause - What to show: {shows[:50]} is none of {','.join(SHOWN)}"
             return client.error(request, 321, text)
-        if self._grade != "live":
+        if self._supply.options.grade != "live":
             return client.error(
                 request, 420, "Invalid Real-time Query:No market data permissions for NASDAQ STK"
             )
         if self._lines.admits(client, request):
             self._lines.open(client, request, What(symbol, shows), None)
-            self._listened()
+            self._supply.listened()
         return None
 
     def _cancel(self, client: Client, cursor: Cursor) -> None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from robo_trader.core.events import SECOND_NS
+from robo_trader.practice.data import past_ticks
 from robo_trader.practice.data.board import Day
-from robo_trader.practice.data.lines import NOT_SUBSCRIBED, DataOptions, Lines
+from robo_trader.practice.data.lines import NOT_SUBSCRIBED, Lines, Supply
 from robo_trader.practice.data.past_ticks import (
+    MOST_TICKS,
+    PastTicks,
     midpoint,
-    past_midpoints,
-    past_quotes,
-    past_trades,
     prices_of,
     trade_mask,
     without_repeats,
 )
 from robo_trader.practice.data.views import LiveView
-from robo_trader.practice.market.contracts import Directory
 from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.market.quotes import QuoteAt
 from robo_trader.practice.protocol.clients import Answer, Client
@@ -28,8 +27,9 @@ from robo_trader.simulation.flow import Print
 
 LAST, ALL_LAST, BID_ASK, MID_POINT = "Last", "AllLast", "BidAsk", "MidPoint"
 KINDS = {LAST: 1, ALL_LAST: 2, BID_ASK: 3, MID_POINT: 4}
-
-_MOST_PAST = 1000
+_PAST = {
+    LAST: past_ticks.TRADES, ALL_LAST: past_ticks.TRADES, BID_ASK: past_ticks.BID_ASK, MID_POINT: past_ticks.MIDPOINT,
+}  # fmt: skip
 _BID_PAST_LOW, _ASK_PAST_HIGH = 1, 2  # bits of a quote's mask
 
 
@@ -115,22 +115,13 @@ def _mid_points(quotes: Iterable[QuoteAt]) -> list[Tick]:
 
 
 class TickByTick:
-    """Opens and closes tick-by-tick lines. `listened` is called when somebody asks for live data."""
+    """Opens and closes tick-by-tick lines."""
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        directory: Directory,
-        listened: Callable[[], None],
-        options: DataOptions,
-    ) -> None:
-        self._exchange = exchange
-        self._directory = directory
-        self._listened = listened
-        self._grade = options.grade
+    def __init__(self, supply: Supply) -> None:
+        self._supply = supply
         full = 10190, "Max number of tick-by-tick requests has been reached."
         self._lines: Lines[What, Told, None] = Lines(
-            options.tick_by_tick, full, lambda what: Told(exchange, what)
+            supply.options.tick_by_tick, full, lambda what: Told(supply.exchange, what)
         )
         self.answers: dict[int, Answer] = {97: self._open, 98: self._cancel}
 
@@ -147,33 +138,29 @@ class TickByTick:
 
     def _open(self, client: Client, cursor: Cursor) -> None:
         request = cursor.integer()
-        symbol = self._directory.read(client, request, cursor)
+        symbol = self._supply.directory.read(client, request, cursor)
         if symbol is None:
             return None
         kind, past, without_sizes = cursor.text(), cursor.integer(), cursor.flag()
         if kind not in KINDS:
             text = f"Failed to request tick-by-tick data:{kind[:50]} tick-by-tick requests are not supported for {symbol}"
             return client.error(request, 10189, text)
-        if not 0 <= past <= _MOST_PAST:
+        if not 0 <= past <= MOST_TICKS:
             return client.error(request, 321, f"Error validating request.-'bW' : cause - {past} past ticks")
-        if self._grade != "live":
+        if self._supply.options.grade != "live":
             return client.error(request, 10089, NOT_SUBSCRIBED + f"{symbol} NASDAQ.NMS/TOP/ALL")
         if not self._lines.admits(client, request):
             return None
         if past:
-            client.send(self._past(request, symbol, kind, past, without_sizes))
+            exchange = self._supply.exchange
+            found = PastTicks(exchange, symbol, _PAST[kind], without_sizes)
+            rows = found.latest(exchange.now, past)[-past:]
+            client.send(past_ticks.encode(_PAST[kind], request, rows))
         told, line = self._lines.open(
             client, request, What(symbol, kind, without_sizes and kind == BID_ASK), None
         )
         client.send(Strip(told.first()).stamped(line.stamp))
-        return self._listened()
-
-    def _past(self, request: int, symbol: str, kind: str, count: int, without_sizes: bool) -> bytes:
-        if kind == BID_ASK:
-            return past_quotes(self._exchange, request, symbol, count, without_sizes)
-        if kind == MID_POINT:
-            return past_midpoints(self._exchange, request, symbol, count)
-        return past_trades(self._exchange, request, symbol, count)
+        return self._supply.listened()
 
     def _cancel(self, client: Client, cursor: Cursor) -> None:
         self._lines.cancel(client, cursor.integer())

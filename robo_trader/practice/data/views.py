@@ -69,23 +69,19 @@ class LiveView:
         return list(exchange.prints_between(symbol, begin, exchange.now))
 
     def last_print(self, symbol: str) -> Print | None:
-        return last_print(self._exchange, symbol, self.so_far(symbol))
+        traded = next((one for one in reversed(self.so_far(symbol)) if one.volume), None)
+        if traded is None:
+            return None
+        return list(self._exchange.prints_between(symbol, traded.start, traded.start + SLICE_NS))[-1]
 
     def close_before(self, symbol: str) -> float | None:
         return self._exchange.close_before(symbol)
 
 
-class DelayedView:
+class DelayedView(LiveView):
     """The market a quarter of an hour ago, in steps of five seconds; the end of a day is never seen that way."""
 
     kinds = DELAYED
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    @property
-    def session(self) -> str:
-        return self._exchange.session.label
 
     @property
     def then(self) -> int:
@@ -125,14 +121,8 @@ class DelayedView:
         slices = max(0, (self.then - self._exchange.session.open) // SLICE_NS)
         return self._exchange.so_far(symbol)[:slices]
 
-    def part(self, _symbol: str) -> Sequence[Print]:
+    def part(self, symbol: str) -> Sequence[Print]:
         return ()
-
-    def last_print(self, symbol: str) -> Print | None:
-        return last_print(self._exchange, symbol, self.so_far(symbol))
-
-    def close_before(self, symbol: str) -> float | None:
-        return self._exchange.close_before(symbol)
 
 
 def kind_of(halt: Halt | None) -> int:
@@ -140,14 +130,6 @@ def kind_of(halt: Halt | None) -> int:
     if halt is None:
         return 0
     return 2 if halt.reason.startswith(_PAUSE) else 1
-
-
-def last_print(exchange: Exchange, symbol: str, slices: Sequence[Slice]) -> Print | None:
-    """Return the last trade within these slices, None where there is none."""
-    traded = next((one for one in reversed(slices) if one.volume), None)
-    if traded is None:
-        return None
-    return list(exchange.prints_between(symbol, traded.start, traded.start + SLICE_NS))[-1]
 
 
 def drawn_touch(exchange: Exchange, symbol: str, price: float) -> QuoteAt:

@@ -7,11 +7,14 @@ import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import msgspec
 
 from robo_trader.core.errors import ConfigurationError
+from robo_trader.core.events import SECOND_NS
+from robo_trader.data.sessions import NEW_YORK
 from robo_trader.practice.faults.connection import FAULTS as CONNECTION
 from robo_trader.practice.faults.data import FAULTS as DATA
 from robo_trader.practice.faults.history import FAULTS as HISTORY
@@ -43,6 +46,7 @@ TRIGGERS = {
     "on": "strikes only messages with these ids, a comma list",
 }
 
+_FOREVER_S = 1e9  # seconds: thirty years
 _PAGE_HEAD = """\
 # Faults of the practice gateway
 
@@ -71,8 +75,9 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.after < 0 or not 0 <= self.chance <= 1:
             raise ValueError("after is 0 or more, chance is from 0 to 1")
-        if (self.times is not None and self.times < 1) or (self.lasts is not None and not self.lasts > 0):
-            raise ValueError("times is 1 or more, for is more than 0 seconds")
+        lasts = _FOREVER_S if self.lasts is None else self.lasts
+        if (self.times is not None and self.times < 1) or not 0 < lasts <= _FOREVER_S:
+            raise ValueError("times is 1 or more, for is more than 0 seconds and no more than 1e9")
 
 
 def make(name: str, wanted: Mapping[str, object]) -> tuple[Fault, Trigger]:
@@ -92,9 +97,43 @@ def make(name: str, wanted: Mapping[str, object]) -> tuple[Fault, Trigger]:
             trigger["at"] = str(trigger["at"])  # TOML has times of its own
         if "symbol" in trigger:
             trigger["symbol"] = str(trigger["symbol"]).upper()
-        return kind(**given), msgspec.convert(trigger, Trigger, strict=False)
-    except msgspec.ValidationError as error:
+        _require_within(kind, given)
+        fault, when = kind(**given), msgspec.convert(trigger, Trigger, strict=False)
+    except ValueError as error:
         raise ConfigurationError(f"{name}: {error}") from None
+    if kind.needs_symbol and not when.symbol:
+        raise ConfigurationError(f"{name} needs symbol=, the share it is about")
+    if when.at:
+        market_time(when.at, 0)
+    return fault, when
+
+
+def _require_within(kind: type[Fault], given: Mapping[str, object]) -> None:
+    """Raise ValueError where a number is beyond what its parameter may be."""
+    for parameter in fields(kind):
+        value = given.get(parameter.name, True)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        least, most = parameter.metadata["bounds"]
+        if not least <= value <= most:
+            raise ValueError(f"{parameter.name}={value} is not between {least:g} and {most:g}")
+
+
+def market_time(text: str, now: int) -> int:
+    """Return when it is next that time, UTC ns; New York's, unless it names an offset. Raises ConfigurationError."""
+    today = datetime.fromtimestamp(now // SECOND_NS, NEW_YORK)
+    try:
+        if "T" in text or " " in text:
+            wanted = datetime.fromisoformat(text)
+            wanted = wanted if wanted.tzinfo is not None else wanted.replace(tzinfo=NEW_YORK)
+        else:
+            clock = time.fromisoformat(text)
+            wanted = datetime.combine(today.date(), clock, NEW_YORK)
+            if wanted < today:
+                wanted = datetime.combine(today.date() + timedelta(days=1), clock, NEW_YORK)
+    except ValueError:
+        raise ConfigurationError(f"at={text}: not a time; write it as 10:30 or 2026-01-13T10:30:00") from None
+    return int(wanted.timestamp()) * SECOND_NS
 
 
 def read(path: Path) -> list[tuple[str, dict[str, object]]]:

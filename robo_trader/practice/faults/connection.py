@@ -119,15 +119,28 @@ class RefuseConnections(Fault):
 
 
 @dataclass(eq=False)
-class Freeze(Fault):
-    """Keep every socket open and neither read nor write, as a stopped process does.
-
-    isConnected() stays True and no event fires; an IB object with unsent bytes can never reconnect.
-    """
+class Dam(Fault):
+    """A fault that keeps the bytes of each client back."""
 
     kept: dict[Client, bytearray] = field(default_factory=dict, init=False, repr=False)
     times = 1
     acts = True
+
+    def end(self) -> None:
+        for client, kept in self.kept.items():
+            client.write(bytes(kept))
+        self.kept.clear()
+
+    def drop(self, client: Client) -> None:
+        self.kept.pop(client, None)
+
+
+@dataclass(eq=False)
+class Freeze(Dam):
+    """Keep every socket open and neither read nor write, as a stopped process does.
+
+    isConnected() stays True and no event fires; an IB object with unsent bytes can never reconnect.
+    """
 
     def act(self, clients: Sequence[Client]) -> None:
         for client in clients:
@@ -141,8 +154,7 @@ class Freeze(Fault):
         return b""
 
     def end(self) -> None:
-        for client, kept in self.kept.items():
-            client.write(bytes(kept))
+        super().end()
         for client in self.ground.clients():
             client.listen(True)
 
@@ -154,7 +166,7 @@ class BadLength(Fault):
     The client waits for the rest for ever: no event, isConnected() True, bytes pile up.
     """
 
-    by: int = option(1_000_000, "bytes too many")
+    by: int = option(1_000_000, "bytes too many", 1)
     tells = EVERY
     times = 1
 
@@ -184,7 +196,7 @@ class UnknownMessage(Fault):
     The decoder logs it and goes on; nothing else may break.
     """
 
-    id: int = option(299, "its message id")
+    id: int = option(299, "its message id", 0)
     tells = _SPOKEN
     times = 1
 
@@ -193,16 +205,13 @@ class UnknownMessage(Fault):
 
 
 @dataclass(eq=False)
-class SlowDrip(Fault):
+class SlowDrip(Dam):
     """Send in segments of a few bytes, each in a turn of its own.
 
     A reader that takes a read for a message breaks; the real client only gets slower.
     """
 
-    size: int = option(1, "bytes in a segment")
-    kept: dict[Client, bytearray] = field(default_factory=dict, init=False, repr=False)
-    times = 1
-    acts = True
+    size: int = option(1, "bytes in a segment", 1)
 
     def pour(self, client: Client, data: bytes) -> bytes:
         kept = self.kept.setdefault(client, bytearray())
@@ -212,11 +221,6 @@ class SlowDrip(Fault):
         if len(kept) > MAX_UNREAD:
             client.reset()
         return b""
-
-    def end(self) -> None:
-        for client, kept in self.kept.items():
-            client.write(bytes(kept))
-        self.kept.clear()
 
     def _drip(self, client: Client) -> None:
         kept = self.kept.get(client)
@@ -231,18 +235,15 @@ class SlowDrip(Fault):
 
 
 @dataclass(eq=False)
-class Coalesce(Fault):
+class Coalesce(Dam):
     """Keep back what is sent and send it in one large piece.
 
     Thousands of ticks arrive as one packet: one updateEvent for all of them.
     """
 
-    size: int = option(262_144, "bytes in a piece")
-    seconds: float = option(5.0, "market seconds after which a smaller piece goes out too")
-    kept: dict[Client, bytearray] = field(default_factory=dict, init=False, repr=False)
+    size: int = option(262_144, "bytes in a piece", 1)
+    seconds: float = option(5.0, "market seconds after which a smaller piece goes out too", 0)
     since: int = field(default=0, init=False, repr=False)
-    times = 1
-    acts = True
 
     def act(self, clients: Sequence[Client]) -> None:
         self.since = self.ground.now()
@@ -259,11 +260,6 @@ class Coalesce(Fault):
         if now - self.since >= self.seconds * 1e9:
             self.end()
             self.since = now
-
-    def end(self) -> None:
-        for client, kept in self.kept.items():
-            client.write(bytes(kept))
-        self.kept.clear()
 
 
 FAULTS: tuple[type[Fault], ...] = (

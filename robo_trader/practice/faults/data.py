@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from robo_trader.practice.faults.kinds import Act, Fault, Message, option
+from robo_trader.practice.faults.kinds import STREAMS, Act, Fault, Message, option
 from robo_trader.practice.protocol.clients import Client
-from robo_trader.practice.protocol.wire import error
+from robo_trader.practice.protocol.ticks import DELAYED, LIVE
+from robo_trader.practice.protocol.wire import UNSET_DOUBLE
 
 _PRICE, _SIZE, _TEXT, _BAR, _TYPE, _TICK = 1, 2, 46, 50, 58, 99
 _BID, _ASK = "1", "2"
-_STREAMS = frozenset({1, 2, 12, 13, 45, 46, 50, 90, 99})
 _REQUESTS = frozenset({1, 10, 20, 50, 97})
-_DELAYED = {
-    "0": 69, "1": 66, "2": 67, "3": 70, "4": 68, "5": 71, "6": 72, "7": 73, "8": 74, "9": 75, "14": 76, "45": 88,
-}  # fmt: skip
+_DELAYED = {str(live): delayed for live, delayed in zip(LIVE, DELAYED, strict=True)}
 _LAST_TIMES = ("45", "88")
 
 
@@ -46,7 +44,7 @@ class Stale(Fault):
     The ticker keeps its last values: only their age shows that nothing comes any more.
     """
 
-    tells = _STREAMS
+    tells = STREAMS
 
     def told(self, client: Client, message: Message) -> list[Message]:
         return []
@@ -93,6 +91,9 @@ class Crossed(Fault):
             self.asks[line] = price
         return [told, told.but({3: _BID, 4: round(price + self.by, 2)})]
 
+    def drop(self, client: Client) -> None:
+        self.asks = {line: ask for line, ask in self.asks.items() if line[0] is not client}
+
 
 @dataclass(eq=False)
 class NoQuote(Fault):
@@ -122,8 +123,7 @@ class DelayedType(Fault):
     def told(self, client: Client, told: Message) -> list[Message]:
         if told.kind == _TYPE:
             text = "Requested market data is not subscribed. Displaying delayed market data."
-            warned = error(client.version, int(told.fields[2]), 10167, text)
-            client.send(warned)
+            client.error(int(told.fields[2]), 10167, text)
             return [told.but({3: 3})]
         return [told.but({3: _DELAYED.get(told.fields[3], told.fields[3])})]
 
@@ -136,7 +136,7 @@ class CompetingSession(Fault):
     """
 
     lines: set[tuple[Client, str]] = field(default_factory=set, init=False, repr=False)
-    tells = _STREAMS
+    tells = STREAMS
 
     def told(self, client: Client, message: Message) -> list[Message]:
         request = message.fields[1 if message.kind in (90, 99) else 2]
@@ -144,6 +144,9 @@ class CompetingSession(Fault):
             self.lines.add((client, request))
             client.error(int(request), 10197, "No market data during competing live session")
         return []
+
+    def drop(self, client: Client) -> None:
+        self.lines = {line for line in self.lines if line[0] is not client}
 
 
 @dataclass(eq=False)
@@ -197,6 +200,21 @@ class Halt(Fault):
 
 
 @dataclass(eq=False)
+class CircuitBreaker(Act):
+    """Stop the whole market as its circuit breaker does: at levels 1 and 2 for a quarter of an hour, at 3 for the day.
+
+    No trades and no quotes of anything: what was to be sold first cannot be sold at all, and hedges stop as well.
+    """
+
+    level: int = option(1, "1, 2 or 3; 1 and 2 do not happen in the last 35 minutes of a session", 1, 3)
+
+    def act(self, clients: Sequence[Client]) -> None:
+        if self.ground.exchange.break_circuit(self.level) is None:
+            raise ValueError(f"it is too late in the day for level {self.level}")
+        self.ground.deliver(self.ground.orders.commit())
+
+
+@dataclass(eq=False)
 class LinesLost(Act):
     """Forget every market data subscription and say nothing.
 
@@ -218,8 +236,7 @@ class UnsetFields(Fault):
     tells = frozenset({3, 7, 94, 95})
 
     def told(self, client: Client, told: Message) -> list[Message]:
-        unset = "1.7976931348623157E308"
-        return [told.but(dict.fromkeys(_FIGURES[told.kind], unset))]
+        return [told.but(dict.fromkeys(_FIGURES[told.kind], UNSET_DOUBLE))]
 
 
 # Average and last fill price; market price, value and profits; daily, unrealised and realised profit.
@@ -227,6 +244,6 @@ _FIGURES = {3: (5, 8), 7: (14, 15, 17, 18), 94: (2, 3, 4), 95: (3, 4, 5, 6)}
 
 
 FAULTS: tuple[type[Fault], ...] = (
-    Spike, Stale, StaleStamps, Crossed, NoQuote, DelayedType, CompetingSession, DataRefused, Halt, LinesLost,
-    UnsetFields,
+    Spike, Stale, StaleStamps, Crossed, NoQuote, DelayedType, CompetingSession, DataRefused, Halt,
+    CircuitBreaker, LinesLost,    UnsetFields,
 )  # fmt: skip

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, time, timedelta
 
 import msgspec
+import structlog
 
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.core.events import SECOND_NS
-from robo_trader.data.sessions import NEW_YORK
 from robo_trader.practice.faults.aim import Aim, is_about
-from robo_trader.practice.faults.catalogue import CATALOGUE, Trigger, known, make, parameters
+from robo_trader.practice.faults.catalogue import CATALOGUE, Trigger, known, make, market_time, parameters
 from robo_trader.practice.faults.kinds import EVERY, Fault, Ground, Message, cut, name_of
 from robo_trader.practice.protocol.clients import Client
 from robo_trader.practice.protocol.wire import WireError
 
 MAX_PLANTED = 200
 _Middle = Callable[[Client, bytes], bytes]
+_log = structlog.get_logger()
 
 
 class Planted:
@@ -118,8 +118,6 @@ class Faults:
         if len(self._planted) >= MAX_PLANTED:
             raise ConfigurationError(f"{MAX_PLANTED} faults are planted; lift some first")
         fault, trigger = make(name, parameters)
-        if fault.needs_symbol and not trigger.symbol:
-            raise ConfigurationError(f"{name} needs symbol=, the share it is about")
         fault.ground, fault.symbol, fault.client = self._ground, trigger.symbol, trigger.client
         now = self._ground.now()
         at = market_time(trigger.at, now) if trigger.at else now
@@ -130,7 +128,12 @@ class Faults:
         if trigger.at or trigger.lasts is not None or fault.lasts_s:
             self._ground.run_clock()
         if not planted.waits_for_a_message and not trigger.at:
-            self._act(planted, now)
+            planted.strike(now)
+            try:
+                fault.act(fault.aimed())
+            except ValueError as error:
+                self._remove([planted])
+                raise ConfigurationError(f"{name}: {error}") from None
             self._sweep(now)
         return planted.number
 
@@ -151,6 +154,8 @@ class Faults:
     def drop(self, client: Client) -> None:
         """Forget a client that has gone."""
         self._aim.drop(client)
+        for planted in self._planted:
+            planted.fault.drop(client)
 
     # ------------------------------------------------------------------------------------------------ messages
 
@@ -173,7 +178,7 @@ class Faults:
             if planted.fault.acts:
                 if planted.waits_for_a_message and planted.due(now):
                     # What lasts strikes all it is aimed at, whoever set it off.
-                    planted.fault.act([client] if planted.fault.lasts_s == 0 else planted.fault.aimed())
+                    self._act(planted, [client] if planted.fault.lasts_s == 0 else planted.fault.aimed())
             elif kind in planted.fault.hears and planted.fault.minds(fields) and planted.due(now):
                 stopped = planted.fault.heard(client, kind, fields) or stopped
             if stopped:
@@ -201,7 +206,8 @@ class Faults:
             planted.fault.beat(now)
             waits = planted.waits_for_a_message or planted.spent
             if not waits and planted.at <= now:
-                self._act(planted, now)
+                planted.strike(now)
+                self._act(planted, planted.fault.aimed())
         self._sweep(now)
 
     def _through(self, planted: Planted, client: Client, messages: list[Message], now: int) -> list[Message]:
@@ -226,9 +232,12 @@ class Faults:
 
     # ------------------------------------------------------------------------------------------------- changes
 
-    def _act(self, planted: Planted, now: int) -> None:
-        planted.strike(now)
-        planted.fault.act(planted.fault.aimed())
+    def _act(self, planted: Planted, clients: Sequence[Client]) -> None:
+        """Let a fault strike by itself; one that cannot, by now, must not stop the clock or blame a request."""
+        try:
+            planted.fault.act(clients)
+        except ValueError as error:
+            _log.warning("a fault could not strike", fault=planted.name, reason=str(error))
 
     def _sweep(self, now: int) -> None:
         self._remove([planted for planted in self._planted if planted.over(now)])
@@ -247,19 +256,3 @@ class Faults:
         if (middle is None) != (self.middle is None):
             self.middle = middle
             self._stand_between(middle)
-
-
-def market_time(text: str, now: int) -> int:
-    """Return when it is next that time in New York, UTC ns. Raises ConfigurationError for no time."""
-    today = datetime.fromtimestamp(now // SECOND_NS, NEW_YORK)
-    try:
-        if "T" in text or " " in text:
-            wanted = datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
-        else:
-            clock = time.fromisoformat(text)
-            wanted = datetime.combine(today.date(), clock, NEW_YORK)
-            if wanted < today:
-                wanted = datetime.combine(today.date() + timedelta(days=1), clock, NEW_YORK)
-    except ValueError:
-        raise ConfigurationError(f"at={text}: not a time; write it as 10:30 or 2026-01-13T10:30:00") from None
-    return int(wanted.timestamp()) * SECOND_NS

@@ -31,7 +31,7 @@ class Gap(Fault):
     Nothing says that they are missing; averages over n bars reach further back than they should.
     """
 
-    bars: int = option(3, "left out of the middle of an answer")
+    bars: int = option(3, "left out of the middle of an answer", 1)
     tells = frozenset({_PAST, _BAR, _UPDATE})
 
     def told(self, client: Client, told: Message) -> list[Message]:
@@ -80,6 +80,9 @@ class LateBars(Fault):
         if len(self.kept) < 10_000:
             self.kept[line] = told
         return []
+
+    def drop(self, client: Client) -> None:
+        self.kept = {line: told for line, told in self.kept.items() if line[0] is not client}
 
     @property
     def holds(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -23,6 +24,8 @@ HELLO = range(157, 179)  # the server's greeting has no message id: its first fi
 EVERY = frozenset(range(300))
 SPOILT = -1  # in place of the id of a message no other fault can make sense of
 MAX_HELD = 100_000  # messages one fault keeps back
+STREAMS = frozenset({1, 2, 12, 13, 45, 46, 50, 90, 99})  # what market data comes in
+_FAR = 10_000_000
 _LENGTH = struct.Struct(">I")
 
 
@@ -102,9 +105,9 @@ class Ground(Protocol):
         """Let the clock run, if it is one that runs: who waits for a time must not wait for ever."""
 
 
-def option(default: Any, text: str) -> Any:
-    """Make a parameter of a fault: its default, and what it means."""
-    return field(default=default, metadata={"text": text})
+def option(default: Any, text: str, least: float = -_FAR, most: float = _FAR) -> Any:
+    """Make a parameter of a fault: its default, what it means, and, of a number, its bounds."""
+    return field(default=default, metadata={"text": text, "bounds": (least, most)})
 
 
 @dataclass(eq=False)
@@ -170,6 +173,9 @@ class Fault:
     def end(self) -> None:
         """Let go of all that is held back."""
 
+    def drop(self, client: Client) -> None:
+        """Forget a client that has gone."""
+
     @property
     def holds(self) -> bool:
         """Whether something is still held back."""
@@ -189,21 +195,21 @@ class Act(Fault):
 class Holding(Fault):
     """A fault that keeps messages back for some market seconds."""
 
-    held: list[tuple[int, Client, bytes]] = field(default_factory=list, init=False, repr=False)
+    held: deque[tuple[int, Client, bytes]] = field(default_factory=deque, init=False, repr=False)
 
     def hold(self, client: Client, data: bytes, until: int) -> None:
         """Keep bytes back until that time, UTC ns; past the limit the oldest go out early."""
         self.held.append((until, client, data))
         if len(self.held) > MAX_HELD:
-            self._release(self.held.pop(0))
+            self._release(self.held.popleft())
 
     def beat(self, now: int) -> None:
         while self.held and self.held[0][0] <= now:
-            self._release(self.held.pop(0))
+            self._release(self.held.popleft())
 
     def end(self) -> None:
         while self.held:
-            self._release(self.held.pop(0))
+            self._release(self.held.popleft())
 
     @property
     def holds(self) -> bool:

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from robo_trader.data.sessions import NEW_YORK
-from robo_trader.practice.faults.kinds import HELLO, Act, Fault, Message, option
+from robo_trader.practice.faults.kinds import HELLO, STREAMS, Act, Fault, Message, option
 from robo_trader.practice.protocol.clients import Client
 
-STREAMS = frozenset({1, 2, 12, 13, 45, 46, 50, 90, 99})
 LOST = "Connectivity between IBKR and Trader Workstation has been lost."
 _KEPT = "Connectivity between IBKR and Trader Workstation has been restored - data maintained."
 _GONE = "Connectivity between IBKR and Trader Workstation has been restored - data lost."
@@ -69,7 +68,7 @@ class OutageFlood(Act):
     Who tears down and reconnects on each 1100 does so again and again.
     """
 
-    count: int = option(50, "times")
+    count: int = option(50, "times", 1, 10_000)
 
     def act(self, clients: Sequence[Client]) -> None:
         for _ in range(self.count):
@@ -232,7 +231,7 @@ class TimeFormat(Fault):
             return f"{at:%Y%m%d  %H:%M:%S}"
         try:
             return f"{at.astimezone(ZoneInfo(self.zone)):%Y%m%d %H:%M:%S} {self.zone}"
-        except ZoneInfoNotFoundError:
+        except (KeyError, ValueError, OSError):  # what ZoneInfo raises
             return f"{at:%Y%m%d %H:%M:%S} {self.zone}"
 
 

@@ -56,7 +56,7 @@ class DelayAck(Holding):
     PendingSubmit for long: who gives up waiting and sends again has two orders.
     """
 
-    seconds: float = option(5.0, "market seconds")
+    seconds: float = option(5.0, "market seconds", 0)
     tells = _NEWS
 
     def told(self, client: Client, told: Message) -> list[Message]:
@@ -71,7 +71,7 @@ class CommissionLate(DelayAck):
     The fill stands with a commission of zero until then.
     """
 
-    seconds: float = option(60.0, "market seconds")
+    seconds: float = option(60.0, "market seconds", 0)
     tells = frozenset({_COMMISSION})
 
 
@@ -163,7 +163,7 @@ class PartialFills(Fault):
     Many executions for one order: averages, cumulated figures and "the first fill is the whole" are tested.
     """
 
-    pieces: int = option(3, "executions in place of one")
+    pieces: int = option(3, "executions in place of one", 1, 1000)
     cuts: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
     tells = frozenset({_EXECUTION})
     follows = frozenset({_COMMISSION})

@@ -66,6 +66,8 @@ class PositionChange(Act):
     needs_symbol = True
 
     def act(self, clients: Sequence[Client]) -> None:
+        if not self.shares:
+            raise ValueError("shares=0 changes no position")
         price = Decimal(self.ground.exchange.last(self.symbol) or 0).quantize(_CENT)
         side = Side.BUY if self.shares > 0 else Side.SELL
         self.ground.books.book(self.symbol, side, abs(self.shares), price, Decimal(0))
@@ -134,7 +136,7 @@ class HeldOrder(Fault):
     def act(self, clients: Sequence[Client]) -> None:
         for ticket in _live(self):
             self.kept.append(ticket.perm_id)
-            self.ground.deliver(self.ground.orders.hold(ticket.perm_id, self.why, self.ground.now()))
+            self.ground.deliver(self.ground.orders.hold(ticket.perm_id, self.why))
 
     def end(self) -> None:
         live = {ticket.perm_id for ticket in self.ground.orders.working()}

@@ -93,7 +93,7 @@ class Reject(Fault):
         return False
 
     def sees(self, message: Message) -> bool:
-        return message.fields[2 if message.kind == _ERROR else 1] in self.refused
+        return _order_of(message) in self.refused
 
     def told(self, client: Client, told: Message) -> list[Message]:
         if told.kind == _ERROR:
@@ -106,7 +106,7 @@ class Reject(Fault):
 
     def flushed(self, client: Client) -> list[Message]:
         kept, self.kept = self.kept, []
-        self.refused -= {told.fields[1] for told in kept if told.kind == _STATUS}
+        self.refused -= {_order_of(told) for told in kept}
         return sorted(kept, key=lambda m: (m.kind == _ERROR) == (self.sequence != "error-first"))
 
 
@@ -206,6 +206,11 @@ def _about(client: Client, told: Message, code: int) -> Message:
     """Return an error about the order of an orderStatus."""
     text = _TEXTS.get(code, f"Order error {code}").format(told.fields[1])
     return cut(error(client.version, int(told.fields[1]), code, text))[0]
+
+
+def _order_of(told: Message) -> str:
+    """Return the order id of an error, openOrder or orderStatus."""
+    return told.fields[2 if told.kind == _ERROR else 1]
 
 
 def _state(told: Message) -> int:

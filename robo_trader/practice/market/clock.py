@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import structlog
 
-from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.market.stamps import stamp
@@ -26,9 +25,9 @@ class MarketClock:
         beat_ns: int,
         speed: float,
         step: Callable[[], bool],
-        fail: Callable[[DataError], None],
+        fail: Callable[[BaseException], None],
     ) -> None:
-        """`step` makes one beat, False where the market has ended; `fail` is told what it could not save."""
+        """`step` makes one beat, False where the market has ended; `fail` is told what a running clock stopped of."""
         self._exchange = exchange
         self._beat_ns = beat_ns
         self._speed = speed
@@ -50,6 +49,7 @@ class MarketClock:
             loop = asyncio.get_running_loop()
             self._stepped = loop.time()
             self._running = loop.create_task(self._run())
+            self._running.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Stop for good."""
@@ -82,11 +82,12 @@ class MarketClock:
         while True:
             await asyncio.sleep(max(0.0, due - loop.time()))
             self._stepped = loop.time()
-            try:
-                moved = self._step()
-            except DataError as error:
-                return self._fail(error)
-            if not moved:
+            if not self._step():
                 _log.info("the practice market has come to its end", clock=stamp(178, self._exchange.now))
-                return None
+                return
             due = max(due + interval, loop.time() - _FALLEN_BEHIND)
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        error = None if run.cancelled() else run.exception()
+        if error is not None:
+            self._fail(error)

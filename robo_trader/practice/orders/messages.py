@@ -9,21 +9,15 @@ from robo_trader.practice.account.margin import Impact
 from robo_trader.practice.account.tickets import FILLED, TRAILING, Execution, Terms, Ticket
 from robo_trader.practice.market.contracts import fields_of
 from robo_trader.practice.market.stamps import stamp
-from robo_trader.practice.protocol.wire import UNSET_DOUBLE, UNSET_INT, Field, frame
+from robo_trader.practice.protocol.wire import UNSET_DOUBLE, UNSET_INT, Field, frame, plain
 
 _FREE_PERCENTAGES: tuple[Field, ...] = ("", "", "", "", "")  # start, stock ref, delta, range low, range high
 _PEG_OFFSETS: tuple[Field, ...] = ("", "", "", "", "")
 _NO_MARGINS: tuple[Field, ...] = (UNSET_DOUBLE,) * 9
 
 
-def _plain(value: Decimal) -> str:
-    """Write a Decimal without exponent and without the zeros that a division left behind."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def _price(price: Decimal | None, unset: str = "0") -> str:
-    return _plain(price) if price is not None else unset
+    return plain(price) if price is not None else unset
 
 
 def _whole(value: int | None, unset: str = "") -> Field:
@@ -35,11 +29,11 @@ def open_order(
 ) -> bytes:
     """Encode openOrder (5); with an `impact` the answer to a what-if order, which is no order."""
     terms = ticket.terms
-    fee = _plain(ticket.commission) if with_commission else UNSET_DOUBLE
+    fee = plain(ticket.commission) if with_commission else UNSET_DOUBLE
     margins, what_if = _NO_MARGINS, impact is not None
     if impact is not None:
-        margins = tuple(_plain(getattr(impact, name)) for name in Impact.__struct_fields__[:9])
-        fee = _plain(impact.commission)
+        margins = tuple(plain(getattr(impact, name)) for name in Impact.__struct_fields__[:9])
+        fee = plain(impact.commission)
     return frame(
         5, ticket.order_id, *fields_of(ticket.symbol), *_head(ticket), ticket.client_id, ticket.perm_id,
         terms.outside_rth, terms.hidden, 0, terms.good_after,
@@ -47,7 +41,7 @@ def open_order(
         terms.good_till, terms.rule_80a, _price(terms.percent_offset, ""), terms.settling_firm,
         terms.short_sale_slot, terms.designated_location, _whole(terms.exempt_code), 0, *_FREE_PERCENTAGES,
         terms.display_size or UNSET_INT, terms.block, terms.sweep, terms.all_or_none, "", ticket.oca_type, False,
-        False, "", _parent_id(ticket), terms.trigger_method, "", 0,
+        False, "", ticket.terms.parent_id, terms.trigger_method, "", 0,
         "None", "", 0, "", "", "", "?", False, 0, "",  # delta neutral: the word None counts as set
         False, 0, *_trail(ticket), "", "", "", 0, 0, 0, "", "", "", "", terms.opt_out_smart,
         terms.clearing_account, terms.clearing_intent or "IB", terms.not_held, False, *_algo(terms),
@@ -85,8 +79,8 @@ def completed_order(version: int, ticket: Ticket) -> bytes:
 def order_status(_version: int, ticket: Ticket) -> bytes:
     """Encode orderStatus (3)."""
     return frame(
-        3, ticket.order_id, ticket.status, ticket.filled, ticket.remaining, _plain(ticket.average),
-        ticket.perm_id, _parent_id(ticket), _plain(ticket.last_price), ticket.client_id,
+        3, ticket.order_id, ticket.status, ticket.filled, ticket.remaining, plain(ticket.average),
+        ticket.perm_id, ticket.terms.parent_id, plain(ticket.last_price), ticket.client_id,
         "" if ticket.done else ticket.why_held, 0,
     )  # fmt: skip
 
@@ -96,15 +90,15 @@ def execution(version: int, fill: Execution, request: int = -1) -> bytes:
     side = "BOT" if fill.side is Side.BUY else "SLD"
     return frame(
         11, request, fill.order_id, *fields_of(fill.symbol), fill.exec_id, stamp(version, fill.ts), fill.account,
-        fill.exchange, side, fill.quantity, _plain(fill.price), fill.perm_id, fill.client_id, 0, fill.cumulative,
-        _plain(fill.average), fill.ref, "", "", "", fill.liquidity, *((False,) if version >= 178 else ()),
+        fill.exchange, side, fill.quantity, plain(fill.price), fill.perm_id, fill.client_id, 0, fill.cumulative,
+        plain(fill.average), fill.ref, "", "", "", fill.liquidity, *((False,) if version >= 178 else ()),
     )  # fmt: skip
 
 
 def commission_report(_version: int, fill: Execution) -> bytes:
     """Encode commissionReport (59)."""
     realised = _price(fill.realised, UNSET_DOUBLE)
-    return frame(59, 1, fill.exec_id, _plain(fill.commission), "USD", realised, UNSET_DOUBLE, "")
+    return frame(59, 1, fill.exec_id, plain(fill.commission), "USD", realised, UNSET_DOUBLE, "")
 
 
 def order_bound(_version: int, ticket: Ticket) -> bytes:
@@ -123,10 +117,6 @@ def _head(ticket: Ticket) -> tuple[Field, ...]:
 
 def _profile(version: int) -> tuple[Field, ...]:
     return ("",) if version < 177 else ()
-
-
-def _parent_id(ticket: Ticket) -> int:
-    return ticket.terms.parent_id
 
 
 def _trail(ticket: Ticket) -> tuple[Field, Field]:

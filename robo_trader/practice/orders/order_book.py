@@ -38,7 +38,6 @@ class OrderBook:
         borrow: Borrow | None = None,
     ) -> None:
         """Open an empty book. `master` is a client that hears of all orders; `borrow` lends shares, else plenty."""
-        self.account = account
         self.books = books
         self.borrow = borrow or Borrow()
         self._exchange = exchange
@@ -201,9 +200,9 @@ class OrderBook:
                 self._life.cancel(still, reason, now)
         return self.commit()
 
-    def hold(self, perm_id: int, why: str, now: int) -> list[Told]:
+    def hold(self, perm_id: int, why: str) -> list[Told]:
         """Keep a live order from the market until it is released, `why` such as `locate`. Raises ValueError."""
-        self._repairs.hold(self._live(perm_id), why, now)
+        self._repairs.hold(self._live(perm_id), why)
         return self.commit()
 
     def release(self, perm_id: int, now: int) -> list[Told]:

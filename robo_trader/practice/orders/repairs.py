@@ -74,7 +74,7 @@ class OrderRepairs:
         self._file.tell_fill(after, revised, say.execution)
         self._file.tell_fill(after, revised, say.commission_report)
 
-    def hold(self, ticket: Ticket, why: str, now: int) -> None:
+    def hold(self, ticket: Ticket, why: str) -> None:
         """Take an order out of the market and keep it back, `why` in the words of orderStatus."""
         self._floor.forget(ticket)
         held = self._file.change(ticket, held=why, pinned=True, status=tickets.PRE_SUBMITTED)

@@ -66,7 +66,7 @@ _CLEARING: _Layout = (
 )  # fmt: skip
 _SCALES: _Layout = (
     ("", _TEXT), ("", _TEXT), ("trail_stop", _money), ("trailing_percent", _money), ("", _TEXT), ("", _TEXT),
-    ("scale", _money),
+    ("scale", Cursor.number),
 )  # fmt: skip
 _ROUTING: _Layout = (
     ("opt_out_smart", _FLAG), ("clearing_account", _TEXT), ("clearing_intent", _TEXT), ("not_held", _FLAG),

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -15,6 +15,7 @@ from robo_trader.practice.protocol.wire import Cursor, Framer, WireError, choose
 Answer = Callable[["Client", Cursor], None]
 
 MAX_UNREAD = 16 << 20  # bytes a client may leave unread before it is dropped
+_MAX_UNSENT = 1 << 20  # bytes that wait for all that was read to be answered
 GREETING_S = 10.0  # wall seconds a socket has to be let in under a client id
 START_API = 71
 _AT_ONCE = struct.pack("ii", 1, 0)  # linger for 0 s: a close resets the connection
@@ -46,6 +47,7 @@ class Client(asyncio.Protocol):
         self._framer = Framer()
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
+        self._waiting = 0  # bytes in it
         self._deadline: asyncio.TimerHandle | None = None
         self.version = 0
         self.id: int | None = None
@@ -89,11 +91,13 @@ class Client(asyncio.Protocol):
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self.flush)
         self._unsent.append(data)
+        self._waiting += len(data)
 
     def flush(self) -> None:
         """Write now what this turn of the event loop has sent so far."""
         data = b"".join(self._unsent)
         self._unsent.clear()
+        self._waiting = 0
         if self.middle is not None and data and self._transport is not None:
             data = self.middle(self, data)
         self.write(data)
@@ -171,6 +175,8 @@ class Client(asyncio.Protocol):
                 self._start(Cursor(fields))
             else:
                 self._ask(Cursor(fields))
+            if self._waiting > _MAX_UNSENT:  # one read may hold a thousand questions
+                self.flush()
 
     def _start(self, cursor: Cursor) -> None:
         if cursor.integer(default=-1) != START_API:
@@ -192,9 +198,3 @@ class Client(asyncio.Protocol):
             self._server.on_message(self, cursor.integer(default=-1), cursor)
         except WireError as error:
             self.error(-1, 320, f"Server error when reading an API client request: {error}")
-
-
-def forget(client: Client, table: dict[int, Any], request: int, code: int, text: str) -> None:
-    """End a subscription; one that is not there is said so."""
-    if table.pop(request, None) is None:
-        client.error(request, code, f"{text}{request}")

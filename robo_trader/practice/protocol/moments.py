@@ -1,4 +1,4 @@
-"""Times as clients write them in orders."""
+"""Times as clients write them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from robo_trader.core.events import SECOND_NS
 from robo_trader.data.sessions import NEW_YORK
 
-_MOMENT = re.compile(r"(?:(\d{8})(?:[ -]+|$))?(\d\d:\d\d:\d\d)?(?: +(\S+))?")
+_MOMENT = re.compile(r"(?:(\d{8})(?:[ -]+(?=\d\d:)|\b))?(\d\d:\d\d:\d\d)?(?: +(\S+))?")
 _FOREVER = 1 << 62  # ns; the year 2116
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -15,9 +15,8 @@ STRIKES = 3  # seconds in which that was exceeded, until the socket is closed
 HISTORY, HISTORY_S = 60, 600.0  # questions for the past in ten minutes
 SAME_S = 15.0  # between two identical questions
 BURST, BURST_S = 5, 2.0  # questions about one share, exchange and kind of bar: the sixth is too many
-OPEN = 50  # questions that are kept up to date at a time
 BARS, BARS_S = 60, 600.0  # new streams of real-time bars in ten minutes
-_HISTORY, _CANCEL_HISTORY, _TICKS, _REAL_TIME_BARS = 20, 25, 96, 50
+_HISTORY, _TICKS, _REAL_TIME_BARS = 20, 96, 50
 _CALM_S = 0.02
 _VIOLATION = "Historical data request pacing violation"
 _SERVICE = "Historical Market Data Service error message:"
@@ -33,7 +32,6 @@ class _Record:
     history: deque[float] = field(default_factory=deque)
     asked: dict[tuple[str, ...], float] = field(default_factory=dict)
     bursts: dict[tuple[str, ...], deque[float]] = field(default_factory=dict)
-    open: set[str] = field(default_factory=set)
     bars: deque[float] = field(default_factory=deque)
 
 
@@ -89,8 +87,6 @@ class Pacing:
         now = self._clock()
         if not self._slow_enough(client, record, now):
             return False
-        if kind == _CANCEL_HISTORY:
-            record.open.discard(_at(fields, 2))
         if kind in (_HISTORY, _TICKS) and not self._may_look_back(record, kind, fields, now):
             client.error(_number(fields, 1), 162, f"{_SERVICE}{_VIOLATION}")
             return False
@@ -126,16 +122,11 @@ class Pacing:
         what = _at(fields, _WHAT[kind])
         about = (_at(fields, 2), _at(fields, 3), _at(fields, 9), what)
         burst = record.bursts.setdefault(about, deque())
-        keeps = kind == _HISTORY and _at(fields, _KEEPS) == "1"
-        if keeps and len(record.open) >= OPEN:
-            return False
         if not _room(burst, BURST, BURST_S, now) or not _room(record.history, HISTORY, HISTORY_S, now):
             return False
         if what == "BID_ASK" and not _room(record.history, HISTORY, HISTORY_S, now):
             return False
         self._remember(record, question, now)
-        if keeps:
-            record.open.add(_at(fields, 1))
         return True
 
     def _remember(self, record: _Record, question: tuple[str, ...], now: float) -> None:
@@ -145,7 +136,6 @@ class Pacing:
 
 
 _WHAT = {_HISTORY: 19, _TICKS: 18}
-_KEEPS = 21
 
 
 def _room(times: deque[float], most: int, seconds: float, now: float) -> bool:

@@ -26,7 +26,8 @@ class WireError(Exception):
 
 def frame(*fields: Field) -> bytes:
     """Encode one message: 4-byte big-endian length, then each field closed by a NUL."""
-    body = "".join([_text(field) + "\0" for field in fields]).encode()
+    # Most fields are text already, and a call costs more than the check.
+    body = "".join([(field if type(field) is str else _text(field)) + "\0" for field in fields]).encode()
     return _LENGTH.pack(len(body)) + body
 
 
@@ -45,6 +46,16 @@ def _text(field: Field) -> str:
     if isinstance(field, Decimal):
         return format(field, "f")
     return repr(field)
+
+
+def plain(value: Decimal) -> str:
+    """Write a Decimal without exponent and without the zeros that a division left behind.
+
+    >>> plain(Decimal("1E+2")), plain(Decimal("0.250"))
+    ('100', '0.25')
+    """
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def choose_version(oldest: int, newest: int) -> int | None:
