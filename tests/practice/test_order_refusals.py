@@ -147,3 +147,22 @@ async def test_an_order_cannot_shrink_below_what_is_filled(desk: Desk, stock: Co
     ib.placeOrder(stock, order)
     await desk.settle()
     assert (trade.orderStatus.status, trade.orderStatus.remaining) == ("Submitted", 1)
+
+
+async def test_a_holding_is_not_yet_a_contract_to_order_or_to_ask_data_of(
+    desk: Desk, stock: Contract
+) -> None:
+    """Positions name the exchange of the listing, portfolio items none: TWS wants one in each request."""
+    ib = await opened(desk)
+    ib.placeOrder(stock, MarketOrder("BUY", 10))
+    await desk.advance(5)
+    (held,), (item,) = ib.positions(), ib.portfolio()
+    assert (held.contract.exchange, item.contract.exchange) == ("NASDAQ", "")
+    told = codes(ib)
+    ib.placeOrder(item.contract, MarketOrder("SELL", 10))
+    ib.reqMktData(item.contract)
+    await desk.settle()
+    assert told == [321, 321]
+    sold = ib.placeOrder(held.contract, MarketOrder("SELL", 10))
+    await desk.advance(5)
+    assert sold.orderStatus.status == "Filled"

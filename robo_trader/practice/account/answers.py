@@ -17,13 +17,12 @@ from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.market.overlays import Split
 from robo_trader.practice.market.stamps import stamp
 from robo_trader.practice.protocol.clients import Answer, Client
-from robo_trader.practice.protocol.wire import Cursor, frame
+from robo_trader.practice.protocol.wire import INVALID, Cursor, frame
 
 ACCOUNT_NS = 180 * SECOND_NS  # account values that changed are told this often, and after every trade
 MOST_SUMMARIES = 2  # of one client, as TWS allows
 MOST_REQUESTS = 100  # of each other kind, of one client
 _NONE = Decimal(0)
-_REFUSED = "Error validating request.-'bW' : cause - "
 _TOO_MANY = "Error processing request.-'bW' : cause - Maximum number of {} requests exceeded"
 _NO_PNL = 10185, "Failed to cancel PNL (not subscribed)"
 _NO_SINGLE = 10186, "Failed to cancel PNL single (not subscribed)"
@@ -205,7 +204,7 @@ class AccountAnswers:
         tags = tuple(tag.strip() for tag in cursor.text().split(","))
         wanted = self._of(client).summaries
         if group != "All":
-            return client.error(request, 321, f"{_REFUSED}Invalid group name '{group}'.")
+            return client.error(request, 321, f"{INVALID}Invalid group name '{group}'.")
         if self._has_room(client, request, len(wanted.keys() - {request}), MOST_SUMMARIES, "account summary"):
             since = wanted[request] = Told(partial(summary_of, tags=tags))
             client.send(self._fresh_summary(request, since, account_values(self._books, self._exchange)))
@@ -253,9 +252,9 @@ class AccountAnswers:
     def _is_ours(self, client: Client, request: int, account: str, model: str) -> bool:
         """Tell a client whose account or model code is none here, and return whether it is one."""
         if account not in ("", self._account):
-            client.error(request, 321, f"{_REFUSED}Invalid account code '{account}'.")
+            client.error(request, 321, f"{INVALID}Invalid account code '{account}'.")
         elif model:
-            client.error(request, 321, f"{_REFUSED}Invalid model code '{model}'.")
+            client.error(request, 321, f"{INVALID}Invalid model code '{model}'.")
         else:
             return True
         return False

@@ -15,12 +15,12 @@ _CENT = Decimal("0.01")
 
 def position(account: str, symbol: str, held: Position) -> bytes:
     """Encode position (61)."""
-    return frame(61, 3, account, *fields_of(symbol), held.quantity, held.average)
+    return frame(61, 3, account, *fields_of(symbol, ""), held.quantity, held.average)
 
 
 def position_multi(request: int, account: str, symbol: str, held: Position) -> bytes:
     """Encode positionMulti (71), of no model."""
-    return frame(71, 1, request, account, *fields_of(symbol), held.quantity, held.average, "")
+    return frame(71, 1, request, account, *fields_of(symbol, ""), held.quantity, held.average, "")
 
 
 def portfolio(account: str, symbol: str, held: Position, value: Decimal) -> bytes:

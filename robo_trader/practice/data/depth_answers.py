@@ -10,7 +10,7 @@ from robo_trader.practice.data.lines import NOT_SUBSCRIBED, Lines, Supply
 from robo_trader.practice.market.exchange import Exchange, Level
 from robo_trader.practice.protocol.clients import Answer, Client
 from robo_trader.practice.protocol.ticks import Strip, Tick, depth, smart_depth
-from robo_trader.practice.protocol.wire import Cursor, frame
+from robo_trader.practice.protocol.wire import INVALID, Cursor, frame
 from robo_trader.simulation.flow import PRIMARY, VENUES
 
 MOST_ROWS = 10
@@ -138,7 +138,7 @@ class DepthAnswers:
             return None
         wish = Wish(min(cursor.integer(), MOST_ROWS), cursor.flag())
         if wish.rows < 1:
-            text = "Error validating request.-'bW' : cause - The number of rows must be positive"
+            text = f"{INVALID}The number of rows must be positive"
             return client.error(request, 321, text)
         if self._supply.options.grade != "live":
             return client.error(request, 10089, f"{NOT_SUBSCRIBED}{symbol} {PRIMARY}.NMS/DEPTH/ALL")

@@ -24,7 +24,7 @@ from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.market.listings import american
 from robo_trader.practice.market.stamps import hour, stamp, utc_stamp
 from robo_trader.practice.protocol.clients import Answer, Client
-from robo_trader.practice.protocol.wire import Cursor, WireError, frame
+from robo_trader.practice.protocol.wire import INVALID, Cursor, WireError, frame
 
 SCHEDULE = "SCHEDULE"
 HMDS = "Historical Market Data Service error message:"
@@ -212,9 +212,7 @@ class HistoryAnswers:
         if not self._paid:
             return refuse(client, request, NoAnswer(not_permitted(symbol)))
         if not (amount.isascii() and amount.isdigit() and len(amount) < 6 and unit in _PERIODS):
-            return client.error(
-                request, 321, f"Error validating request.-'bQ' : cause - {amount!r} {unit!r} is no period"
-            )
+            return client.error(request, 321, f"{INVALID}{amount!r} {unit!r} is no period")
         rows = self._past.volumes(symbol, min(_MOST_SESSIONS, max(1, int(amount)) * _PERIODS[unit]))
         return client.send(frame(89, request, len(rows), *[field for row in rows for field in row]))
 
@@ -228,7 +226,7 @@ def refuse(client: Client, request: int, error: WireError) -> None:
         return client.error(request, 162, f"{HMDS}{error}")
     if isinstance(error, BadTime):
         return client.error(request, 10314, f"End Date/Time: {error}")
-    return client.error(request, 321, f"Error validating request.-'bH' : cause - {error}")
+    return client.error(request, 321, f"{INVALID}{error}")
 
 
 def not_permitted(symbol: str) -> str:

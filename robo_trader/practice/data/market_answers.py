@@ -17,7 +17,7 @@ from robo_trader.practice.data.lines import FULL, Group, Line, Lines, Supply
 from robo_trader.practice.data.views import DelayedView, LiveView
 from robo_trader.practice.protocol.clients import Answer, Client
 from robo_trader.practice.protocol.ticks import Strip, Tick, data_type, parameters, snapshot_end
-from robo_trader.practice.protocol.wire import Cursor
+from robo_trader.practice.protocol.wire import INVALID, Cursor
 
 SMART_MAP = "9c0001"  # names the exchanges behind SMART, see smartComponents
 _SNAPSHOT_NS = 11 * SECOND_NS
@@ -83,12 +83,12 @@ class MarketAnswers:
         try:
             generics = read_generic_ticks(cursor.text())
         except UnknownGenericTick as unknown:
-            return client.error(request, 321, f"Error validating request.-'bW' : cause - {unknown}")
+            return client.error(request, 321, f"{INVALID}{unknown}")
         once = cursor.flag()
         once = cursor.flag() or once  # regulatory snapshots cost money there and nothing here
         if once and generics:
             text = "Snapshot market data subscription is not applicable to generic ticks"
-            return client.error(request, 321, f"Error validating request.-'bW' : cause - {text}")
+            return client.error(request, 321, f"{INVALID}{text}")
         if self._lines.admits(client, request):
             self._open(client, request, symbol, generics, once)
         return None
@@ -102,7 +102,7 @@ class MarketAnswers:
         cursor.skip(1)
         kind = cursor.integer()
         if kind not in (_LIVE, _FROZEN, _DELAYED, _DELAYED_FROZEN):
-            return client.error(-1, 321, "Error validating request.-'bW' : cause - Invalid market data type")
+            return client.error(-1, 321, f"{INVALID}Invalid market data type")
         self._wanted[client] = kind
         return None
 

@@ -11,7 +11,7 @@ from robo_trader.practice.market.quote_bars import quote_bar
 from robo_trader.practice.market.stamps import trades, typical
 from robo_trader.practice.protocol.clients import Answer, Client
 from robo_trader.practice.protocol.ticks import Strip, Tick, bar
-from robo_trader.practice.protocol.wire import Cursor
+from robo_trader.practice.protocol.wire import INVALID, Cursor
 from robo_trader.simulation.tape import SLICE_NS
 
 SHOWN = ("TRADES", "MIDPOINT", "BID", "ASK")
@@ -70,10 +70,10 @@ class RealTimeBars:
             return None
         seconds, shows = cursor.integer(default=_SECONDS), cursor.text()
         if seconds not in (0, _SECONDS):
-            text = f"Error validating request.-'bW' : cause - Only {_SECONDS} second bars are supported"
+            text = f"{INVALID}Only {_SECONDS} second bars are supported"
             return client.error(request, 321, text)
         if shows not in SHOWN:
-            text = f"Error validating request.-'bW' : cause - What to show: {shows[:50]} is none of {','.join(SHOWN)}"
+            text = f"{INVALID}What to show: {shows[:50]} is none of {','.join(SHOWN)}"
             return client.error(request, 321, text)
         if self._supply.options.grade != "live":
             return client.error(

@@ -22,7 +22,7 @@ from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.market.listings import Listing, current_name
 from robo_trader.practice.market.stamps import hour
 from robo_trader.practice.protocol.clients import Answer, Client
-from robo_trader.practice.protocol.wire import Cursor, Field, frame
+from robo_trader.practice.protocol.wire import INVALID, Cursor, Field, frame
 
 _HOURS_DAYS = 7
 _LAST_DAY = date(xnys.LAST_YEAR, 12, 31)
@@ -96,7 +96,7 @@ class ReferenceAnswers:
         number = cursor.integer()
         rule = MARKET_RULES.get(number)
         if rule is None:
-            return client.error(-1, 321, f"Error validating request: there is no market rule {number}")
+            return client.error(-1, 321, f"{INVALID}there is no market rule {number}")
         return client.send(frame(93, number, len(rule), *(field for step in rule for field in step)))
 
     def _matching_symbols(self, client: Client, cursor: Cursor) -> None:

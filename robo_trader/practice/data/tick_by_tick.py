@@ -22,7 +22,7 @@ from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.market.quotes import QuoteAt
 from robo_trader.practice.protocol.clients import Answer, Client
 from robo_trader.practice.protocol.ticks import Strip, Tick, bid_ask, mid_point, trade
-from robo_trader.practice.protocol.wire import Cursor
+from robo_trader.practice.protocol.wire import INVALID, Cursor
 from robo_trader.simulation.flow import Print
 
 LAST, ALL_LAST, BID_ASK, MID_POINT = "Last", "AllLast", "BidAsk", "MidPoint"
@@ -146,7 +146,7 @@ class TickByTick:
             text = f"Failed to request tick-by-tick data:{kind[:50]} tick-by-tick requests are not supported for {symbol}"
             return client.error(request, 10189, text)
         if not 0 <= past <= MOST_TICKS:
-            return client.error(request, 321, f"Error validating request.-'bW' : cause - {past} past ticks")
+            return client.error(request, 321, f"{INVALID}{past} past ticks")
         if self._supply.options.grade != "live":
             return client.error(request, 10089, NOT_SUBSCRIBED + f"{symbol} NASDAQ.NMS/TOP/ALL")
         if not self._lines.admits(client, request):

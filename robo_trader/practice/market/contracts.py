@@ -8,7 +8,7 @@ import msgspec
 
 from robo_trader.practice.market.listings import Listing, abroad, american, con_id_of, current_name
 from robo_trader.practice.protocol.clients import Client
-from robo_trader.practice.protocol.wire import Cursor, Field
+from robo_trader.practice.protocol.wire import INVALID, Cursor, Field
 
 __all__ = ["Contract", "Directory", "con_id_of", "details_fields", "fields_of", "read_contract"]
 
@@ -90,6 +90,9 @@ class Directory:
 
     def settle(self, client: Client, request: int, contract: Contract) -> str | None:
         """Return the symbol of a contract somebody wants data of; where there is none, say why and return None."""
+        if not contract.exchange:
+            client.error(request, 321, f"{INVALID}Please enter exchange")
+            return None
         found = self.lookup(contract)
         if len(found) == 1 and found[0].trades_here:
             return found[0].symbol
@@ -137,10 +140,10 @@ def _fits(contract: Contract, listing: Listing) -> bool:
 
 
 def fields_of(symbol: str, exchange: str = "SMART") -> tuple[Field, ...]:
-    """Return the eleven contract fields of positions, orders and executions."""
+    """Return the eleven contract fields of positions, orders and executions; `exchange` empty names the listing's."""
     home = american(symbol)
     return (
-        home.con_id, symbol, "STK", "", 0, "?", "", exchange, "USD", symbol, home.trading_class,
+        home.con_id, symbol, "STK", "", 0, "?", "", exchange or home.primary, "USD", symbol, home.trading_class,
     )  # fmt: skip
 
 

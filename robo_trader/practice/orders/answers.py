@@ -16,7 +16,7 @@ from robo_trader.practice.orders.order_book import OrderBook, Told
 from robo_trader.practice.orders.requests import read_place_order
 from robo_trader.practice.protocol.clients import Answer, Client
 from robo_trader.practice.protocol.moments import moment
-from robo_trader.practice.protocol.wire import Cursor, frame
+from robo_trader.practice.protocol.wire import INVALID, Cursor, frame
 
 _SIDES = {"BUY": "BUY", "BOT": "BUY", "SELL": "SELL", "SLD": "SELL"}
 _ONLY_CLIENT_0 = "Only API connections with clientId set to 0 can set the auto bind TWS orders property."
@@ -83,9 +83,7 @@ class OrderAnswers:
         cursor.skip(1)
         request, wanted = cursor.integer(), _wanted(cursor, self._now())
         if wanted is None:
-            return client.error(
-                request, 321, "Error validating request:-the time of the execution filter is no time"
-            )
+            return client.error(request, 321, f"{INVALID}the time of the execution filter is no time")
         for fill in self._orders.executed():
             if wanted(fill):
                 client.send(execution(client.version, fill, request))

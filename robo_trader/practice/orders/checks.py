@@ -9,6 +9,7 @@ from robo_trader.practice.account.tickets import ON_CLOSE, OPENING, STOPS, TRAIL
 from robo_trader.practice.orders.algos import algo_flaw
 from robo_trader.practice.orders.requests import CASH_QUANTITY, PlaceOrder
 from robo_trader.practice.protocol.moments import moment
+from robo_trader.practice.protocol.wire import INVALID
 
 KINDS = ("MKT", "LMT", "STP", "STP LMT", "TRAIL", "TRAIL LIMIT", "MOC", "LOC", "MIDPRICE")
 FORCES = ("DAY", "GTC", "IOC", "FOK", "GTD", OPENING)
@@ -30,6 +31,8 @@ def flaw(request: PlaceOrder, now: int) -> Flaw | None:
 
 def _quantity(request: PlaceOrder, _now: int) -> Flaw | None:
     quantity = request.quantity
+    if not request.contract.exchange:
+        return 321, f"{INVALID}Missing order exchange"
     if request.action not in ("BUY", "SELL"):
         return 201, f"Order rejected - reason:'{request.action}' is neither BUY nor SELL"
     if request.special == CASH_QUANTITY:  # such an order names no number of shares
@@ -66,18 +69,18 @@ def _trail(request: PlaceOrder) -> Flaw | None:
     if (amount is None) == (percent is None):
         return (
             321,
-            "Error validating request:-a trailing stop takes either a trailing amount or a trailing percent",
+            f"{INVALID}a trailing stop takes either a trailing amount or a trailing percent",
         )
     if amount is not None and not is_price(amount):
         return _BAD_PRICE
     if percent is not None and not (percent.is_finite() and 0 < percent < 100):
-        return 321, f"Error validating request:-a trailing percent of {percent} is not between 0 and 100"
+        return 321, f"{INVALID}a trailing percent of {percent} is not between 0 and 100"
     if request.type == "TRAIL LIMIT":
         offset = terms.limit_offset
         if terms.trail_stop is None or offset is None or not offset.is_finite() or offset % _SUB_CENT:
             return (
                 321,
-                "Error validating request:-TRAIL LIMIT needs a trail stop price and a limit price offset",
+                f"{INVALID}TRAIL LIMIT needs a trail stop price and a limit price offset",
             )
     return None
 

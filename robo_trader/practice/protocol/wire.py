@@ -11,6 +11,7 @@ OLDEST_VERSION = 157
 NEWEST_VERSION = 178
 MAX_FRAME = 1 << 20  # bytes; no client sends a request near this size
 UNSET_DOUBLE = "1.7976931348623157E308"
+INVALID = "Error validating request.-'bW' : cause - "  # how the text of error 321 begins
 UNSET_INT = "2147483647"
 
 _GREETING = b"API\0"
