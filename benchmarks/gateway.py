@@ -3,7 +3,7 @@
 * **Feeding one client**: 100 market data lines, the market stepped on as fast as the client reads. First a client that
   only counts bytes, so that the gateway is the slow side; then ib_async, the peer. Both are told as messages in a second
   of their own processor time, because two busy processes share the machine: `times_peer` says how much faster the
-  gateway writes than ib_async reads.
+  gateway writes than ib_async reads. Both in turn, the medians of three rounds.
 * **Many clients**: 20 clients with 100 lines each and a running clock; messages a second that arrive, and the round
   trip of a question put among them.
 * **Memory**: the gateway's resident memory after the first million messages and after the last.
@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
 
 from benchmarks.live.children import GATEWAY_ENDS, Child, child, percentile
 from benchmarks.live.raw import RawClient
@@ -80,6 +81,19 @@ def feed_peer(home: Path, seconds: float) -> dict[str, float]:
     return {"peer_per_cpu_s": round(count / busy)}
 
 
+def feed(home: Path, asked: argparse.Namespace) -> dict[str, float]:
+    """Feed the counting client and the peer in turn; return the medians, and the memory of the last round."""
+    rounds: list[dict[str, float]] = []
+    for n in range(1, asked.rounds + 1):
+        millions = asked.millions if n == asked.rounds else 0.0
+        ours = feed_raw(home / f"raw{n}", asked.seconds, millions)
+        rounds.append(ours | feed_peer(home / f"fed{n}", asked.seconds))
+    told = {name: median(one[name] for one in rounds) for name in rounds[0]}
+    told |= {name: rounds[-1][name] for name in ("messages_m", "rss_mb_early", "rss_mb_late")}
+    told["times_peer"] = round(told["fed_per_cpu_s"] / told["peer_per_cpu_s"], 2)
+    return told
+
+
 def crowd(home: Path, clients: int, speed: float, seconds: float) -> dict[str, float]:
     """Serve many clients by the clock; return what arrives and how soon a question is answered among it."""
     words = [
@@ -132,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="of feeding, ours and the peer's in turn")
     parser.add_argument("--millions", type=float, default=10.0, help="messages over which memory is watched")
     parser.add_argument("--clients", type=int, default=20, help="of the crowd, 2 or more")
     parser.add_argument("--speed", type=float, default=10.0, help="of the crowd's clock")
