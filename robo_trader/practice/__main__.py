@@ -60,6 +60,15 @@ def _parser() -> argparse.ArgumentParser:
         "--beats", type=int, default=5, help="moments in five market seconds at which something can happen"
         " (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--prints", type=float, default=4.0, help="trades in 5 seconds of 500 shares, up to 24"
+    )
+    parser.add_argument(
+        "--flickers",
+        type=float,
+        default=2.0,
+        help="changes of a quote's size in 5 seconds besides trades, up to 100",
+    )
     parser.add_argument("--master-client", type=int, metavar="ID", help="a client that hears of all orders")
     parser.add_argument(
         "--data", choices=("live", "delayed", "none"), default="live", help="the market data one has paid for"
@@ -120,6 +129,7 @@ async def _serve(asked: argparse.Namespace) -> None:
     from robo_trader.practice.data.lines import DataOptions
     from robo_trader.practice.faults.catalogue import read
     from robo_trader.practice.gateway import LOOPBACK, PracticeGateway, PracticeOptions
+    from robo_trader.simulation.flow import FlowOptions
     from robo_trader.simulation.market import SyntheticMarket
     from robo_trader.simulation.tape import MinuteSource
     from robo_trader.simulation.tick_tape import open_tape
@@ -133,7 +143,7 @@ async def _serve(asked: argparse.Namespace) -> None:
         asked.host, asked.port, asked.speed, asked.cash, beats=asked.beats, start=asked.start, symbols=symbols,
         state=asked.state, master_client=asked.master_client, allow_remote=asked.allow_remote,
         data=DataOptions(asked.data), pacing=asked.pacing, faults=read(asked.faults) if asked.faults else (),
-        control=asked.control or _usual_control(),
+        control=asked.control or _usual_control(), flow=FlowOptions(asked.prints, asked.flickers),
     )  # fmt: skip
     if asked.host not in LOOPBACK:
         print(  # noqa: T201

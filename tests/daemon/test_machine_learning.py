@@ -15,7 +15,7 @@ LESS_HISTORY = {"ml_history_days": 30}
 
 
 async def test_a_planted_edge_is_learnt_proven_and_traded_and_the_model_is_found_again(desk: Desk):
-    _, port = await desk.gateway(SyntheticMarket(7, edge=1.0))
+    _, port = await desk.gateway(SyntheticMarket(1, edge=1.0))
     run = await desk.daemon(port, "--use-ml", **LESS_HISTORY)
     await run.until("status=filled")
     run.signal(signal.SIGTERM)
