@@ -7,15 +7,11 @@ import struct
 import time
 from collections.abc import Sequence
 
+from robo_trader.practice.protocol.wire import frame
+
 _LENGTH = struct.Struct(">I")
 _CHUNK = 1 << 20
 _SAMPLE = 1 << 18  # bytes whose messages are counted one by one
-
-
-def message(*fields: object) -> bytes:
-    """Frame one message."""
-    body = "".join(f"{field}\0" for field in fields).encode()
-    return _LENGTH.pack(len(body)) + body
 
 
 class RawClient:
@@ -26,20 +22,20 @@ class RawClient:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._data = b""
         hello = b"v157..178"
-        self._socket.sendall(b"API\0" + _LENGTH.pack(len(hello)) + hello + message(71, 2, client_id, ""))
+        self._socket.sendall(b"API\0" + _LENGTH.pack(len(hello)) + hello + frame(71, 2, client_id, ""))
         self.until(b"15\0")
 
     def subscribe(self, symbols: Sequence[str]) -> None:
         """Ask for the market data of these shares, and return once the gateway has taken it all."""
         for request, symbol in enumerate(symbols, 1):
             contract = (0, symbol, "STK", "", 0, "", "", "SMART", "", "USD", "", "")
-            self._socket.sendall(message(1, 11, request, *contract, 0, "", 0, 0, ""))
+            self._socket.sendall(frame(1, 11, request, *contract, 0, "", 0, 0, ""))
         self.round_trip()
 
     def round_trip(self) -> float:
         """Ask for the time; return the seconds until the answer, reading all that comes before it."""
         began = time.perf_counter()
-        self._socket.sendall(message(49, 1))
+        self._socket.sendall(frame(49, 1))
         self.until(b"49\0")
         return time.perf_counter() - began
 

@@ -69,7 +69,7 @@ class Halt(_Command, tag="halt"):
     reason: str = "news"
 
     def obey(self, gateway: PracticeGateway) -> Answer:
-        gateway.halt(_halted(gateway, self.symbol), self.reason)
+        gateway.exchange.begin_halt(_halted(gateway, self.symbol), self.reason)
         return {}
 
 
@@ -79,7 +79,7 @@ class Resume(_Command, tag="resume"):
     symbol: _Symbol
 
     def obey(self, gateway: PracticeGateway) -> Answer:
-        return {"halted": gateway.resume(_halted(gateway, self.symbol))}
+        return {"halted": gateway.exchange.end_halt(_halted(gateway, self.symbol))}
 
 
 class Split(_Command, tag="split"):

@@ -150,11 +150,10 @@ class PracticeGateway:
         self._accounts = AccountAnswers(self.account, self._exchange, books)
         supply = Supply(self._exchange, directory, self._clock.begin, self._options.data)
         self._market_data = LiveData(supply, lambda symbol: self._borrow.available(symbol, books))
-        paid = self._options.data.grade == "live"
-        self._history = HistoryAnswers(self._exchange, directory, self._clock.begin, paid)
+        self._history = HistoryAnswers(supply)
         order_answers = OrderAnswers(self._orders, self.now, self.deliver)
         reference = ReferenceAnswers(self._exchange, directory)
-        past_ticks = TickHistoryAnswers(self._exchange, directory, paid)
+        past_ticks = TickHistoryAnswers(supply)
         self._answers = Answers(
             self.now, (order_answers, self._accounts, self._market_data, self._history, reference, past_ticks)
         )

@@ -109,6 +109,8 @@ async def test_a_taken_port_is_said_clearly() -> None:
     [
         (("--host", "0.0.0.0"), 2, b"--allow-remote"),
         (("--beats", "7"), 2, b"whole milliseconds"),
+        (("--prints", "25"), 2, b"25.0 prints"),
+        (("--flickers", "-1"), 2, b"-1.0 flickers"),
         (("--faults", "missing.toml"), 2, b"missing.toml"),
         (("--pacing", "hasty"), 2, b"strict"),
         (("--tape", "missing.csv"), 5, b"no such tape file"),

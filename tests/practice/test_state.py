@@ -120,6 +120,22 @@ async def test_a_state_file_that_is_none_is_refused(tape: TapeMarket, tmp_path: 
         PracticeGateway(PracticeOptions(speed=0, state=tmp_path), tape)
 
 
+async def test_what_changes_nothing_writes_nothing(restart: Restart, stock: Contract) -> None:
+    async with restart() as desk:
+        ib = await desk.connect()
+        await desk.advance(5)
+        state = desk.gateway._state
+        assert state is not None
+        before = state._db.total_changes
+        ib.placeOrder(stock, LimitOrder("BUY", 7, 150.001))  # refused: no whole cent
+        await desk.settle()
+        desk.gateway.deliver(desk.gateway.orders.commit())
+        assert state._db.total_changes == before
+        ib.placeOrder(stock, LimitOrder("BUY", 7, 150.0))
+        await desk.settle()
+        assert state._db.total_changes > before
+
+
 async def test_what_cannot_be_saved_is_not_told(restart: Restart, stock: Contract) -> None:
     async with restart() as desk:
         ib = await desk.connect()

@@ -33,9 +33,14 @@ FLAT = Position()
 Mark = Callable[[str], float | None]
 
 
+def price_step(price: float | Decimal) -> Decimal:
+    """Return the step in which a share is priced: a cent, below one dollar a hundredth of a cent."""
+    return _CENT if price >= 1 else _SUB_CENT
+
+
 def exact(price: float) -> Decimal:
-    """Return an observed price as money: in cents, below one dollar in hundredths of a cent."""
-    return Decimal(price).quantize(_CENT if price >= 1 else _SUB_CENT)
+    """Return an observed price as money, in whole steps."""
+    return Decimal(price).quantize(price_step(price))
 
 
 class Opening(msgspec.Struct, frozen=True):

@@ -112,7 +112,7 @@ def refusal(ticket: Ticket, working: Iterable[Ticket], books: Books, mark: Mark,
 
 def impact(books: Books, mark: Mark, ticket: Ticket, is_open: bool = True) -> Impact:
     """Return what margin and equity would be with one order filled, commission (IBKR fixed) paid, others aside."""
-    price, equity = _order_price(ticket, books, mark), books.net_liquidation(mark).quantize(_CENT)
+    price, equity = order_price(ticket, books, mark), books.net_liquidation(mark).quantize(_CENT)
     fee = ibkr_fixed(ticket.remaining, ticket.remaining * price).quantize(_CENT)
 
     def needed(rule: Requirement) -> tuple[Decimal, Decimal, Decimal]:
@@ -142,11 +142,12 @@ def _after(books: Books, mark: Mark, symbol: str, orders: Iterable[Ticket], rule
         sign = ticket.side.sign
         closing = min(ticket.remaining, max(0, -sign * kept))
         kept += sign * closing
-        opened += rule(sign * (ticket.remaining - closing), _order_price(ticket, books, mark))
+        opened += rule(sign * (ticket.remaining - closing), order_price(ticket, books, mark))
     return rule(kept, _price(books, mark, symbol)) + opened
 
 
-def _order_price(ticket: Ticket, books: Books, mark: Mark) -> Decimal:
+def order_price(ticket: Ticket, books: Books, mark: Mark) -> Decimal:
+    """Return what an order is measured at, USD a share: its limit, the last price where it has none."""
     return ticket.limit if ticket.limit is not None else _price(books, mark, ticket.symbol)
 
 

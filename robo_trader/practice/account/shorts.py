@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import Enum
 
 from robo_trader.core.events import Side
-from robo_trader.practice.account.books import Books, exact
+from robo_trader.practice.account.books import Books, exact, price_step
 from robo_trader.practice.account.tickets import Ticket
 from robo_trader.practice.market.exchange import Exchange
 from robo_trader.simulation.tape import SLICE_NS
@@ -18,7 +18,6 @@ HELD = 404, "Order held while securities are located."
 NOT_SHORTABLE = "The contract is not available for short sale."
 _FALL = 0.9  # of the previous close
 _LOW = 2  # column of a slice's prices
-_TICK, _SUB_TICK = Decimal("0.01"), Decimal("0.0001")
 
 
 class Locate(Enum):
@@ -99,7 +98,7 @@ class PriceTest:
         """Return the lowest price a short sale may trade at, one tick above the best bid; None without a test."""
         if not self.restricted(symbol):
             return None
-        return exact(bid) + (_TICK if bid >= 1 else _SUB_TICK)
+        return exact(bid) + price_step(bid)
 
     def _fell_today(self, symbol: str) -> bool:
         exchange, seen = self._exchange, self._seen.get(symbol, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -12,8 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import SECOND_NS
-from robo_trader.data.sessions import NEW_YORK
+from robo_trader.data.sessions import XnysCalendar
 from robo_trader.practice.account.books import Books
 from robo_trader.practice.account.tickets import Execution, Ticket
 from robo_trader.practice.market.overlays import Overlays
@@ -58,6 +56,7 @@ class State:
         """
         self._market: Callable[[], Market] = Market
         self._saved_market = Market()
+        self._saved_account: tuple[bytes, int] | None = None  # books and next permanent id
         self.path = directory / f"{account}.db"
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -108,21 +107,27 @@ class State:
         tickets: Iterable[Ticket],
         executions: Iterable[Execution],
     ) -> None:
-        """Commit the account and the orders and executions that changed. Raises DataError where it cannot."""
+        """Commit the account and the orders and executions that changed. Raises DataError where it cannot.
+
+        Where nothing but the time has changed nothing is written: that is what `save_clock` is for.
+        """
         db = self._db
-        account, market = (clock, _encode(books), next_perm_id), self._market()
+        account, market = (_encode(books), next_perm_id), self._market()
+        orders = [(t.perm_id, _encode(t)) for t in tickets]
+        fills = [(e.exec_id, _encode(e)) for e in executions]
+        if not (orders or fills) and (account, market) == (self._saved_account, self._saved_market):
+            return
         try:
             db.execute("BEGIN")
-            db.execute("REPLACE INTO account VALUES (1, ?, ?, ?)", account)
+            db.execute("REPLACE INTO account VALUES (1, ?, ?, ?)", (clock, *account))
             if market != self._saved_market:
                 db.execute("REPLACE INTO market VALUES (1, ?)", (_encode(market),))
-            db.executemany("REPLACE INTO ticket VALUES (?, ?)", [(t.perm_id, _encode(t)) for t in tickets])
-            fills = [(e.exec_id, _encode(e)) for e in executions]
+            db.executemany("REPLACE INTO ticket VALUES (?, ?)", orders)
             db.executemany("INSERT INTO execution VALUES (?, ?)", fills)
             db.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._unwritable(error) from error
-        self._saved_market = market
+        self._saved_account, self._saved_market = account, market
 
     def forget(self) -> None:
         """Forget the account with all its orders and executions. Raises DataError where it cannot."""
@@ -132,6 +137,7 @@ class State:
             )
         except sqlite3.Error as error:
             raise self._unwritable(error) from error
+        self._saved_account = None
 
     def save_clock(self, clock: int) -> None:
         """Save only the time, 120 times a second at speed 600, and the market if it was changed. Raises DataError.
@@ -201,16 +207,12 @@ class State:
 def _by_days(cash: Decimal, executions: list[Execution], clock: int) -> Books:
     """Return books of that much cash as all executions made them, turned to the day of `clock`."""
     spent = sum((f.side.sign * f.quantity * f.price + f.commission for f in executions), Decimal(0))
-    books = Books(cash + spent)
+    books, date_of = Books(cash + spent), XnysCalendar().label_of
     for f in executions:
-        books.begin_day(_date_of(f.ts), _unknown)
+        books.begin_day(date_of(f.ts), _unknown)
         books.book(f.symbol, f.side, f.quantity, f.price, f.commission)
-    books.begin_day(_date_of(clock), _unknown)
+    books.begin_day(date_of(clock), _unknown)
     return books
-
-
-def _date_of(ts: int) -> str:
-    return datetime.fromtimestamp(ts // SECOND_NS, NEW_YORK).date().isoformat()
 
 
 def _unknown(_symbol: str) -> None:

@@ -108,7 +108,7 @@ class DepthAnswers:
         )
         self.answers: dict[int, Answer] = {
             10: self._open,
-            11: self._cancel,
+            11: self._lines.on_cancel,
             82: self._exchanges,
             83: self._components,
         }
@@ -140,17 +140,13 @@ class DepthAnswers:
         if wish.rows < 1:
             text = f"{INVALID}The number of rows must be positive"
             return client.error(request, 321, text)
-        if self._supply.options.grade != "live":
+        if not self._supply.is_live:
             return client.error(request, 10089, f"{NOT_SUBSCRIBED}{symbol} {PRIMARY}.NMS/DEPTH/ALL")
         if not self._lines.admits(client, request):
             return None
         shown, line = self._lines.open(client, request, symbol, wish)
         client.send(_strip(changes(_EMPTY, shown.ladder), wish).stamped(line.stamp))
         return self._supply.listened()
-
-    def _cancel(self, client: Client, cursor: Cursor) -> None:
-        cursor.skip(1)
-        self._lines.cancel(client, cursor.integer())
 
     def _exchanges(self, client: Client, _cursor: Cursor) -> None:
         fields = [(venue, "STK", "", "Deep" if venue == PRIMARY else "Deep2", 1) for venue in VENUES]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from robo_trader.core.events import DAY_NS, SECOND_NS
 from robo_trader.data import xnys
 from robo_trader.practice.data.history import SHOWN, History, PastBar, bar_count, bar_fields, bar_time
 from robo_trader.practice.data.history_request import HistoryRequest, read_history_request
+from robo_trader.practice.data.lines import Supply
 from robo_trader.practice.data.periods import (
     BadQuestion,
     BadTime,
@@ -19,8 +19,7 @@ from robo_trader.practice.data.periods import (
     span,
 )
 from robo_trader.practice.data.reference_answers import trading_hours
-from robo_trader.practice.market.contracts import Directory, read_contract
-from robo_trader.practice.market.exchange import Exchange
+from robo_trader.practice.market.contracts import read_contract
 from robo_trader.practice.market.listings import american
 from robo_trader.practice.market.stamps import hour, stamp, utc_stamp
 from robo_trader.practice.protocol.clients import Answer, Client
@@ -46,19 +45,16 @@ class Growing:
 
 
 class HistoryAnswers:
-    """Answers questions for past bars. `listened` is called when somebody wants them kept up to date.
+    """Answers questions for past bars, and keeps them up to date.
 
-    Without live market data (`paid`) there is no history either, as with TWS; schedules are free.
+    Where live data is not paid for there is no history either, as with TWS; schedules are free.
     """
 
-    def __init__(
-        self, exchange: Exchange, directory: Directory, listened: Callable[[], None], paid: bool
-    ) -> None:
-        self._exchange = exchange
-        self._directory = directory
-        self._listened = listened
-        self._paid = paid
-        self._past = History(exchange)
+    def __init__(self, supply: Supply) -> None:
+        self._supply = supply
+        self._exchange = supply.exchange
+        self._directory = supply.directory
+        self._past = History(supply.exchange)
         self._growing: dict[Client, dict[int, Growing]] = {}
         self.answers: dict[int, Answer] = {
             20: self._history,
@@ -105,12 +101,12 @@ class HistoryAnswers:
         if asked.keep_up_to_date:
             growing = Growing(symbol, asked.what, interval, asked.as_epoch, bars[-1])
             self._growing.setdefault(client, {})[asked.request] = growing
-            self._listened()
+            self._supply.listened()
 
     def _check(self, client: Client, asked: HistoryRequest, symbol: str) -> int:
         """Return the bars' length in ns. Raises BadQuestion and NoAnswer."""
         interval = parse_size(asked.bar_size)
-        if not self._paid:
+        if not self._supply.is_live:
             raise NoAnswer(not_permitted(symbol))
         if asked.what in _ELSEWHERE:
             raise no_data(symbol, asked.what)
@@ -193,7 +189,7 @@ class HistoryAnswers:
         symbol = self._directory.settle(client, request, contract)
         if symbol is None:
             return None
-        if not self._paid:
+        if not self._supply.is_live:
             return refuse(client, request, NoAnswer(not_permitted(symbol)))
         head = self._past.head(symbol) if what in SHOWN else None
         if head is None:
@@ -209,7 +205,7 @@ class HistoryAnswers:
         symbol = self._directory.settle(client, request, contract)
         if symbol is None:
             return None
-        if not self._paid:
+        if not self._supply.is_live:
             return refuse(client, request, NoAnswer(not_permitted(symbol)))
         if not (amount.isascii() and amount.isdigit() and len(amount) < 6 and unit in _PERIODS):
             return client.error(request, 321, f"{INVALID}{amount!r} {unit!r} is no period")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar, get_args
 
@@ -10,6 +10,8 @@ from robo_trader.core.errors import ConfigurationError
 from robo_trader.practice.market.contracts import Directory
 from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.protocol.clients import Client
+from robo_trader.practice.protocol.ticks import Strip, Tick
+from robo_trader.practice.protocol.wire import Cursor
 
 Key = TypeVar("Key", bound=Hashable)  # what a group listens to
 State = TypeVar("State")  # what a group keeps of it
@@ -50,6 +52,11 @@ class Supply:
     listened: Callable[[], None]
     options: DataOptions
 
+    @property
+    def is_live(self) -> bool:
+        """Whether live data is paid for."""
+        return self.options.grade == "live"
+
 
 @dataclass(eq=False, slots=True)
 class Line(Generic[Wish]):
@@ -67,6 +74,12 @@ class Group(Generic[State, Wish]):
 
     state: State
     lines: dict[Line[Wish], None] = field(default_factory=dict)
+
+    def tell(self, ticks: Sequence[Tick]) -> None:
+        """Send the same ticks to every line."""
+        strip = Strip(ticks)
+        for line in self.lines if strip else ():
+            line.client.send(strip.stamped(line.stamp))
 
 
 class Lines(Generic[Key, State, Wish]):
@@ -104,6 +117,11 @@ class Lines(Generic[Key, State, Wish]):
         group.lines[line] = None
         self._of.setdefault(client, {})[request] = key, line
         return group.state, line
+
+    def on_cancel(self, client: Client, cursor: Cursor) -> None:
+        """Take a cancellation: its version, then the request id of the line to close."""
+        cursor.skip(1)
+        self.cancel(client, cursor.integer())
 
     def cancel(self, client: Client, request: int) -> None:
         """Close a line of a client; one that is not there is said so."""

@@ -57,7 +57,11 @@ class MarketAnswers:
         self._view = LiveView(self._exchange) if self._grade == "live" else DelayedView(self._exchange)
         self._lines: Lines[str, Shown, Wish] = Lines(supply.options.market_data, FULL, self._show)
         self._wanted: dict[Client, int] = {}
-        self.answers: dict[int, Answer] = {1: self._market_data, 2: self._cancel, 59: self._data_type}
+        self.answers: dict[int, Answer] = {
+            1: self._market_data,
+            2: self._lines.on_cancel,
+            59: self._data_type,
+        }
 
     def drop(self, client: Client) -> None:
         """Forget a client that has gone."""
@@ -92,10 +96,6 @@ class MarketAnswers:
         if self._lines.admits(client, request):
             self._open(client, request, symbol, generics, once)
         return None
-
-    def _cancel(self, client: Client, cursor: Cursor) -> None:
-        cursor.skip(1)
-        self._lines.cancel(client, cursor.integer())
 
     def _data_type(self, client: Client, cursor: Cursor) -> None:
         """Take note of the data a client wants; its lines from now on are of that kind where it may be had."""

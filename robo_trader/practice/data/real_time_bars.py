@@ -10,7 +10,7 @@ from robo_trader.practice.data.lines import FULL, Lines, Supply
 from robo_trader.practice.market.quote_bars import quote_bar
 from robo_trader.practice.market.stamps import trades, typical
 from robo_trader.practice.protocol.clients import Answer, Client
-from robo_trader.practice.protocol.ticks import Strip, Tick, bar
+from robo_trader.practice.protocol.ticks import Tick, bar
 from robo_trader.practice.protocol.wire import INVALID, Cursor
 from robo_trader.simulation.tape import SLICE_NS
 
@@ -36,7 +36,7 @@ class RealTimeBars:
         self._supply = supply
         self._exchange = supply.exchange
         self._lines: Lines[What, None, None] = Lines(supply.options.market_data, FULL, lambda _: None)
-        self.answers: dict[int, Answer] = {50: self._open, 51: self._cancel}
+        self.answers: dict[int, Answer] = {50: self._open, 51: self._lines.on_cancel}
 
     def drop(self, client: Client) -> None:
         """Forget a client that has gone."""
@@ -48,9 +48,7 @@ class RealTimeBars:
             return
         for what, group in self._lines.groups.items():
             tick = self._bar(what)
-            strip = Strip([] if tick is None else [tick])
-            for line in group.lines if strip else ():
-                line.client.send(strip.stamped(line.stamp))
+            group.tell([] if tick is None else [tick])
 
     def _bar(self, what: What) -> Tick | None:
         traded = self._exchange.closed(what.symbol)
@@ -75,7 +73,7 @@ class RealTimeBars:
         if shows not in SHOWN:
             text = f"{INVALID}What to show: {shows[:50]} is none of {','.join(SHOWN)}"
             return client.error(request, 321, text)
-        if self._supply.options.grade != "live":
+        if not self._supply.is_live:
             return client.error(
                 request, 420, "Invalid Real-time Query:No market data permissions for NASDAQ STK"
             )
@@ -83,7 +81,3 @@ class RealTimeBars:
             self._lines.open(client, request, What(symbol, shows), None)
             self._supply.listened()
         return None
-
-    def _cancel(self, client: Client, cursor: Cursor) -> None:
-        cursor.skip(1)
-        self._lines.cancel(client, cursor.integer())

@@ -132,9 +132,7 @@ class TickByTick:
     def beat(self) -> None:
         """Tell what happened in the beat just made."""
         for group in self._lines.groups.values():
-            strip = Strip(group.state.turn())
-            for line in group.lines if strip else ():
-                line.client.send(strip.stamped(line.stamp))
+            group.tell(group.state.turn())
 
     def _open(self, client: Client, cursor: Cursor) -> None:
         request = cursor.integer()
@@ -147,7 +145,7 @@ class TickByTick:
             return client.error(request, 10189, text)
         if not 0 <= past <= MOST_TICKS:
             return client.error(request, 321, f"{INVALID}{past} past ticks")
-        if self._supply.options.grade != "live":
+        if not self._supply.is_live:
             return client.error(request, 10089, NOT_SUBSCRIBED + f"{symbol} NASDAQ.NMS/TOP/ALL")
         if not self._lines.admits(client, request):
             return None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from robo_trader.practice.data.history_answers import not_permitted, refuse
 from robo_trader.practice.data.history_request import TicksRequest, read_ticks_request
+from robo_trader.practice.data.lines import Supply
 from robo_trader.practice.data.past_ticks import MESSAGES, MOST_TICKS, PastTicks, encode
 from robo_trader.practice.data.periods import BadQuestion, parse_end
-from robo_trader.practice.market.contracts import Directory
-from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.protocol.clients import Answer, Client
 from robo_trader.practice.protocol.wire import Cursor
 
@@ -16,13 +15,11 @@ class TickHistoryAnswers:
     """Answers reqHistoricalTicks (96) with historicalTicks (96), -BidAsk (97) or -Last (98).
 
     Ticks are the first `count` from a start, or the last `count` before an end, and all those of the same second as the
-    last of them. They are looked for in two sessions. Without live market data (`paid`) there are none.
+    last of them. They are looked for in two sessions. Where live data is not paid for there are none.
     """
 
-    def __init__(self, exchange: Exchange, directory: Directory, paid: bool) -> None:
-        self._exchange = exchange
-        self._directory = directory
-        self._paid = paid
+    def __init__(self, supply: Supply) -> None:
+        self._supply = supply
         self.answers: dict[int, Answer] = {96: self._ticks}
 
     def drop(self, client: Client) -> None:
@@ -30,10 +27,10 @@ class TickHistoryAnswers:
 
     def _ticks(self, client: Client, cursor: Cursor) -> None:
         asked = read_ticks_request(cursor)
-        symbol = self._directory.settle(client, asked.request, asked.contract)
+        symbol = self._supply.directory.settle(client, asked.request, asked.contract)
         if symbol is None:
             return None
-        if not self._paid:
+        if not self._supply.is_live:
             text = f"Failed to request historical ticks:{not_permitted(symbol)}"
             return client.error(asked.request, 10187, text)
         try:
@@ -48,9 +45,10 @@ class TickHistoryAnswers:
             raise BadQuestion(f"The number of ticks must be 1 to {MOST_TICKS}, not {asked.count}")
         if not (asked.start or asked.end):
             raise BadQuestion("Either the start or the end of the ticks must be given")
-        now = self._exchange.now
+        exchange = self._supply.exchange
+        now = exchange.now
         end = parse_end(asked.end, now)
-        past = PastTicks(self._exchange, symbol, asked.what, asked.without_sizes)
+        past = PastTicks(exchange, symbol, asked.what, asked.without_sizes)
         rows = (
             past.ahead(parse_end(asked.start, now), end, asked.count)
             if asked.start

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+from robo_trader.practice.account.books import price_step
 from robo_trader.practice.account.tickets import ON_CLOSE, OPENING, STOPS, TRAILING
 from robo_trader.practice.orders.algos import algo_flaw
 from robo_trader.practice.orders.requests import CASH_QUANTITY, PlaceOrder
@@ -16,7 +17,7 @@ FORCES = ("DAY", "GTC", "IOC", "FOK", "GTD", OPENING)
 TRIGGER_METHODS = (0, 1, 2, 3, 4, 7, 8)
 MAX_QUANTITY = 10_000_000
 _LIMITED = frozenset({"LMT", "STP LMT", "LOC"})
-_CENT, _SUB_CENT = Decimal("0.01"), Decimal("0.0001")
+_FINEST = Decimal("0.0001")  # of a limit offset
 _MAX_PRICE = Decimal(10_000_000)
 _BAD_PRICE = (110, "The price does not conform to the minimum price variation for this contract.")
 
@@ -25,14 +26,18 @@ Flaw = tuple[int, str]
 
 def flaw(request: PlaceOrder, now: int) -> Flaw | None:
     """Return the error code and text for an order that makes no sense, None for one that does."""
-    checks: tuple[Callable[[PlaceOrder, int], Flaw | None], ...] = (_quantity, _prices, _times, _groups)
+    checks: tuple[Callable[[PlaceOrder, int], Flaw | None], ...] = (
+        _exchange, _quantity, _prices, _times, _groups,
+    )  # fmt: skip
     return next((found for check in checks if (found := check(request, now)) is not None), None)
+
+
+def _exchange(request: PlaceOrder, _now: int) -> Flaw | None:
+    return None if request.contract.exchange else (321, f"{INVALID}Missing order exchange")
 
 
 def _quantity(request: PlaceOrder, _now: int) -> Flaw | None:
     quantity = request.quantity
-    if not request.contract.exchange:
-        return 321, f"{INVALID}Missing order exchange"
     if request.action not in ("BUY", "SELL"):
         return 201, f"Order rejected - reason:'{request.action}' is neither BUY nor SELL"
     if request.special == CASH_QUANTITY:  # such an order names no number of shares
@@ -77,7 +82,7 @@ def _trail(request: PlaceOrder) -> Flaw | None:
         return 321, f"{INVALID}a trailing percent of {percent} is not between 0 and 100"
     if request.type == "TRAIL LIMIT":
         offset = terms.limit_offset
-        if terms.trail_stop is None or offset is None or not offset.is_finite() or offset % _SUB_CENT:
+        if terms.trail_stop is None or offset is None or not offset.is_finite() or offset % _FINEST:
             return (
                 321,
                 f"{INVALID}TRAIL LIMIT needs a trail stop price and a limit price offset",
@@ -86,10 +91,10 @@ def _trail(request: PlaceOrder) -> Flaw | None:
 
 
 def is_price(price: Decimal | None) -> bool:
-    """Say whether one may order at a price: whole cents, below a dollar hundredths of them."""
+    """Say whether one may order at a price: in whole steps."""
     if price is None or not price.is_finite() or not 0 < price < _MAX_PRICE:
         return False
-    return not price % (_CENT if price >= 1 else _SUB_CENT)
+    return not price % price_step(price)
 
 
 def _times(request: PlaceOrder, now: int) -> Flaw | None:

@@ -216,7 +216,7 @@ class OrderIntake:
         return margin.refusal(ticket, counted.values(), self._file.books, exchange.last, exchange.is_open)
 
     def _worth(self, ticket: Ticket) -> Decimal:
-        return ticket.remaining * (ticket.limit or Decimal(self._exchange.last(ticket.symbol) or 0))
+        return ticket.remaining * margin.order_price(ticket, self._file.books, self._exchange.last)
 
     def _is_exit(self, ticket: Ticket) -> bool:
         """Say whether an order only closes what its parent opens."""

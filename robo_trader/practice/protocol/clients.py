@@ -111,10 +111,6 @@ class Client(asyncio.Protocol):
             _log.warning("practice gateway dropped a client that does not read", client=self.id)
             self._transport.abort()
 
-    def tell(self, message: Callable[[int], bytes]) -> None:
-        """Send one message in this client's version."""
-        self.send(message(self.version))
-
     def error(self, about: int, code: int, text: str) -> None:
         self.send(error(self.version, about, code, text))
 
