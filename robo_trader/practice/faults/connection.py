@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from robo_trader.practice.faults.kinds import EVERY, HELLO, SPOILT, Act, Fault, Message, message, option
-from robo_trader.practice.protocol.clients import MAX_UNREAD, Client
+from robo_trader.practice.protocol.clients import ID_IN_USE, MAX_UNREAD, Client
 from robo_trader.practice.protocol.wire import error
 
 _ENDS = {
@@ -71,8 +71,7 @@ class ClientIdInUse(Fault):
     tells = frozenset({15})
 
     def told(self, client: Client, message: Message) -> list[Message]:
-        text = "Unable to connect as the client id is already in use. Retry with a unique client id."
-        client.write(error(client.version, -1, 326, text))
+        client.write(error(client.version, -1, *ID_IN_USE))
         client.hang_up()
         return []
 

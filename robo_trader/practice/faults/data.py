@@ -245,5 +245,5 @@ _FIGURES = {3: (5, 8), 7: (14, 15, 17, 18), 94: (2, 3, 4), 95: (3, 4, 5, 6)}
 
 FAULTS: tuple[type[Fault], ...] = (
     Spike, Stale, StaleStamps, Crossed, NoQuote, DelayedType, CompetingSession, DataRefused, Halt,
-    CircuitBreaker, LinesLost,    UnsetFields,
+    CircuitBreaker, LinesLost, UnsetFields,
 )  # fmt: skip

@@ -16,6 +16,7 @@ from robo_trader.practice.protocol.clients import Client
 LOST = "Connectivity between IBKR and Trader Workstation has been lost."
 _KEPT = "Connectivity between IBKR and Trader Workstation has been restored - data maintained."
 _GONE = "Connectivity between IBKR and Trader Workstation has been restored - data lost."
+_FARM_OK = 2104, "Market data farm connection is OK:usfarm"
 _STAMP = re.compile(r"(\d{8})  ?(\d\d:\d\d:\d\d)(?: \S+)?")
 _STAMPED = frozenset({11, 17, 88, 90, 101, *HELLO})
 
@@ -99,7 +100,7 @@ class FarmBroken(Fault):
         return [] if self.revive else [message]
 
     def end(self) -> None:
-        notify(self.aimed(), 2104, "Market data farm connection is OK:usfarm")
+        notify(self.aimed(), *_FARM_OK)
 
 
 @dataclass(eq=False)
@@ -116,7 +117,7 @@ class ServerBroken(OutageKept):
         notify(clients, 2110, text)
 
     def end(self) -> None:
-        notify(self.aimed(), 2104, "Market data farm connection is OK:usfarm")
+        notify(self.aimed(), *_FARM_OK)
         notify(self.aimed(), 2106, "HMDS data farm connection is OK:ushmds")
 
 

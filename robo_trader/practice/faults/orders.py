@@ -76,14 +76,10 @@ class CommissionLate(DelayAck):
 
 
 @dataclass(eq=False)
-class CommissionFirst(Fault):
-    """Send the commission report before the execution it is about.
-
-    ib_async drops the report of a fill it does not know: the commission never arrives.
-    """
+class _Gathering(Fault):
+    """A fault that sends its messages after all others of a turn."""
 
     kept: list[Message] = field(default_factory=list, init=False, repr=False)
-    tells = frozenset({_EXECUTION})
 
     def told(self, client: Client, told: Message) -> list[Message]:
         self.kept.append(told)
@@ -92,6 +88,16 @@ class CommissionFirst(Fault):
     def flushed(self, client: Client) -> list[Message]:
         kept, self.kept = self.kept, []
         return kept
+
+
+@dataclass(eq=False)
+class CommissionFirst(_Gathering):
+    """Send the commission report before the execution it is about.
+
+    ib_async drops the report of a fill it does not know: the commission never arrives.
+    """
+
+    tells = frozenset({_EXECUTION})
 
 
 @dataclass(eq=False)
@@ -108,22 +114,16 @@ class Duplicate(Fault):
 
 
 @dataclass(eq=False)
-class Reorder(Fault):
+class Reorder(_Gathering):
     """Send what is said of orders in one turn in the opposite order.
 
     Filled comes before the execution, the execution before the acknowledgement.
     """
 
-    kept: list[Message] = field(default_factory=list, init=False, repr=False)
     tells = _NEWS
 
-    def told(self, client: Client, told: Message) -> list[Message]:
-        self.kept.append(told)
-        return []
-
     def flushed(self, client: Client) -> list[Message]:
-        kept, self.kept = self.kept, []
-        return kept[::-1]
+        return super().flushed(client)[::-1]
 
 
 @dataclass(eq=False)

@@ -8,14 +8,13 @@ from decimal import Decimal
 from typing import Literal
 
 from robo_trader.core.events import Side
+from robo_trader.practice.account.books import exact
 from robo_trader.practice.account.tickets import Execution, Ticket
 from robo_trader.practice.faults.kinds import Act, Fault, option
 from robo_trader.practice.market.contracts import Contract
 from robo_trader.practice.orders import messages as say
 from robo_trader.practice.orders.requests import PlaceOrder
 from robo_trader.practice.protocol.clients import Client
-
-_CENT = Decimal("0.01")
 
 
 @dataclass(eq=False)
@@ -30,9 +29,12 @@ class ManualOrder(Act):
     limit: float = option(0.0, "its limit, USD, 0 for a market order")
     needs_symbol = True
 
+    def terms(self) -> tuple[str, Decimal | None]:
+        """Return its type and its limit."""
+        return ("LMT", Decimal(repr(self.limit))) if self.limit else ("MKT", None)
+
     def act(self, clients: Sequence[Client]) -> None:
-        kind, limit = ("LMT", Decimal(repr(self.limit))) if self.limit else ("MKT", None)
-        ground = self.ground
+        ground, (kind, limit) = self.ground, self.terms()
         told = ground.orders.manual(self.symbol, Side(self.side), self.shares, kind, limit, ground.now())
         ground.deliver(told)
 
@@ -47,8 +49,7 @@ class ForeignOrder(ManualOrder):
     owner: int = option(77, "the client id it belongs to")
 
     def act(self, clients: Sequence[Client]) -> None:
-        orders, kind = self.ground.orders, "LMT" if self.limit else "MKT"
-        limit = Decimal(repr(self.limit)) if self.limit else None
+        orders, (kind, limit) = self.ground.orders, self.terms()
         share = Contract(symbol=self.symbol, sec_type="STK", exchange="SMART", currency="USD")
         number = orders.next_id(self.owner)
         order = PlaceOrder(number, share, self.side, float(self.shares), kind, limit, "DAY", "", "")
@@ -68,7 +69,7 @@ class PositionChange(Act):
     def act(self, clients: Sequence[Client]) -> None:
         if not self.shares:
             raise ValueError("shares=0 changes no position")
-        price = Decimal(self.ground.exchange.last(self.symbol) or 0).quantize(_CENT)
+        price = exact(self.ground.exchange.last(self.symbol) or 0)
         side = Side.BUY if self.shares > 0 else Side.SELL
         self.ground.books.book(self.symbol, side, abs(self.shares), price, Decimal(0))
         self.ground.deliver(self.ground.orders.commit())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from robo_trader.core.events import SECOND_NS
 from robo_trader.data.sessions import NEW_YORK
-from robo_trader.practice.market.exchange import Slice
+from robo_trader.simulation.rows import Slice
 
 
 def stamp(version: int, ts: int) -> str:

@@ -18,6 +18,7 @@ MAX_UNREAD = 16 << 20  # bytes a client may leave unread before it is dropped
 _MAX_UNSENT = 1 << 20  # bytes that wait for all that was read to be answered
 GREETING_S = 10.0  # wall seconds a socket has to be let in under a client id
 START_API = 71
+ID_IN_USE = 326, "Unable to connect as the client id is already in use. Retry with a unique client id."
 _AT_ONCE = struct.pack("ii", 1, 0)  # linger for 0 s: a close resets the connection
 _log = structlog.get_logger()
 
@@ -180,11 +181,7 @@ class Client(asyncio.Protocol):
         cursor.skip(1)  # message version
         self.id = cursor.integer()
         if not self._server.on_start(self):
-            self.error(
-                -1,
-                326,
-                "Unable to connect as the client id is already in use. Retry with a unique client id.",
-            )
+            self.error(-1, *ID_IN_USE)
             self.id = None
             return self.hang_up()
         return self.be_patient()
