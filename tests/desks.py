@@ -10,9 +10,10 @@ from decimal import Decimal
 import numpy as np
 
 from robo_trader.core.engine import Engine, Parts
-from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Event, Fact, Quote, Signal, Step
+from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Event, Quote
 from robo_trader.core.instrument import Instrument
-from robo_trader.core.protocols import RiskGate, Session, Sizing, Vector, View
+from robo_trader.core.protocols import RiskGate, Session, Sizing, StopRule, Vector, View
+from robo_trader.core.steps import Fact, Signal, Step
 from robo_trader.execution.algorithms import MarketAlgorithm, TwapAlgorithm, TwapOptions
 from robo_trader.execution.smart_executor import ExecutorOptions, SmartExecutor
 
@@ -70,6 +71,7 @@ def desk(
     shares: int = 100,
     algorithm: str = "market",
     features: PlainFeatures | None = None,
+    stops: StopRule | None = None,
 ) -> Engine:
     executor = SmartExecutor(
         {"market": MarketAlgorithm(), "twap": TwapAlgorithm(TwapOptions(5, 300, 60))},
@@ -85,6 +87,7 @@ def desk(
         Shares(shares),
         gates,
         executor,
+        stops,
     )
     return Engine(parts)
 

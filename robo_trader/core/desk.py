@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from robo_trader.core.events import TradingState
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.orders import OrderBook
 from robo_trader.core.portfolio import Portfolio
@@ -15,12 +16,21 @@ class Desk:
     """Everything the engine remembers; satisfies `View`."""
 
     def __init__(
-        self, instruments: Mapping[str, Instrument], calendar: Calendar, feature_names: Sequence[str]
+        self,
+        session_id: str,
+        instruments: Mapping[str, Instrument],
+        calendar: Calendar,
+        feature_names: Sequence[str],
     ) -> None:
+        self._session_id = session_id
+        self._parents = 0
         self.portfolio = Portfolio(instruments)
         self.orders = OrderBook()
+        self.waiting: dict[str, int] = {}  # signed shares of orders decided on that may not go out yet
         self.now = 0
-        self.halted = ""
+        self.stops_by: dict[
+            str, tuple[TradingState, str]
+        ] = {}  # who allows no new exposure, how far, and why
         self.day = ""
         self.day_start: Decimal | None = None
         self.mismatched: dict[str, int] = {}
@@ -35,8 +45,8 @@ class Desk:
         return self.portfolio.quantity(symbol)
 
     def working(self, symbol: str) -> int:
-        """Return the signed shares that live orders may still trade."""
-        return self.orders.working(symbol)
+        """Return the signed shares that orders at work may still trade, protective stops left out."""
+        return self.orders.working(symbol) + self.waiting.get(symbol, 0)
 
     def price(self, symbol: str) -> float | None:
         """Return the last observed price in USD."""
@@ -78,6 +88,32 @@ class Desk:
         if known is None or not known.open < ts <= known.close:
             known = self._session = self._calendar.session(ts)
         return known
+
+    @property
+    def state(self) -> TradingState:
+        """Return what the desk may do."""
+        states = {state for state, _ in self.stops_by.values()}
+        if TradingState.HALTED in states:
+            return TradingState.HALTED
+        return TradingState.REDUCING if states else TradingState.ACTIVE
+
+    @property
+    def stopped(self) -> str:
+        """Return why new exposure is refused, empty while it is allowed."""
+        return "; ".join(f"{reason} ({by})" for by, (_, reason) in sorted(self.stops_by.items()))
+
+    def next_parent_id(self) -> str:
+        """Return the id of a new parent order."""
+        self._parents += 1
+        return f"{self._session_id}-{self._parents}"
+
+    def surely_held(self, symbol: str) -> int:
+        """Return the position; in quarantine no more of it than the broker knows of, or an exit might open one there."""
+        ours = self.position(symbol)
+        if not self.quarantined(symbol):
+            return ours
+        theirs = self.theirs.get(symbol, 0)
+        return min(ours, theirs, key=abs) if ours * theirs > 0 else 0
 
     def quarantined(self, symbol: str) -> bool:
         """Return whether two accounts of this symbol in a row differed from ours."""

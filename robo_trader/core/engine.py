@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import msgspec
 
+from robo_trader.core.cover import TIMER as STOP_TIMER
+from robo_trader.core.cover import Cover
 from robo_trader.core.desk import Desk
+from robo_trader.core.draft import Draft
 from robo_trader.core.events import (
-    MINUTE_NS,
-    NOTHING,
     AccountSnapshot,
-    Anomaly,
     Bar,
     Cancel,
-    Command,
-    Decision,
-    Denied,
     Event,
-    Fact,
-    FeatureRow,
     FeedStatus,
     Fill,
+    Flatten,
     Halt,
-    Halted,
-    Mismatch,
     Modify,
     Order,
-    OrderStatus,
     OrderUpdate,
     Quote,
+    Remedy,
+    Resolve,
     Resume,
-    Resumed,
     SetTimer,
     Side,
-    Signal,
-    Step,
     Submit,
     Timer,
     Trade,
+    TradingState,
 )
 from robo_trader.core.instrument import Instrument
+from robo_trader.core.orders import LIVE
 from robo_trader.core.protocols import (
     Broker,
     Calendar,
@@ -49,13 +44,28 @@ from robo_trader.core.protocols import (
     FeatureEngine,
     Inbox,
     Journal,
+    Listener,
     RiskGate,
     Sizer,
+    StopRule,
     Strategy,
 )
+from robo_trader.core.reconciliation import Reconciliation
+from robo_trader.core.steps import (
+    Anomaly,
+    Corrected,
+    Decision,
+    FeatureRow,
+    Halted,
+    Resumed,
+    Signal,
+    Step,
+)
+from robo_trader.core.way_out import WayOut
 
-# The same gate refusing the same side of the same symbol is told again only after this long.
-LIFE_OF_A_REFUSAL_NS = 15 * MINUTE_NS
+OPERATOR = "operator"  # a person; lifts a halt whoever called it
+MOMENT = 64  # events decided before a commit, at most
+BREATH = 8  # events decided before others get their turn
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -70,6 +80,7 @@ class Parts(msgspec.Struct, frozen=True):
     sizer: Sizer
     gates: Sequence[RiskGate]
     executor: Executor
+    stop_rule: StopRule | None = None  # None: positions have no stop at the broker
 
 
 class Engine:
@@ -79,44 +90,50 @@ class Engine:
         self._parts = parts
         self._features = parts.features
         self._executor = parts.executor
-        self.desk = Desk(parts.instruments, parts.calendar, parts.features.names)
+        self.desk = Desk(parts.session_id, parts.instruments, parts.calendar, parts.features.names)
         self._portfolio = self.desk.portfolio
         self._orders = self.desk.orders
-        self._parents = 0
+        self._cover = Cover(self.desk, parts.stop_rule)
+        self._way_out = WayOut(self.desk, parts.gates, parts.executor, self._cover)
+        self._reconciliation = Reconciliation(self.desk)
         self._opened = False
         self._equity_ts = 0
-        self._told: dict[tuple[str, Side, str], int] = {}  # refusals already told, and when
 
     def on_event(self, event: Event) -> Step:
         """Advance the desk by one event; return the commands to carry out and the facts to remember."""
         if event.ts > self.desk.now:
             self.desk.now = event.ts
+        draft = Draft()
         match event:
             case Bar():
-                return self._on_bar(event)
+                self._on_bar(event, draft)
             case Quote():
-                return self._on_quote(event)
+                self._on_quote(event)
             case Trade() | FeedStatus():
-                return NOTHING
+                pass
             case Fill():
-                return self._on_fill(event)
+                self._on_fill(event, draft)
             case OrderUpdate():
-                return self._on_update(event)
+                self._on_update(event, draft)
             case Timer():
-                return self._out(self._executor.on_timer(event, self.desk))
+                self._on_timer(event, draft)
             case AccountSnapshot():
-                return self._on_account(event) if self._opened else self._open(event)
+                self._on_account(event, draft) if self._opened else self._open(event, draft)
             case Halt():
-                return self._on_halt(event)
+                self._on_halt(event, draft)
             case Resume():
-                self.desk.halted = ""
-                return Step(facts=(Resumed(event.ts, event.reason, event.by),))
+                self._on_resume(event, draft)
+            case Flatten():
+                self._on_flatten(event, draft)
+            case Resolve():
+                self._on_resolve(event, draft)
             case _:
                 assert_never(event)
+        return draft.step()
 
     # ------------------------------------------------------------------------------------------- the market
 
-    def _on_bar(self, bar: Bar) -> Step:
+    def _on_bar(self, bar: Bar, draft: Draft) -> None:
         if not bar.history:
             self._begin_day(bar.ts)
         self._portfolio.mark(bar.symbol, bar.close, bar.ts)
@@ -126,47 +143,51 @@ class Engine:
         else:
             self.desk.vectors.pop(bar.symbol, None)  # what an earlier bar said is not known of this one
         if bar.history or not self._opened:
-            return NOTHING
+            return
         if self.desk.day_start is None:  # a holding had no price yet when the day began
             self.desk.day_start = self._portfolio.equity()
-        facts: list[Fact] = []
-        commands: list[Command] = []
         if vector is not None:
-            facts.append(FeatureRow(bar.ts, bar.symbol, self._features.version, vector.tobytes()))
+            draft.fact(FeatureRow(bar.ts, bar.symbol, self._features.version, vector.tobytes()))
         for said in self._parts.strategy.on_bar(bar, self.desk) if bar.symbol in self._parts.traded else ():
-            facts.append(said)
+            draft.fact(said)
             if isinstance(said, Signal):
-                self._act(said, commands, facts)
+                self._act(said, draft)
         if bar.ts > self._equity_ts:
             self._equity_ts = bar.ts
-            self._state_equity(bar.ts, facts)
-        return Step(commands, facts)
+            self._state_equity(bar.ts, draft)
 
     def _begin_day(self, ts: int) -> None:
-        """Note what the day began with, before its first price counts: the night's gain or loss belongs to it."""
+        """Note the equity a session begins with, before its first price is marked: the night belongs to it."""
         session = self.desk.session_at(ts)
         if session is None or session.label == self.desk.day:
             return
         self.desk.day = session.label
         self.desk.day_start = self._portfolio.equity()
 
-    def _on_quote(self, quote: Quote) -> Step:
+    def _on_quote(self, quote: Quote) -> None:
         self._begin_day(quote.ts)
         self._portfolio.mark(quote.symbol, (quote.bid + quote.ask) / 2, quote.ts)
-        return NOTHING
+
+    def _on_timer(self, timer: Timer, draft: Draft) -> None:
+        if not timer.key.startswith(STOP_TIMER):
+            self._way_out.emit(self._executor.on_timer(timer, self.desk), draft)
+            return
+        symbol = timer.key.removeprefix(STOP_TIMER)
+        self._cover.on_timer(symbol, draft)
+        self._way_out.settle(symbol, draft)
 
     # ------------------------------------------------------------------------------------- signals to orders
 
-    def _act(self, signal: Signal, commands: list[Command], facts: list[Fact]) -> None:
+    def _act(self, signal: Signal, draft: Draft) -> None:
         """Move from what is held and still coming to what the signal wants; closing goes before opening."""
         symbol, sizing = signal.symbol, self._parts.sizer.size(signal, self.desk)
         target = sizing.shares
-        self._give_up_opposing(symbol, target, commands, facts)
+        self._give_up_opposing(symbol, target, draft)
         coming = sum(shares for _, shares in self._executor.working(symbol))
         expected = self.desk.position(symbol) + coming
         side = Side.BUY if target > expected else Side.SELL
         if signal.direction and not target and expected * signal.direction >= 0:
-            facts.append(self._decision(signal, "", side, 0, "", sizing.reason, sizing.steps))
+            draft.fact(self._decision(signal, "", side, 0, "", sizing.reason, sizing.steps))
             return
         if target == expected or target * expected > 0:
             return  # on that side already: a size that drifts is not worth a commission
@@ -176,30 +197,21 @@ class Engine:
             spared = min(quantity, at_large)
             at_large -= spared
             if quantity > spared:
-                self._work(signal, side, quantity - spared, sizing.steps, commands, facts)
+                self._work(signal, side, quantity - spared, sizing.steps, draft)
 
-    def _give_up_opposing(self, symbol: str, target: int, commands: list[Command], facts: list[Fact]) -> None:
+    def _give_up_opposing(self, symbol: str, target: int, draft: Draft) -> None:
         """Stop the parents whose shares would lead away from the target."""
         for parent, coming in self._executor.working(symbol):
             if (target - self.desk.position(symbol)) * coming <= 0:
-                self._emit(self._executor.stop(parent.id), commands, facts)
+                self._way_out.emit(self._executor.stop(parent.id), draft)
 
-    def _work(
-        self,
-        signal: Signal,
-        side: Side,
-        quantity: int,
-        steps: dict[str, float],
-        commands: list[Command],
-        facts: list[Fact],
-    ) -> None:
-        self._parents += 1
-        parent_id = f"{self._parts.session_id}-{self._parents}"
+    def _work(self, signal: Signal, side: Side, quantity: int, steps: dict[str, float], draft: Draft) -> None:
+        parent_id = self.desk.next_parent_id()
         order = Order(parent_id, parent_id, signal.symbol, side, quantity, reason=signal.reason)
         algorithm = self._executor.choose(order, self.desk)
         order = msgspec.structs.replace(order, algorithm=algorithm)
-        facts.append(self._decision(signal, parent_id, side, quantity, algorithm, signal.reason, steps))
-        self._emit(self._executor.start(order, self.desk), commands, facts)
+        draft.fact(self._decision(signal, parent_id, side, quantity, algorithm, signal.reason, steps))
+        self._way_out.emit(self._executor.start(order, self.desk), draft)
 
     def _decision(
         self,
@@ -215,172 +227,161 @@ class Engine:
             self.desk.now, signal.symbol, signal.strategy, order_id, side, quantity, algorithm, reason, steps
         )
 
-    # ---------------------------------------------------------------------------------------- the way out
-
-    def _out(self, commands: Iterable[Command]) -> Step:
-        sent: list[Command] = []
-        facts: list[Fact] = []
-        self._emit(commands, sent, facts)
-        return Step(sent, facts) if sent or facts else NOTHING
-
-    def _emit(self, wanted: Iterable[Command], commands: list[Command], facts: list[Fact]) -> None:
-        """Let commands out. Every Submit meets every gate here, the tenth slice as the first; cancels pass."""
-        for command in wanted:
-            match command:
-                case Submit():
-                    self._emit_order(command, commands, facts)
-                case Cancel() | Modify() | SetTimer():
-                    commands.append(command)
-                case _:
-                    assert_never(command)
-
-    def _emit_order(self, submit: Submit, commands: list[Command], facts: list[Fact]) -> None:
-        order = submit.order
-        denied = None if self._reduces(order) else self._refuse(order)
-        if denied is None:
-            changed = self._orders.submit(order)
-            if changed is None:
-                facts.append(Anomaly(self.desk.now, order.symbol, f"{order.id} was about to be sent twice"))
-                return
-            commands.append(submit)
-            facts.append(msgspec.structs.replace(changed, ts=self.desk.now))
-            return
-        key = (order.symbol, order.side, denied.gate)
-        if self.desk.now - self._told.get(key, -LIFE_OF_A_REFUSAL_NS) >= LIFE_OF_A_REFUSAL_NS:
-            self._told[key] = self.desk.now
-            facts.append(denied)
-        refused = OrderUpdate(self.desk.now, order.id, OrderStatus.REJECTED, reason=denied.reason)
-        self._emit(self._executor.on_update(refused), commands, facts)
-
-    def _reduces(self, order: Order) -> bool:
-        """Whether the order only takes exposure away, counting orders that may still fill."""
-        held = self._surely_held(order.symbol)
-        if held * order.side.sign >= 0:
-            return False
-        return order.quantity <= abs(held) - self._orders.coming(order.symbol, order.side)
-
-    def _surely_held(self, symbol: str) -> int:
-        """Return the position; in quarantine no more of it than the broker knows of, or an exit might open one there."""
-        ours = self.desk.position(symbol)
-        if not self.desk.quarantined(symbol):
-            return ours
-        theirs = self.desk.theirs.get(symbol, 0)
-        return min(ours, theirs, key=abs) if ours * theirs > 0 else 0
-
-    def _refuse(self, order: Order) -> Denied | None:
-        for gate in self._parts.gates:
-            refusal = gate.check(order, self.desk)
-            if refusal is not None:
-                return Denied(
-                    self.desk.now,
-                    order.id,
-                    order.symbol,
-                    refusal.gate,
-                    refusal.reason,
-                    refusal.value,
-                    refusal.limit,
-                )
-        return None
-
     # ------------------------------------------------------------------------------------- what comes back
 
-    def _on_fill(self, fill: Fill) -> Step:
-        traded_before = self._portfolio.quantity(fill.symbol)
-        if not self._portfolio.apply(fill):
-            return NOTHING
-        facts: list[Fact] = []
-        if self._portfolio.quantity(fill.symbol) != traded_before:
-            if fill.symbol in self.desk.theirs:
-                self.desk.theirs[fill.symbol] += fill.side.sign * fill.quantity
-            self._executor.on_fill(fill)
-            changed = self._orders.fill(fill)
+    def _on_fill(self, fill: Fill, draft: Draft) -> None:
+        booking = self._portfolio.apply(fill)
+        if booking is None:
+            return
+        was = booking.replaced
+        if was is not None:
+            now = (fill.quantity, fill.price, was.quantity, was.price)
+            draft.fact(Corrected(self.desk.now, fill.symbol, fill.exec_id, was.exec_id, *now))
+        if booking.shares:
+            self._reconciliation.on_fill(fill, booking.shares)
+            if booking.shares > 0:
+                self._executor.on_fill(msgspec.structs.replace(fill, quantity=booking.shares))
+            changed = self._orders.fill(fill, booking.shares)
             if changed is not None:
-                facts.append(changed)
-        facts.append(self._portfolio.changed(fill.symbol, fill.ts))
-        self._state_equity(self.desk.now, facts)
-        return Step(facts=facts)
+                draft.fact(changed)
+        draft.fact(self._portfolio.changed(fill.symbol, fill.ts))
+        self._state_equity(self.desk.now, draft)
+        self._way_out.settle(fill.symbol, draft)
 
-    def _on_update(self, update: OrderUpdate) -> Step:
+    def _on_update(self, update: OrderUpdate, draft: Draft) -> None:
+        state = self._orders.state(update.order_id)
+        was_over = state is not None and state.status not in LIVE
         changed = self._orders.update(update)
         if changed is None:
-            return NOTHING
-        commands: list[Command] = []
-        facts: list[Fact] = [changed]
-        if not isinstance(changed, Anomaly):
-            self._emit(self._executor.on_update(update), commands, facts)
-        return Step(commands, facts)
+            return
+        draft.fact(changed)
+        if isinstance(changed, Anomaly) or state is None:
+            return
+        if was_over and state.status in LIVE and not state.order.protects:
+            draft.command(Cancel(state.order.id))  # nobody counts on it any more
+        self._way_out.emit(self._executor.on_update(update), draft)
+        if state.order.protects and state.status not in LIVE:
+            self._cover.on_end(state, update.reason)
+        self._way_out.settle(state.order.symbol, draft)
 
-    def _on_halt(self, halt: Halt) -> Step:
-        """Stop what adds exposure: its slices still to come are dropped, its working orders cancelled."""
-        self.desk.halted = halt.reason
-        facts: list[Fact] = [Halted(halt.ts, halt.reason, halt.by)]
-        commands: list[Command] = []
-        for symbol in self.desk.held():
+    # ------------------------------------------------------------------------------------- what people want
+
+    def _on_halt(self, halt: Halt, draft: Draft) -> None:
+        """Stop what adds exposure. A halt also drops slices still to come and cancels entries at work."""
+        stopped = halt.state, halt.reason
+        if self.desk.stops_by.get(halt.by) == stopped:
+            return
+        self.desk.stops_by[halt.by] = stopped
+        draft.fact(Halted(halt.ts, halt.reason, halt.by, halt.state))
+        for symbol in self.desk.held() if halt.state is TradingState.HALTED else ():
             for parent, coming in self._executor.working(symbol):
                 if self.desk.position(symbol) * coming >= 0:
-                    self._emit(self._executor.stop(parent.id), commands, facts)
-        return Step(commands, facts)
+                    self._way_out.emit(self._executor.stop(parent.id), draft)
+
+    def _on_resume(self, resume: Resume, draft: Draft) -> None:
+        stops = self.desk.stops_by
+        halts = [by for by, (state, _) in stops.items() if state is TradingState.HALTED]
+        lifted = sorted({resume.by, *(halts if resume.by == OPERATOR else ())} & stops.keys())
+        for by in lifted:
+            del stops[by]
+        if lifted:
+            draft.fact(Resumed(resume.ts, resume.reason, resume.by, tuple(lifted), self.desk.state))
+
+    def _on_flatten(self, wish: Flatten, draft: Draft) -> None:
+        """Close at the market what is held, and give up whatever else works there."""
+        for symbol in [wish.symbol] if wish.symbol else self.desk.held():
+            for parent, _ in self._executor.working(symbol):
+                self._way_out.emit(self._executor.stop(parent.id), draft)
+            held = self.desk.surely_held(symbol)
+            if not held:
+                continue
+            parent_id, side = self.desk.next_parent_id(), Side.SELL if held > 0 else Side.BUY
+            order = Order(f"{parent_id}.1", parent_id, symbol, side, abs(held), reason=wish.reason)
+            said = (wish.by, parent_id, side, abs(held), order.algorithm, wish.reason)
+            draft.fact(Decision(self.desk.now, symbol, *said))
+            self._way_out.close(order, draft)
+
+    def _on_resolve(self, wish: Resolve, draft: Draft) -> None:
+        if not self._reconciliation.resolve(wish, draft):
+            return
+        self._state_equity(wish.ts, draft)
+        if wish.how is Remedy.FLATTEN:
+            self._on_flatten(Flatten(wish.ts, wish.symbol, wish.reason, wish.by), draft)
+        self._way_out.settle(wish.symbol, draft)
 
     # ----------------------------------------------------------------------------------------- the account
 
-    def _open(self, snapshot: AccountSnapshot) -> Step:
-        """Open the books. Orders found alive belong to schedules that died with their process: cancel them."""
+    def _open(self, snapshot: AccountSnapshot, draft: Draft) -> None:
+        """Open the books. Orders found alive, stops aside, belong to schedules that died with their process: cancel them."""
         self._opened = True
         self._portfolio.open(snapshot)
         if snapshot.day_start is not None:
             self.desk.day, self.desk.day_start = snapshot.day, snapshot.day_start
-        facts: list[Fact] = []
         for holding in snapshot.holdings:
-            if holding.quantity != holding.broker_quantity:
-                self.desk.mismatched[holding.symbol] = 2
-                self.desk.theirs[holding.symbol] = holding.broker_quantity
-                facts.append(Mismatch(snapshot.ts, holding.symbol, holding.quantity, holding.broker_quantity))
+            self._reconciliation.open(holding, snapshot.ts, draft)
+            self._cover.remember(holding.symbol, holding.stop_price)
         for found in snapshot.orders:
             self._orders.adopt(found)
-        self._state_equity(snapshot.ts, facts)
-        return Step([Cancel(found.order.id) for found in snapshot.orders if found.alive], facts)
+            if found.alive and not found.order.protects:
+                draft.command(Cancel(found.order.id))
+        self._state_equity(snapshot.ts, draft)
+        # The past comes next, and with it the prices that stops need.
+        symbols = {*self._portfolio.held(), *(found.order.symbol for found in snapshot.orders)}
+        for symbol in sorted(symbols) if self._cover.is_kept else ():
+            draft.command(SetTimer(snapshot.ts + 1, STOP_TIMER + symbol))
 
-    def _on_account(self, snapshot: AccountSnapshot) -> Step:
-        """Compare positions; a symbol with live orders is in motion and says nothing."""
-        facts: list[Fact] = []
-        theirs = {h.symbol: h.broker_quantity for h in snapshot.holdings}
-        for symbol in sorted({*theirs, *self._portfolio.held(), *self.desk.mismatched}):
-            ours, broker = self.desk.position(symbol), theirs.get(symbol, 0)
-            if ours == broker:
-                self.desk.mismatched.pop(symbol, None)
-                self.desk.theirs.pop(symbol, None)
-            if ours == broker or self._orders.working(symbol):
-                continue
-            self.desk.theirs[symbol] = broker
-            times = self.desk.mismatched[symbol] = self.desk.mismatched.get(symbol, 0) + 1
-            if times == 2:
-                facts.append(Mismatch(snapshot.ts, symbol, ours, broker))
-        return Step(facts=facts)
+    def _on_account(self, snapshot: AccountSnapshot, draft: Draft) -> None:
+        self._cover.forgive()
+        changed = self._reconciliation.compare(snapshot, draft)
+        for symbol in sorted({*changed, *self._portfolio.held(), *self._orders.stopped_symbols()}):
+            self._way_out.settle(symbol, draft)
 
-    def _state_equity(self, ts: int, facts: list[Fact]) -> None:
+    def _state_equity(self, ts: int, draft: Draft) -> None:
         equity = self._portfolio.summary(ts)
         if equity is not None:
-            facts.append(equity)
+            draft.fact(equity)
 
 
 async def run(
-    engine: Engine, inbox: Inbox, broker: Broker, journal: Journal, listeners: Sequence[Journal] = ()
+    engine: Engine, inbox: Inbox, broker: Broker, journal: Journal, listeners: Sequence[Listener] = ()
 ) -> None:
-    """Work the inbox until it closes: decide, write down, send, and only then tell. The same loop in every mode."""
+    """Work the inbox until it closes: decide, write down, send, and only then tell. The same loop in every mode.
+
+    Events of one moment are decided together and share one commit, so that fifty bars of a minute wait for one.
+    """
     async for event in inbox:
-        step = engine.on_event(event)
-        await journal.record(event, step)
-        for command in step.commands:
-            match command:
-                case Submit():
-                    await broker.submit(command.order)
-                case Modify():
-                    await broker.modify(command.order)
-                case Cancel():
-                    await broker.cancel(command.order_id)
-                case SetTimer():
+        moment: list[tuple[Event, Step]] = []
+        is_urgent = False
+        more: Event | None = event
+        while more is not None:
+            step = engine.on_event(more)
+            is_urgent |= journal.add(more, step)
+            moment.append((more, step))
+            for command in step.commands:
+                if isinstance(command, SetTimer):
                     inbox.set_timer(command)
-                case _:
-                    assert_never(command)
+            if len(moment) % BREATH == 0:
+                await asyncio.sleep(0)  # the session's heartbeat and the feed live in the same loop
+            more = inbox.of_this_moment() if len(moment) < MOMENT else None
+        if is_urgent:
+            await journal.commit()
+        for _, step in moment:
+            await _carry_out(step, broker)
         for listener in listeners:
-            await listener.record(event, step)
+            for told, step in moment:
+                await listener.record(told, step)
+
+
+async def _carry_out(step: Step, broker: Broker) -> None:
+    for command in step.commands:
+        match command:
+            case Submit():
+                await broker.submit(command.order, command.stop)
+            case Modify():
+                await broker.modify(command.order)
+            case Cancel():
+                await broker.cancel(command.order_id)
+            case SetTimer():
+                pass  # set when it was decided
+            case _:
+                assert_never(command)

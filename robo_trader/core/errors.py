@@ -7,6 +7,10 @@ class RoboTraderError(Exception):
     exit_code = 1
 
 
+class Unanswered(RoboTraderError):
+    """No running process took a command; caught by whoever has another way to give it, else by the command line."""
+
+
 class ConfigurationError(RoboTraderError):
     """A setting, flag or file the user gave is wrong; caught by the command line, exit 2."""
 

@@ -1,11 +1,10 @@
-"""What the desk hears, says and remembers: frozen messages, time in UTC nanoseconds.
+"""What the desk hears and what it orders: frozen messages, time in UTC nanoseconds.
 
 `ts` is when a thing became known: a bar's `ts` is its close. What we observe is float, what we own is Decimal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
 
@@ -27,12 +26,34 @@ class Side(StrEnum):
         """+1 for BUY, -1 for SELL."""
         return 1 if self is Side.BUY else -1
 
+    @property
+    def other(self) -> Side:
+        """The opposite side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
 
 class OrderType(StrEnum):
     """How an order is priced; the values are TWS's own."""
 
     MARKET = "MKT"
     LIMIT = "LMT"
+    STOP = "STP"  # what protects a position
+
+
+class TradingState(StrEnum):
+    """What the desk may do; cancels, reductions and protective stops pass in each of them."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"  # nothing new is opened; lifted by whoever asked for it
+    HALTED = "halted"  # what works and would open is taken back as well; only a person lifts it
+
+
+class Remedy(StrEnum):
+    """What a person does about a position that differs from the broker's."""
+
+    ADOPT = "adopt"  # the broker is right: our books follow
+    FLATTEN = "flatten"  # adopt, then close what is there
+    IGNORE = "ignore"  # the difference is not ours to trade: leave it out of account until a time
 
 
 class OrderStatus(StrEnum):
@@ -121,7 +142,9 @@ class OrderUpdate(Message, frozen=True, tag=True, gc=False):
 
 
 class Fill(Message, frozen=True, tag=True, gc=False):
-    """An execution. Told again with its commission once that is known: `exec_id` makes booking idempotent."""
+    """An execution, booked once by `exec_id`. Told again with its commission once that is known, and with a higher last
+    number of its id where the exchange corrected it; one of no shares takes it back.
+    """
 
     ts: int
     order_id: str
@@ -138,6 +161,7 @@ class Lot(Message, frozen=True, tag=True, gc=False):
 
     quantity: int
     price: Decimal
+    exec_id: str = ""  # of the execution it came by, as first told; empty for what was there before us
 
 
 class Holding(Message, frozen=True, tag=True, gc=False):
@@ -147,6 +171,9 @@ class Holding(Message, frozen=True, tag=True, gc=False):
     quantity: int
     lots: tuple[Lot, ...] = ()
     broker_quantity: int = 0
+    stop_price: Decimal | None = None  # where it was last protected
+    not_ours: int = 0  # of the broker's shares, those that a person told us to leave alone ...
+    not_ours_until: int = 0  # ... and until when
 
 
 class Order(Message, frozen=True, tag=True, gc=False):
@@ -161,6 +188,16 @@ class Order(Message, frozen=True, tag=True, gc=False):
     limit_price: Decimal | None = None
     algorithm: str = "market"
     reason: str = ""
+    stop_price: Decimal | None = None
+    tif: str = "DAY"  # or GTC
+    attached_to: str = (
+        ""  # the order whose fills this one protects: the broker works it as far as that one trades
+    )
+
+    @property
+    def protects(self) -> bool:
+        """Whether it is a protective stop: no decision of a strategy, and left standing when the desk stops."""
+        return self.type is OrderType.STOP
 
 
 class OpenOrder(Message, frozen=True, tag=True, gc=False):
@@ -197,29 +234,54 @@ class Timer(Message, frozen=True, tag=True, gc=False):
 
 
 class Halt(Message, frozen=True, tag=True, gc=False):
-    """Somebody stops new exposure; cancels and reductions still pass."""
+    """Somebody stops new exposure: `state` is REDUCING or HALTED."""
 
     ts: int
     reason: str
     by: str
+    state: TradingState = TradingState.HALTED
 
 
 class Resume(Message, frozen=True, tag=True, gc=False):
-    """Somebody allows new exposure again."""
+    """Somebody allows new exposure again: lifts what the same `by` stopped, and an operator a halt of anybody."""
 
     ts: int
     reason: str
     by: str
 
 
-Event = Bar | Quote | Trade | FeedStatus | OrderUpdate | Fill | AccountSnapshot | Timer | Halt | Resume
+class Flatten(Message, frozen=True, tag=True, gc=False):
+    """A person wants a position closed, all of them where `symbol` is empty."""
+
+    ts: int
+    symbol: str
+    reason: str
+    by: str
+
+
+class Resolve(Message, frozen=True, tag=True, gc=False):
+    """A person says what to do about a quarantined symbol; `until` (ns UTC) bounds IGNORE."""
+
+    ts: int
+    symbol: str
+    how: Remedy
+    reason: str
+    by: str
+    until: int = 0
+
+
+Event = (
+    Bar | Quote | Trade | FeedStatus | OrderUpdate | Fill | AccountSnapshot | Timer
+    | Halt | Resume | Flatten | Resolve
+)  # fmt: skip
 # ------------------------------------------------------------------------------------------------- commands
 
 
 class Submit(Message, frozen=True, tag=True, gc=False):
-    """Send this order; it has passed every gate."""
+    """Send this order, and with it, as one, the stop attached to it; it has passed every gate."""
 
     order: Order
+    stop: Order | None = None
 
 
 class Modify(Message, frozen=True, tag=True, gc=False):
@@ -242,157 +304,10 @@ class SetTimer(Message, frozen=True, tag=True, gc=False):
 
 
 Command = Submit | Modify | Cancel | SetTimer
-# ---------------------------------------------------------------------------------------------------- facts
-
-
-class Signal(Message, frozen=True, tag=True, gc=False):
-    """What a strategy wants to hold: `direction` +1 long, 0 flat, -1 short; `strength` in [0, 1]; and why."""
-
-    ts: int
-    symbol: str
-    strategy: str
-    direction: int
-    strength: float
-    reason: str
-    probability: float | None = None
-    model: str = ""
-
-
-class Abstained(Message, frozen=True, tag=True, gc=False):
-    """A strategy declined to speak, and why; told once per reason and symbol, not on every bar."""
-
-    ts: int
-    symbol: str
-    strategy: str
-    reason: str
-    probability: float | None = None
-
-
-class Decision(Message, frozen=True, tag=True, gc=False):
-    """How a signal became an order, or why it did not (`order_id` empty): sizing steps by name."""
-
-    ts: int
-    symbol: str
-    strategy: str
-    order_id: str
-    side: Side
-    quantity: int
-    algorithm: str
-    reason: str
-    steps: dict[str, float] = {}
-
-
-class Denied(Message, frozen=True, tag=True, gc=False):
-    """A gate refused an order: which, why, the value and the limit (None where it was unknown)."""
-
-    ts: int
-    order_id: str
-    symbol: str
-    gate: str
-    reason: str
-    value: float | None = None
-    limit: float | None = None
-
-
-class FeatureRow(Message, frozen=True, tag=True, gc=False):
-    """The feature vector of one bar as little-endian float64 bytes, in the order of schema `version`."""
-
-    ts: int
-    symbol: str
-    version: str
-    values: bytes
-
-
-class Equity(Message, frozen=True, tag=True, gc=False):
-    """The books at a moment: cash + value == start + realised + unrealised, realised net of commission."""
-
-    ts: int
-    cash: Decimal
-    value: Decimal
-    start: Decimal
-    realised: Decimal
-    unrealised: Decimal
-
-
-class PositionChanged(Message, frozen=True, tag=True, gc=False):
-    """A position after a fill, whole: signed quantity, lots oldest first, realised P&L so far (net)."""
-
-    ts: int
-    symbol: str
-    quantity: int
-    lots: tuple[Lot, ...]
-    realised: Decimal
-
-
-class OrderChanged(Message, frozen=True, tag=True, gc=False):
-    """An order moved in its state table."""
-
-    ts: int
-    order_id: str
-    status: OrderStatus
-    filled: int
-    broker_id: int = 0
-    reason: str = ""
-
-
-class Halted(Message, frozen=True, tag=True, gc=False):
-    """New exposure is refused from here on."""
-
-    ts: int
-    reason: str
-    by: str
-
-
-class Resumed(Message, frozen=True, tag=True, gc=False):
-    """New exposure is allowed again."""
-
-    ts: int
-    reason: str
-    by: str
-
-
-class Anomaly(Message, frozen=True, tag=True, gc=False):
-    """Something that should not happen did, was survived, and is worth a look (an illegal order step, a foreign fill)."""
-
-    ts: int
-    symbol: str
-    what: str
-
-
-class Mismatch(Message, frozen=True, tag=True, gc=False):
-    """Our position and the broker's differ; the symbol is quarantined until they agree."""
-
-    ts: int
-    symbol: str
-    ours: int
-    broker: int
-
-
-Fact = (
-    Signal | Abstained | Decision | Denied | FeatureRow | Equity | PositionChanged | OrderChanged
-    | Halted | Resumed | Anomaly | Mismatch
-)  # fmt: skip
-
-
-class Step(msgspec.Struct, frozen=True, gc=False):
-    """What one event made the desk do and say."""
-
-    commands: Sequence[Command] = ()
-    facts: Sequence[Fact] = ()
-
-
-NOTHING = Step()
-
 _event_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-_step_decoder: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)
 encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
 def decode_event(data: bytes) -> Event:
     """Read one event back from the journal's JSON. Raises msgspec.ValidationError on anything else."""
     return _event_decoder.decode(data)
-
-
-def decode_step(data: bytes) -> Step:
-    """Read one step back from the journal's JSON. Raises msgspec.ValidationError on anything else."""
-    return _step_decoder.decode(data)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from robo_trader.core.errors import InboxFull
-from robo_trader.core.events import Event, Quote, SetTimer, Timer, Trade
+from robo_trader.core.events import Bar, Event, Quote, SetTimer, Timer, Trade
 
 
 class Inbox:
@@ -24,6 +24,7 @@ class Inbox:
         self._closed = False
         self.now = 0
         self.thinned = 0
+        self.most = 0  # that ever waited
         # Sees each event just before the desk does: how a simulated broker lives in the same time as the desk.
         self.tap: Callable[[Event], None] | None = None
 
@@ -42,6 +43,7 @@ class Inbox:
         else:
             self._arrivals += 1
             heapq.heappush(self._late, (event.ts, self._arrivals, event))
+        self.most = max(self.most, waiting + 1)
         self._arrived.set()
 
     def set_timer(self, timer: SetTimer) -> None:
@@ -50,10 +52,21 @@ class Inbox:
         heapq.heappush(self._timers, (timer.ts, self._arrivals, timer.key))
         self._arrived.set()
 
+    def forget_market(self) -> None:
+        """Drop the bars, quotes and trades that wait: at the end nobody acts on them, and all else is heard sooner."""
+        self._events = deque(event for event in self._events if not isinstance(event, Bar | Quote | Trade))
+        self._late = [entry for entry in self._late if not isinstance(entry[2], Bar | Quote | Trade)]
+        heapq.heapify(self._late)
+
     def close(self) -> None:
         """End the iteration once what waits has been delivered."""
         self._closed = True
         self._arrived.set()
+
+    @property
+    def load(self) -> float:
+        """How full it is, from 0 to 1; from half on quotes and trades are thinned."""
+        return len(self) / self._capacity
 
     def __len__(self) -> int:
         return len(self._events) + len(self._late)
@@ -72,6 +85,19 @@ class Inbox:
                 raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
+
+    def of_this_moment(self) -> Event | None:
+        """Return the next event if its time has come with the last one, None where none waits or it is later."""
+        waiting = [*self._timers[:1], *self._late[:1]]
+        due = min(
+            [first[0] for first in waiting] + ([self._events[0].ts] if self._events else []), default=None
+        )
+        if due is None or due > self.now:
+            return None
+        event = self._next()
+        if event is not None and self.tap is not None:
+            self.tap(event)
+        return event
 
     def _next(self) -> Event | None:
         # At equal times what came in order came first: a late one was late because something later waited already.

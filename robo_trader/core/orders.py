@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from robo_trader.core.events import (
-    Anomaly,
-    Fill,
-    OpenOrder,
-    Order,
-    OrderChanged,
-    OrderStatus,
-    OrderUpdate,
-    Side,
-)
+import msgspec
+
+from robo_trader.core.events import Fill, OpenOrder, Order, OrderStatus, OrderUpdate, Side
+from robo_trader.core.steps import Anomaly, OrderChanged
 
 S = OrderStatus
 LIVE = frozenset({S.INTENT, S.WORKING, S.PARTIAL, S.UNKNOWN})
@@ -27,14 +21,19 @@ LEGAL: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.FILLED: frozenset(),
     S.CANCELLED: frozenset({S.FILLED}),
     S.REJECTED: frozenset({S.FILLED}),
-    S.NEVER_SENT: frozenset(),
+    # Concluded from the broker's silence, so its word is stronger.
+    S.NEVER_SENT: frozenset({S.WORKING, S.PARTIAL}) | _ENDS,
 }
 
 
 class OrderState:
-    """One child order: its status, what has traded by execution, and the broker's permanent id."""
+    """One child order: its status, what has traded by execution, and the broker's permanent id.
 
-    __slots__ = ("broker_id", "executed", "order", "sign", "status")
+    `wanted` is the quantity of a change the broker has yet to confirm, 0 for a cancel, None for no change; `asked` is
+    when it was wanted, and `was_refused` whether the last change came to nothing.
+    """
+
+    __slots__ = ("asked", "broker_id", "executed", "order", "sign", "status", "wanted", "was_refused")
 
     def __init__(self, order: Order, status: OrderStatus = S.INTENT, executed: int = 0, broker_id: int = 0):
         self.order = order
@@ -42,6 +41,9 @@ class OrderState:
         self.status = status
         self.executed = executed
         self.broker_id = broker_id
+        self.wanted: int | None = None
+        self.asked = 0
+        self.was_refused = False
 
     @property
     def remaining(self) -> int:
@@ -50,11 +52,12 @@ class OrderState:
 
 
 class OrderBook:
-    """Every order of this session by id, with the live ones at hand by symbol."""
+    """Every order of this session by id, with the live ones at hand by symbol; protective stops stand apart."""
 
     def __init__(self) -> None:
         self._states: dict[str, OrderState] = {}
         self._live: dict[str, dict[str, OrderState]] = {}
+        self._stops: dict[str, dict[str, OrderState]] = {}
 
     def submit(self, order: Order) -> OrderChanged | None:
         """Note an intent. Returns None when the id is known already: the same intent is never sent twice."""
@@ -72,24 +75,40 @@ class OrderBook:
         state = self._states.get(order_id)
         return state.order if state else None
 
+    def state(self, order_id: str) -> OrderState | None:
+        """Return where the order with this id is, None where it is not ours."""
+        return self._states.get(order_id)
+
+    def stops(self, symbol: str) -> list[OrderState]:
+        """Return the live protective stops of a symbol, oldest first."""
+        return list(self._stops.get(symbol, {}).values())
+
     def working(self, symbol: str) -> int:
-        """Return the signed shares that live orders of this symbol may still trade."""
+        """Return the signed shares that live orders of this symbol may still trade, protective stops left out."""
         live = self._live.get(symbol)
         return sum([state.remaining for state in live.values()]) if live else 0
 
     def coming(self, symbol: str, side: Side, besides: Collection[str] = ()) -> int:
-        """Return the shares that live orders on one side may still trade, those of the parents `besides` left out."""
+        """Return the shares that live orders on one side may still trade, those of the parents `besides` left out.
+
+        Protective stops do not count: they trade only where nobody else did.
+        """
         live = self._live.get(symbol, {}).values()
         counted = [s for s in live if s.order.side is side and s.order.parent_id not in besides]
         return sum(abs(state.remaining) for state in counted)
 
     def live(self) -> list[Order]:
-        """Return all live orders."""
-        return [state.order for by_id in self._live.values() for state in by_id.values()]
+        """Return all live orders, protective stops too."""
+        tables = (self._live, self._stops)
+        return [state.order for table in tables for by_id in table.values() for state in by_id.values()]
 
     def symbols(self) -> list[str]:
-        """Return the symbols that have a live order."""
+        """Return the symbols that have a live order, protective stops left out."""
         return [symbol for symbol, live in self._live.items() if live]
+
+    def stopped_symbols(self) -> list[str]:
+        """Return the symbols that have a live protective stop."""
+        return [symbol for symbol, stops in self._stops.items() if stops]
 
     def update(self, update: OrderUpdate) -> OrderChanged | Anomaly | None:
         """Apply what the broker said; None when it was nothing new, an Anomaly when the step is not legal."""
@@ -97,22 +116,27 @@ class OrderBook:
         if state is None:
             return Anomaly(update.ts, "", f"{update.status} said of an unknown order: {update.order_id}")
         state.broker_id = update.broker_id or state.broker_id
+        resized = _resized(state, update)
         # A word of FILLED waits for its executions: until they are booked the shares must count as still to come.
-        if update.status is state.status or update.status is S.FILLED:
+        if update.status is S.FILLED and state.remaining:
             return None
-        if update.status not in LEGAL[state.status]:
+        if update.status is state.status and not resized:
+            return None
+        if update.status is not state.status and update.status not in LEGAL[state.status]:
             return self._illegal(state, update)
         return self._move(state, update.status, update.ts, update.reason)
 
-    def fill(self, fill: Fill) -> OrderChanged | Anomaly | None:
-        """Apply an execution seen for the first time."""
+    def fill(self, fill: Fill, shares: int) -> OrderChanged | Anomaly | None:
+        """Apply an execution, or the `shares` by which a correction changed it; None where it changed none."""
         state = self._states.get(fill.order_id)
         if state is None:
             return Anomaly(
                 fill.ts, fill.symbol, f"fill of an order this session does not know: {fill.order_id}"
             )
         ended = state.status not in LIVE
-        state.executed += fill.quantity
+        state.executed += shares
+        if shares <= 0:
+            return None  # a correction revives no order: TWS would have to tell it
         if state.executed > state.order.quantity:
             return Anomaly(fill.ts, fill.symbol, f"over-fill of {fill.order_id}: {state.executed} shares")
         if state.executed == state.order.quantity:
@@ -130,10 +154,34 @@ class OrderBook:
 
     def _move(self, state: OrderState, status: OrderStatus, ts: int, reason: str = "") -> OrderChanged:
         state.status = status
-        if status not in LIVE:
-            self._live[state.order.symbol].pop(state.order.id, None)
+        if status in LIVE:
+            self._keep(state)
+        else:
+            self._table(state).get(state.order.symbol, {}).pop(state.order.id, None)
         return OrderChanged(ts, state.order.id, status, state.executed, state.broker_id, reason)
 
     def _keep(self, state: OrderState) -> None:
         self._states[state.order.id] = state
-        self._live.setdefault(state.order.symbol, {})[state.order.id] = state
+        self._table(state).setdefault(state.order.symbol, {})[state.order.id] = state
+
+    def _table(self, state: OrderState) -> dict[str, dict[str, OrderState]]:
+        return self._stops if state.order.protects else self._live
+
+
+def _resized(state: OrderState, update: OrderUpdate) -> bool:
+    """Take over the quantity at which the broker works a stop; say whether that, or a wish of ours, has changed.
+
+    With an entry that ends half filled the broker shrinks the stop itself, down to one that is filled by that.
+    """
+    if not state.order.protects or update.status not in (S.WORKING, S.PARTIAL, S.FILLED):
+        return False
+    shown = update.filled + (0 if update.status is S.FILLED else update.remaining)
+    if not shown or (update.status is not S.FILLED and not update.remaining):
+        return False
+    changed = shown != state.order.quantity
+    if changed:
+        state.order = msgspec.structs.replace(state.order, quantity=shown)
+    if state.wanted is not None and (shown == state.wanted or update.reason):
+        state.was_refused, state.wanted = shown != state.wanted, None
+        return True
+    return changed

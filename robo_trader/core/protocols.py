@@ -15,15 +15,14 @@ from robo_trader.core.events import (
     Bar,
     Command,
     Event,
-    Fact,
     Fill,
     Order,
     OrderUpdate,
     SetTimer,
-    Signal,
-    Step,
+    Side,
     Timer,
 )
+from robo_trader.core.steps import Fact, Signal, Step
 
 Vector = NDArray[np.float64]
 
@@ -49,7 +48,7 @@ class View(Protocol):
     @property
     def now(self) -> int: ...
     @property
-    def halted(self) -> str:
+    def stopped(self) -> str:
         """Why new exposure is refused, empty while it is allowed."""
 
     def position(self, symbol: str) -> int: ...
@@ -112,6 +111,13 @@ class Refusal(msgspec.Struct, frozen=True):
     limit: float | None = None
 
 
+class StopRule(Protocol):
+    """Says where a position is wrong."""
+
+    def price(self, symbol: str, side: Side, view: View) -> float | None:
+        """Return the stop price in USD of a position entered by `side` now, None where it cannot be known."""
+
+
 class RiskGate(Protocol):
     """Stands on the way out. Pure; unknown denies; never asked about cancels or reductions."""
 
@@ -126,6 +132,9 @@ class Executor(Protocol):
     def start(self, order: Order, view: View) -> Sequence[Command]: ...
     def on_timer(self, timer: Timer, view: View) -> Sequence[Command]: ...
     def on_fill(self, fill: Fill) -> None: ...
+    def on_cut(self, child: Order) -> None:
+        """A child went out with fewer shares than planned: there was no more to close."""
+
     def on_update(self, update: OrderUpdate) -> Sequence[Command]:
         """A child was cancelled or rejected or refused by a gate: its parent must not wait for it."""
 
@@ -142,8 +151,12 @@ class Executor(Protocol):
 class Broker(Protocol):
     """Carries orders out; what becomes of them returns through the inbox as OrderUpdate and Fill."""
 
-    async def submit(self, order: Order) -> None: ...
-    async def modify(self, order: Order) -> None: ...
+    async def submit(self, order: Order, stop: Order | None = None) -> None:
+        """Send an order and, as one with it, the stop attached to it: it protects what the order trades at once."""
+
+    async def modify(self, order: Order) -> None:
+        """Change quantity or prices of a live order; an OrderUpdate tells with filled + remaining what stands now."""
+
     async def cancel(self, order_id: str) -> None: ...
     async def snapshot(self) -> AccountSnapshot: ...
 
@@ -153,11 +166,23 @@ class Inbox(Protocol):
 
     def put(self, event: Event) -> None: ...
     def set_timer(self, timer: SetTimer) -> None: ...
+    def of_this_moment(self) -> Event | None:
+        """The next event if it is no later than the last one, without waiting."""
+
     def __aiter__(self) -> AsyncIterator[Event]: ...
 
 
 class Journal(Protocol):
-    """Remembers what happened. `record` returns once what must be on disk before sending is on disk."""
+    """Remembers what happened: what was added is on disk once `commit` returns."""
+
+    def add(self, event: Event, step: Step) -> bool:
+        """Take one event and its step; return whether it must be on disk before anything of it is sent."""
+
+    async def commit(self) -> None: ...
+
+
+class Listener(Protocol):
+    """Hears of each step once it is on disk and on its way."""
 
     async def record(self, event: Event, step: Step) -> None: ...
 

@@ -107,6 +107,12 @@ class SmartExecutor:
                 del parent.out[fill.order_id]
             self._forget_if_done(parent)
 
+    def on_cut(self, child: Order) -> None:
+        """Take over the quantity a child really went out with."""
+        parent = self._parents.get(child.parent_id)
+        if parent is not None:
+            parent.out[child.id] = child.quantity
+
     def on_update(self, update: OrderUpdate) -> Sequence[Command]:
         """Drop a child that ended without trading. A refused slice ends the schedule: the next would be refused too."""
         parent = self._parents.get(_parent_id(update.order_id))

@@ -37,13 +37,13 @@ def all_gates(options: GateOptions) -> Sequence[RiskGate]:
 
 
 class HaltGate:
-    """Refuses new exposure while the desk is halted."""
+    """Refuses new exposure while the desk is halted or only reduces."""
 
     name = "halted"
 
     def check(self, order: Order, view: View) -> Refusal | None:
-        """Refuse while a halt stands."""
-        return Refusal(self.name, f"the desk is halted: {view.halted}") if view.halted else None
+        """Refuse while anybody has stopped new exposure."""
+        return Refusal(self.name, f"no new exposure: {view.stopped}") if view.stopped else None
 
 
 class MarketHoursGate:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robo_trader.core.events import Signal
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.protocols import Sizing, View
+from robo_trader.core.steps import Signal
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robo_trader.core.events import Bar, Fact, Signal
+from robo_trader.core.events import Bar
 from robo_trader.core.protocols import Strategy, View
+from robo_trader.core.steps import Fact, Signal
 
 
 class Cadence:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, Abstained, Bar, Fact, Signal
+from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
 from robo_trader.core.protocols import Session, View
+from robo_trader.core.steps import Abstained, Fact, Signal
 from robo_trader.ml.model import Ensemble, side
 
 Votes = NDArray[np.float64]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from robo_trader.core.events import Bar, Fact, Signal
+from robo_trader.core.events import Bar
 from robo_trader.core.protocols import View
+from robo_trader.core.steps import Fact, Signal
 
 
 @dataclass(frozen=True)

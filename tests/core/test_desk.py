@@ -18,7 +18,7 @@ class TwoDays:
 
 
 def test_the_session_is_the_one_of_the_moment_asked_for():
-    desk = Desk({}, TwoDays(), ())
+    desk = Desk("s", {}, TwoDays(), ())
     expected = {
         5: None,
         10: None,
@@ -37,7 +37,7 @@ def test_the_session_is_the_one_of_the_moment_asked_for():
 
 def test_the_calendar_is_asked_once_a_session():
     calendar = TwoDays()
-    desk = Desk({}, calendar, ())
+    desk = Desk("s", {}, calendar, ())
     for ts in (*range(11, 21), *range(31, 41)):
         desk.session_at(ts)
     assert calendar.asked == 2

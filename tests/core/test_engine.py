@@ -5,28 +5,33 @@ from decimal import Decimal as D
 from robo_trader.core.events import (
     Bar,
     Cancel,
-    Decision,
-    Denied,
-    Equity,
     Fill,
+    Flatten,
     Halt,
-    Halted,
     Holding,
     Lot,
-    Mismatch,
     OpenOrder,
     Order,
     OrderStatus,
     OrderUpdate,
-    PositionChanged,
     Resume,
     SetTimer,
     Side,
     Submit,
     Timer,
+    TradingState,
     decode_event,
-    decode_step,
     encode,
+)
+from robo_trader.core.steps import (
+    Decision,
+    Denied,
+    Equity,
+    Halted,
+    Mismatch,
+    PositionChanged,
+    Resumed,
+    decode_step,
 )
 from robo_trader.risk.gates import GateOptions, HaltGate, OrderNotionalGate, all_gates
 from tests.desks import OPEN, PlainFeatures, Scripted, bar, desk, opening, play
@@ -232,3 +237,56 @@ def test_the_same_events_give_the_same_steps_byte_for_byte_through_the_journal()
     assert [encode(decode_event(event)) for event in events] == events
     assert [encode(decode_step(step)) for step in steps] == steps
     assert isinstance(decode_event(events[1]), Bar)
+
+
+def test_who_only_reduces_keeps_entries_at_work_and_lifts_it_himself():
+    want = Scripted(wants=[("NVDA", 1)])
+    engine = desk(want, [HaltGate()])
+    play(engine, opening(), bar(1))
+    reducing = Halt(OPEN, "TWS restarts at 23:45", "restart window", TradingState.REDUCING)
+    step = play(engine, reducing)
+    assert facts(step, Halted)[0].state is TradingState.REDUCING
+    assert not step.commands
+    assert not play(engine, reducing).facts
+    assert engine.desk.state is TradingState.REDUCING
+    assert not play(engine, Resume(OPEN, "not mine to lift", "operator")).facts
+    (over,) = facts(play(engine, Resume(OPEN, "reconciled", "restart window")), Resumed)
+    assert (over.lifted, over.state) == (("restart window",), TradingState.ACTIVE)
+
+
+def test_a_halt_is_lifted_by_a_person_whoever_called_it_and_what_reduces_stays():
+    engine = desk(Scripted(), [HaltGate()])
+    play(
+        engine,
+        opening(),
+        Halt(OPEN, "kill", "KILL file"),
+        Halt(OPEN, "lost", "session", TradingState.REDUCING),
+    )
+    assert engine.desk.state is TradingState.HALTED
+    assert "kill (KILL file); lost (session)" in engine.desk.stopped
+    (over,) = facts(play(engine, Resume(OPEN, "looked into it", "operator")), Resumed)
+    assert (over.lifted, over.state) == (("KILL file",), TradingState.REDUCING)
+
+
+def test_to_flatten_closes_once_though_an_exit_is_at_work_already():
+    want = Scripted()
+    engine = desk(want)
+    held = Holding("NVDA", 100, (Lot(100, D(90)),), 100)
+    play(engine, opening(holdings=(held,)), bar(1))
+    want.wants = [("NVDA", 0)]
+    (first,) = orders(play(engine, bar(2)))
+    step = play(engine, Flatten(OPEN, "", "enough", "operator"))
+    assert step.commands == [Cancel(first.id)]
+    play(engine, filled(first, quantity=40))
+    (rest,) = orders(play(engine, OrderUpdate(OPEN, first.id, OrderStatus.CANCELLED)))
+    assert (rest.side, rest.quantity) == (Side.SELL, 60)
+
+
+def test_an_order_taken_for_never_sent_that_turns_out_alive_counts_and_is_taken_back():
+    engine = desk(Scripted(wants=[("NVDA", 1)]))
+    (order,) = orders(play(engine, opening(), bar(1)))
+    play(engine, OrderUpdate(OPEN, order.id, OrderStatus.NEVER_SENT))
+    assert engine.desk.working("NVDA") == 0
+    step = play(engine, OrderUpdate(OPEN, order.id, OrderStatus.WORKING, 0, 100, 7))
+    assert step.commands == [Cancel(order.id)]
+    assert engine.desk.working("NVDA") == 100

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robo_trader.core.errors import InboxFull
-from robo_trader.core.events import Halt, Quote, SetTimer, Timer
+from robo_trader.core.events import Halt, OrderStatus, OrderUpdate, Quote, SetTimer, Timer, Trade
 from robo_trader.core.inbox import Inbox
 
 
@@ -55,6 +55,7 @@ async def test_quotes_thin_when_half_full_and_all_else_is_loud_when_full():
     inbox.put(halt(3))
     with pytest.raises(InboxFull):
         inbox.put(halt(4))
+    assert inbox.most == 4
 
 
 @given(st.lists(st.integers(0, 9), max_size=30))
@@ -81,3 +82,31 @@ def test_reading_in_between_changes_nothing_of_the_order(actions):
             assert len(inbox) == len(waiting)
 
     asyncio.run(played())
+
+
+async def test_of_this_moment_gives_what_is_no_later_than_the_last_event_timers_too():
+    inbox = Inbox()
+    seen: list = []
+    inbox.tap = seen.append
+    for event in (halt(10), halt(10, "same"), halt(11)):
+        inbox.put(event)
+    assert inbox.of_this_moment() is None  # nothing has happened yet
+    assert await anext(inbox) == halt(10)
+    inbox.put(halt(5, "late"))
+    inbox.set_timer(SetTimer(10, "due"))
+    found = [inbox.of_this_moment() for _ in range(4)]
+    assert found == [Timer(10, "due"), halt(5, "late"), halt(10, "same"), None]
+    assert seen == [halt(10), *found[:3]]
+    assert await anext(inbox) == halt(11)
+
+
+async def test_at_the_end_the_market_is_forgotten_and_what_became_of_orders_is_not():
+    inbox = Inbox()
+    update = OrderUpdate(3, "s-1.1", OrderStatus.CANCELLED)
+    late = OrderUpdate(2, "s-2.1", OrderStatus.CANCELLED)
+    for event in (Trade("NVDA", 4, 1.0, 1.0), update, late, Quote("NVDA", 1, 1.0, 1.1, 1, 1)):
+        inbox.put(event)
+    inbox.forget_market()
+    assert inbox.load > 0
+    inbox.close()
+    assert [event async for event in inbox] == [late, update]

@@ -2,17 +2,9 @@
 
 import pytest
 
-from robo_trader.core.events import (
-    Anomaly,
-    Fill,
-    OpenOrder,
-    Order,
-    OrderChanged,
-    OrderStatus,
-    OrderUpdate,
-    Side,
-)
+from robo_trader.core.events import Fill, OpenOrder, Order, OrderStatus, OrderUpdate, Side
 from robo_trader.core.orders import LEGAL, OrderBook
+from robo_trader.core.steps import Anomaly, OrderChanged
 
 S = OrderStatus
 
@@ -40,9 +32,9 @@ def test_the_same_intent_is_never_submitted_twice():
 def test_working_shares_shrink_with_fills_and_vanish_at_the_end():
     book = book_with()
     book.update(told(S.WORKING))
-    assert isinstance(book.fill(traded(4)), OrderChanged)
+    assert isinstance(book.fill(traded(4), 4), OrderChanged)
     assert book.working("NVDA") == -6
-    changed = book.fill(traded(6, 2))
+    changed = book.fill(traded(6, 2), 6)
     assert isinstance(changed, OrderChanged)
     assert (changed.status, changed.filled, changed.broker_id) == (S.FILLED, 10, 77)
     assert book.working("NVDA") == 0
@@ -52,8 +44,8 @@ def test_working_shares_shrink_with_fills_and_vanish_at_the_end():
 def test_a_fill_after_a_cancel_is_counted_and_told():
     book = book_with()
     book.update(told(S.CANCELLED))
-    assert isinstance(book.fill(traded(4)), Anomaly)
-    assert book.fill(traded(6, 2)).status is S.FILLED
+    assert isinstance(book.fill(traded(4), 4), Anomaly)
+    assert book.fill(traded(6, 2), 6).status is S.FILLED
 
 
 def test_a_late_word_of_an_earlier_state_is_no_news():
@@ -65,7 +57,7 @@ def test_a_late_word_of_an_earlier_state_is_no_news():
 
 def test_an_over_fill_and_a_stranger_are_anomalies():
     book = book_with()
-    assert isinstance(book.fill(traded(11)), Anomaly)
+    assert isinstance(book.fill(traded(11), 11), Anomaly)
     assert isinstance(book.update(told(S.WORKING, "other")), Anomaly)
 
 

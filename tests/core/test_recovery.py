@@ -5,19 +5,19 @@ from decimal import Decimal as D
 from robo_trader.core.engine import Engine
 from robo_trader.core.events import (
     AccountSnapshot,
-    Anomaly,
     Cancel,
     Fill,
     Holding,
     Lot,
-    Mismatch,
     OpenOrder,
     Order,
-    OrderChanged,
     OrderStatus,
+    OrderType,
     Side,
+    TradingState,
 )
 from robo_trader.core.recovery import Stored, recover
+from robo_trader.core.steps import Anomaly, Mismatch, OrderChanged
 from tests.desks import OPEN, Scripted, desk
 
 ENTRY = Order("old-1.1", "old-1", "NVDA", Side.BUY, 100)
@@ -63,7 +63,7 @@ def test_fills_missed_while_away_are_booked_once_and_end_their_order():
         first=False,
         unresolved=(OpenOrder(ENTRY, 40, 9, OrderStatus.PARTIAL),),
         lots={"NVDA": (Lot(40, D(100)),)},
-        booked={"e1": D(1)},
+        booked={"e1": fill(1, 40)},
     )
     broker = at_broker("89998", 100, [fill(1, 40), fill(2, 60)])
     engine, commands, facts = started(stored, broker)
@@ -75,7 +75,7 @@ def test_fills_missed_while_away_are_booked_once_and_end_their_order():
 
 
 def test_a_commission_missed_while_away_is_booked_alone():
-    stored = Stored(first=False, lots={"NVDA": (Lot(100, D(100)),)}, booked={"e1": None})
+    stored = Stored(first=False, lots={"NVDA": (Lot(100, D(100)),)}, booked={"e1": fill(1, 100, None)})
     engine, _, _ = started(stored, at_broker("89999", 100, [fill(1, 100)]))
     assert (engine.desk.position("NVDA"), engine.desk.portfolio.cash) == (100, D(89999))
     assert engine.desk.portfolio.realised == D(-1)
@@ -101,10 +101,27 @@ def test_an_order_that_still_works_is_cancelled_and_one_that_ended_is_noted():
 
 def test_a_position_nothing_explains_is_quarantined_and_the_halt_that_stood_still_stands():
     stored = Stored(
-        first=False, lots={"NVDA": (Lot(40, D(100)),)}, halted="enough", day="2026-01-05", day_start=D(7)
+        first=False,
+        lots={"NVDA": (Lot(40, D(100)),)},
+        halts=(("operator", TradingState.HALTED, "enough"),),
+        day="2026-01-05",
+        day_start=D(7),
     )
     engine, _, facts = started(stored, at_broker("1000", 50))
     assert [(f.ours, f.broker) for f in facts if isinstance(f, Mismatch)] == [(40, 50)]
     assert engine.desk.quarantined("NVDA")
-    assert engine.desk.halted == "enough"
+    assert "enough" in engine.desk.stopped
     assert engine.desk.day_start_equity() == D(7)
+
+
+def test_what_an_order_still_at_work_traded_while_we_were_away_is_counted_once():
+    stop = Order("old-2.1", "old-2", "NVDA", Side.SELL, 100, OrderType.STOP, stop_price=D(98), tif="GTC")
+    sold = Fill(OPEN, stop.id, "e2", "NVDA", Side.SELL, 40, D(98), D(1))
+    stored = Stored(first=False, lots={"NVDA": (Lot(100, D(100)),)}, unresolved=(OpenOrder(stop, 0, 9),))
+    found = OpenOrder(stop, 40, 9, OrderStatus.PARTIAL)
+    engine, commands, facts = started(stored, at_broker("3919", 60, [sold], [found]))
+    assert engine.desk.position("NVDA") == 60
+    (left,) = engine.desk.orders.stops("NVDA")
+    assert -left.remaining == 60
+    assert not [f for f in facts if isinstance(f, Anomaly | Mismatch)]
+    assert not [c for c in commands if isinstance(c, Cancel)]

@@ -24,7 +24,7 @@ from tests.desks import CLOSE, OPEN, OneSession, PlainFeatures
 
 
 def view_at(now: int) -> Desk:
-    desk = Desk({}, OneSession(), PlainFeatures.names)
+    desk = Desk("s", {}, OneSession(), PlainFeatures.names)
     desk.now = now
     return desk
 

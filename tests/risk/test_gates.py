@@ -26,7 +26,7 @@ class Seen:
     """A view in which every number is given by hand."""
 
     now: int = 0
-    halted: str = ""
+    stopped: str = ""
     positions: dict[str, int] = field(default_factory=dict)
     coming: int = 0
     last: float | None = 100.0
@@ -142,7 +142,7 @@ def test_an_old_price_refuses(age_s, refused):
 
 
 def test_a_halt_and_a_quarantine_refuse_with_their_reason():
-    assert "enough" in HaltGate().check(buy(1), Seen(halted="enough")).reason
+    assert "enough" in HaltGate().check(buy(1), Seen(stopped="enough")).reason
     assert "NVDA" in QuarantineGate().check(buy(1), Seen(differs=True)).reason
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from robo_trader.core.events import Signal
+from robo_trader.core.steps import Signal
 from robo_trader.risk.sizing import AtrSizer, FixedSizer, SizingOptions
 from tests.risk.test_gates import Seen
 

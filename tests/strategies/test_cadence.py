@@ -16,6 +16,6 @@ def test_only_bars_on_the_interval_are_passed_on():
 
     cadence = Cadence(Listening(), 5 * MINUTE_NS)
     for minute in range(1, 11):
-        cadence.on_bar(bar(minute), Desk({}, OneSession(), ()))
+        cadence.on_bar(bar(minute), Desk("s", {}, OneSession(), ()))
     assert [ts % (5 * MINUTE_NS) for ts in asked] == [0, 0]
     assert cadence.name == "scripted"

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import MINUTE_NS, Abstained, Bar, Fact, Signal
+from robo_trader.core.events import MINUTE_NS, Bar
 from robo_trader.core.protocols import Session, Vector
+from robo_trader.core.steps import Abstained, Fact, Signal
 from robo_trader.ml import forest
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.strategies.ml_strategy import EXIT_RETRY_BARS, MLStrategy, MLStrategyOptions, bet_size

@@ -11,7 +11,7 @@ from tests.desks import OneSession, PlainFeatures, bar
 
 def run(pairs, **options) -> list[tuple[int, int]]:
     strategy = MovingAverageCrossover(CrossoverOptions(**options))
-    desk = Desk({}, OneSession(), PlainFeatures.names)
+    desk = Desk("s", {}, OneSession(), PlainFeatures.names)
     said = []
     for minute, (fast, slow) in enumerate(pairs):
         row = PlainFeatures(sma_10=fast, sma_20=slow).update(None)
@@ -40,7 +40,7 @@ def test_it_says_nothing_while_the_averages_warm():
 
 def test_a_position_on_the_wrong_side_is_asked_to_go_again_after_each_cool_down():
     strategy = MovingAverageCrossover(CrossoverOptions())
-    desk = Desk({}, OneSession(), PlainFeatures.names)
+    desk = Desk("s", {}, OneSession(), PlainFeatures.names)
     desk.portfolio.positions["NVDA"] = Position((Lot(10, Decimal(100)),))
     desk.vectors["NVDA"] = PlainFeatures(sma_10=1, sma_20=2).update(None)
     said = [(n, s.direction, s.reason) for n in range(9) for s in strategy.on_bar(bar(n), desk)]

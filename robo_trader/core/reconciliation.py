@@ -1,0 +1,123 @@
+"""The broker's account beside our books: what differs is quarantined, told and resolved, never guessed away."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from robo_trader.core.desk import Desk
+from robo_trader.core.draft import Draft
+from robo_trader.core.errors import LedgerError
+from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Fill, Holding, Remedy, Resolve
+from robo_trader.core.steps import Agreed, Anomaly, CashMoved, Ignored, Mismatch
+
+# Differing cash is believed once it has stood this long without a trade: TWS tells cash up to three minutes late.
+CASH_STANDS_NS = 4 * MINUTE_NS
+_CENT = Decimal("0.01")
+
+
+class Reconciliation:
+    """Compares, quarantines, and does what a person decides."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._portfolio = desk.portfolio
+        self._left: dict[str, tuple[int, int]] = {}  # shares not ours to trade, and until when
+        self._cash: tuple[Decimal, int] | None = None  # a difference, and since when it stands
+
+    def open(self, holding: Holding, ts: int, draft: Draft) -> None:
+        """Take over what was left alone before; quarantine at once what differs when the books open."""
+        if holding.not_ours_until > ts:
+            self._left[holding.symbol] = holding.not_ours, holding.not_ours_until
+        broker = self._ours_of(holding.symbol, holding.broker_quantity, ts)
+        if holding.quantity != broker:
+            self._desk.mismatched[holding.symbol] = 2
+            self._desk.theirs[holding.symbol] = broker
+            draft.fact(Mismatch(ts, holding.symbol, holding.quantity, broker))
+
+    def on_fill(self, fill: Fill, shares: int) -> None:
+        """Both sides move by a fill; cash is in motion."""
+        self._cash = None
+        if fill.symbol in self._desk.theirs:
+            self._desk.theirs[fill.symbol] += fill.side.sign * shares
+
+    def compare(self, snapshot: AccountSnapshot, draft: Draft) -> list[str]:
+        """Compare positions and cash; return the symbols whose standing changed.
+
+        A symbol with live orders is in motion and says nothing; two looks must differ, lest a trade fell into one.
+        """
+        theirs = {h.symbol: h.broker_quantity for h in snapshot.holdings}
+        known = {*theirs, *self._portfolio.held(), *self._desk.mismatched, *self._left}
+        changed = [s for s in sorted(known) if self._differs(s, theirs.get(s, 0), snapshot.ts, draft)]
+        self._compare_cash(snapshot, draft)
+        return changed
+
+    def resolve(self, wish: Resolve, draft: Draft) -> bool:
+        """Do what a person decided about a quarantined symbol; return whether that could be done."""
+        symbol, theirs = wish.symbol, self._desk.theirs.get(wish.symbol)
+        if theirs is None or not self._desk.quarantined(symbol):
+            return self._refuse(wish, "nothing to resolve: our position and the broker's agree", draft)
+        who = f"{wish.by}: {wish.reason}"
+        ours = self._desk.position(symbol)
+        if wish.how is Remedy.IGNORE:
+            if wish.until <= wish.ts:
+                return self._refuse(wish, "the time to ignore it until has passed", draft)
+            shares = self._left.get(symbol, (0, 0))[0] + theirs - ours
+            self._left[symbol] = shares, wish.until
+            draft.fact(Ignored(wish.ts, symbol, shares, wish.until, who))
+        else:
+            try:
+                self._portfolio.adopt(symbol, theirs)
+            except LedgerError:
+                return self._refuse(wish, "no price is known to take the broker's shares over at", draft)
+            draft.fact(self._portfolio.changed(symbol, wish.ts))
+        self._agree(symbol, f"{wish.how} by {who}", wish.ts, draft)
+        return True
+
+    def _differs(self, symbol: str, told: int, ts: int, draft: Draft) -> bool:
+        """Note what the broker says of one symbol; return whether a quarantine began, changed or ended by it."""
+        ours, broker = self._desk.position(symbol), self._ours_of(symbol, told, ts)
+        if ours == broker:
+            return self._agree(symbol, "both sides agree again", ts, draft)
+        if self._desk.working(symbol):
+            return False
+        moved = self._desk.theirs.get(symbol) != broker
+        self._desk.theirs[symbol] = broker
+        times = self._desk.mismatched[symbol] = self._desk.mismatched.get(symbol, 0) + 1
+        if times == 2 or (times > 2 and moved):
+            draft.fact(Mismatch(ts, symbol, ours, broker))
+            return True
+        return False
+
+    def _agree(self, symbol: str, how: str, ts: int, draft: Draft) -> bool:
+        was_quarantined = self._desk.quarantined(symbol)
+        self._desk.mismatched.pop(symbol, None)
+        self._desk.theirs.pop(symbol, None)
+        if was_quarantined:
+            draft.fact(Agreed(ts, symbol, self._desk.position(symbol), how))
+        return was_quarantined
+
+    def _ours_of(self, symbol: str, told: int, ts: int) -> int:
+        """Return what of the broker's position is ours to trade."""
+        shares, until = self._left.get(symbol, (0, 0))
+        if until <= ts:
+            self._left.pop(symbol, None)
+            return told
+        return told - shares
+
+    def _compare_cash(self, snapshot: AccountSnapshot, draft: Draft) -> None:
+        """Follow the broker's cash where it moved by no trade: dividends, interest, fees, transfers."""
+        difference = snapshot.cash - self._portfolio.cash
+        in_motion = self._desk.mismatched or self._desk.orders.symbols() or self._portfolio.uncharged()
+        if abs(difference) < _CENT or in_motion:
+            self._cash = None
+        elif self._cash is None or self._cash[0] != difference:
+            self._cash = difference, snapshot.ts
+        elif snapshot.ts - self._cash[1] >= CASH_STANDS_NS:
+            self._cash = None
+            self._portfolio.move_cash(difference)
+            why = "no trade of ours explains it: a dividend, interest, a fee, a transfer?"
+            draft.fact(CashMoved(snapshot.ts, difference, self._portfolio.cash, why))
+
+    def _refuse(self, wish: Resolve, why: str, draft: Draft) -> bool:
+        draft.fact(Anomaly(wish.ts, wish.symbol, f"{wish.how} by {wish.by} not done: {why}"))
+        return False

@@ -1,0 +1,208 @@
+"""What the desk says and remembers: facts, and the step that carries them with its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+
+from robo_trader.core.events import Command, Lot, Message, OrderStatus, Side, TradingState
+
+
+class Signal(Message, frozen=True, tag=True, gc=False):
+    """What a strategy wants to hold: `direction` +1 long, 0 flat, -1 short; `strength` in [0, 1]; and why."""
+
+    ts: int
+    symbol: str
+    strategy: str
+    direction: int
+    strength: float
+    reason: str
+    probability: float | None = None
+    model: str = ""
+
+
+class Abstained(Message, frozen=True, tag=True, gc=False):
+    """A strategy declined to speak, and why; told once per reason and symbol, not on every bar."""
+
+    ts: int
+    symbol: str
+    strategy: str
+    reason: str
+    probability: float | None = None
+
+
+class Decision(Message, frozen=True, tag=True, gc=False):
+    """How a signal became an order, or why it did not (`order_id` empty): sizing steps by name."""
+
+    ts: int
+    symbol: str
+    strategy: str
+    order_id: str
+    side: Side
+    quantity: int
+    algorithm: str
+    reason: str
+    steps: dict[str, float] = {}  # noqa: RUF012 msgspec gives each its own
+
+
+class Denied(Message, frozen=True, tag=True, gc=False):
+    """A gate refused an order: which, why, the value and the limit (None where it was unknown)."""
+
+    ts: int
+    order_id: str
+    symbol: str
+    gate: str
+    reason: str
+    value: float | None = None
+    limit: float | None = None
+
+
+class FeatureRow(Message, frozen=True, tag=True, gc=False):
+    """The feature vector of one bar as little-endian float64 bytes, in the order of schema `version`."""
+
+    ts: int
+    symbol: str
+    version: str
+    values: bytes
+
+
+class Equity(Message, frozen=True, tag=True, gc=False):
+    """The books at a moment: cash + value == start + realised + unrealised, realised net of commission."""
+
+    ts: int
+    cash: Decimal
+    value: Decimal
+    start: Decimal
+    realised: Decimal
+    unrealised: Decimal
+
+
+class PositionChanged(Message, frozen=True, tag=True, gc=False):
+    """A position after a fill, whole: signed quantity, lots oldest first, realised P&L so far (net)."""
+
+    ts: int
+    symbol: str
+    quantity: int
+    lots: tuple[Lot, ...]
+    realised: Decimal
+
+
+class OrderChanged(Message, frozen=True, tag=True, gc=False):
+    """An order moved in its state table."""
+
+    ts: int
+    order_id: str
+    status: OrderStatus
+    filled: int
+    broker_id: int = 0
+    reason: str = ""
+
+
+class Halted(Message, frozen=True, tag=True, gc=False):
+    """New exposure is refused from here on; `state` is REDUCING or HALTED."""
+
+    ts: int
+    reason: str
+    by: str
+    state: TradingState = TradingState.HALTED
+
+
+class Resumed(Message, frozen=True, tag=True, gc=False):
+    """What `lifted` had stopped, it stops no more; `state` is what holds now."""
+
+    ts: int
+    reason: str
+    by: str
+    lifted: tuple[str, ...] = ()
+    state: TradingState = TradingState.ACTIVE
+
+
+class Anomaly(Message, frozen=True, tag=True, gc=False):
+    """Something that should not happen did, was survived, and is worth a look (an illegal order step, a foreign fill)."""
+
+    ts: int
+    symbol: str
+    what: str
+
+
+class Mismatch(Message, frozen=True, tag=True, gc=False):
+    """Our position and the broker's differ; the symbol is quarantined until they agree."""
+
+    ts: int
+    symbol: str
+    ours: int
+    broker: int
+
+
+class Agreed(Message, frozen=True, tag=True, gc=False):
+    """A quarantine is over, and how: by itself, or by a person's remedy."""
+
+    ts: int
+    symbol: str
+    quantity: int
+    how: str
+
+
+class Ignored(Message, frozen=True, tag=True, gc=False):
+    """A person said that `shares` of the broker's position are not ours to trade, until a time (ns UTC)."""
+
+    ts: int
+    symbol: str
+    shares: int
+    until: int
+    why: str
+
+
+class CashMoved(Message, frozen=True, tag=True, gc=False):
+    """The broker's cash changed by no trade (dividend, interest, fee, transfer, a remedy) and ours followed."""
+
+    ts: int
+    amount: Decimal
+    cash: Decimal
+    why: str
+
+
+class Corrected(Message, frozen=True, tag=True, gc=False):
+    """An execution was replaced by a later version of itself, or taken back (quantity 0)."""
+
+    ts: int
+    symbol: str
+    exec_id: str
+    replaces: str
+    quantity: int
+    price: Decimal
+    was_quantity: int
+    was_price: Decimal
+
+
+class Unprotected(Message, frozen=True, tag=True, gc=False):
+    """Shares are held that no stop at the broker protects, and why; told once, `shares` 0 when it is over."""
+
+    ts: int
+    symbol: str
+    shares: int
+    why: str
+
+
+Fact = (
+    Signal | Abstained | Decision | Denied | FeatureRow | Equity | PositionChanged | OrderChanged
+    | Halted | Resumed | Anomaly | Mismatch | Agreed | Ignored | CashMoved | Corrected | Unprotected
+)  # fmt: skip
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """What one event made the desk do and say."""
+
+    commands: Sequence[Command] = ()
+    facts: Sequence[Fact] = ()
+
+
+NOTHING = Step()
+_step_decoder: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)
+
+
+def decode_step(data: bytes) -> Step:
+    """Read one step back from the journal's JSON. Raises msgspec.ValidationError on anything else."""
+    return _step_decoder.decode(data)
