@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,6 +16,9 @@ from ib_async.wrapper import RequestError
 
 from robo_trader.core.errors import BrokerUnreachable, ConfigurationError, ConnectionLost, RoboTraderError
 from robo_trader.core.events import SECOND_NS
+from robo_trader.ibkr import refusals
+from robo_trader.ibkr.clock import MarketClock
+from robo_trader.ibkr.sockets import Sockets
 from robo_trader.ibkr.tap import MarketListener, OrderListener, Tap, Unread
 
 T = TypeVar("T")
@@ -24,7 +26,7 @@ log = structlog.get_logger()
 
 CLIENT_ID_IN_USE = 326
 FARMS_WELL = frozenset({2104, 2106, 2158})
-LINK_CODES = frozenset({1100, 1101, 1102, 2110})
+LINK_CODES = frozenset({1100, 1101, 1102, 2104, 2110})
 _NOTICES = frozenset({*range(2100, 2170), 10167})
 _STARTUP = (
     StartupFetch.ORDERS_OPEN
@@ -85,22 +87,18 @@ async def _end(task: asyncio.Future[Any]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _closed(ib: IB) -> None:
-    gone = asyncio.Event()
-    # The library lets go of its transport just before it says so; the socket is closed in the same turn.
-    ib.client.conn.disconnected.connect(lambda _: gone.set(), keep_ref=True)
-    await gone.wait()
-
-
 class Connection:
     """Our one session with TWS."""
 
     def __init__(self, options: ConnectionOptions = ConnectionOptions()) -> None:
         self.options = options
         self.server_time = 0  # UTC ns at TWS when it was last asked
+        self.clock = MarketClock()
+        self.logins = 0  # handshakes that TWS finished or refused: it allows few of them
         self.orders: OrderListener | None = None
         self.market: MarketListener | None = None
         self._ib: IB | None = None
+        self._sockets = Sockets()
         self._account = ""
         self._lost = asyncio.Event()
         self._reason = ""
@@ -110,10 +108,27 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
+    def opened(self) -> int:
+        """How many sockets were ever opened; those whose handshake failed count."""
+        return self._sockets.opened
+
+    @property
+    def closed(self) -> int:
+        """How many of them are closed."""
+        return self._sockets.closed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a session now."""
+        # The library forgets the session a moment before it says so, and then answers with its own errors. Where code
+        # of ours failed the session is as good as before: orders can be taken back over it.
+        over = self._lost.is_set() and self._failure is None
+        return self._ib is not None and not over and self._ib.client.isReady()
+
+    @property
     def ib(self) -> IB:
         """The library's session. Raises ConnectionLost while there is none."""
-        # The library forgets the session a moment before it says so, and then answers with its own errors.
-        if self._ib is None or self._lost.is_set() or not self._ib.client.isReady():
+        if self._ib is None or not self.is_open:
             raise ConnectionLost(self._reason or "there is no session with TWS")
         return self._ib
 
@@ -151,19 +166,13 @@ class Connection:
     async def close(self) -> None:
         """End the session and its tasks; the socket is closed when this returns, unsent bytes or not."""
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*map(_end, tasks))
         ib, self._ib = self._ib, None
         if ib is None:
             return
         self._settle("closed by us")
         ib.disconnectedEvent.clear()
-        transport = ib.client.conn.transport
-        if transport is not None:
-            # A polite close waits for the peer to read what was sent: a frozen TWS never does.
-            transport.abort()
-            await _closed(ib)
+        await self._sockets.close(ib.client.conn)
         ib.client.disconnect()  # type: ignore[no-untyped-call]
 
     async def wait_lost(self) -> str:
@@ -176,7 +185,8 @@ class Connection:
     async def ask(self, answer: Awaitable[T], what: str) -> T:
         """Wait for one answer. Raises RequestRefused where TWS says no, Unanswered where it says nothing."""
         try:
-            return await asyncio.wait_for(answer, self.options.request_timeout_s)
+            async with asyncio.timeout(self.options.request_timeout_s):
+                return await answer
         except RequestError as error:
             raise RequestRefused(error.code, error.message) from error
         except TimeoutError as error:
@@ -197,6 +207,7 @@ class Connection:
         """Ask TWS for its time, in UTC ns."""
         answer = await self.ask_in_turn(lambda ib: ib.reqCurrentTimeAsync(), "its time")
         self.server_time = int(answer.timestamp()) * SECOND_NS
+        self.clock.tell(self.server_time)
         return self.server_time
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -227,9 +238,11 @@ class Connection:
 
     def on_accounts(self, accounts: list[str]) -> None:
         """Choose the account before anything is asked about it: TWS does not answer for one it does not manage."""
+        if not accounts:  # nobody is logged in
+            return
+        self.logins += 1
         try:
-            if accounts:  # none while nobody is logged in
-                self._account = self._choose(accounts)
+            self._account = self._choose(accounts)
         except ConfigurationError as error:
             self._refuse(error)
 
@@ -238,7 +251,8 @@ class Connection:
         tell = log.debug if code in FARMS_WELL else log.info if code in _NOTICES else log.warning
         tell("tws_says", code=code, request=request, text=text)
         if code == CLIENT_ID_IN_USE and request == -1:
-            self._refuse(ClientIdInUse(self._in_use()))
+            self.logins += 1
+            self._refuse(ClientIdInUse(refusals.in_use(self._where(), self.options.client_id)))
         elif code in LINK_CODES:
             self.tell_market(lambda market: market.on_link(code, text))
         elif request != -1:
@@ -273,6 +287,7 @@ class Connection:
         ib = IB()
         ib.wrapper = Tap(ib, self)
         ib.client = client = Client(ib.wrapper)  # type: ignore[no-untyped-call]
+        self._sockets.count(client.conn)
         client.MaxRequests = 0  # our pacer stands in front, and knows orders from look-ups
         client.decoder.logger = Unread(self)
         client.apiEnd += ib.disconnectedEvent
@@ -309,7 +324,7 @@ class Connection:
                 refusal.result()
             await attempt
         except TimeoutError as error:
-            raise BrokerUnreachable(self._mute()) from error
+            raise BrokerUnreachable(refusals.mute(self._where(), at.connect_timeout_s)) from error
         except OSError as error:
             raise self._unreachable(error) from error
         finally:
@@ -336,25 +351,9 @@ class Connection:
         return f"{self.options.host}:{self.options.port}"
 
     def _unreachable(self, why: object) -> BrokerUnreachable:
-        # The library may hand us the refused connection as an exception or as the words it logs.
-        if "ConnectionRefusedError" in repr(why) or f"[Errno {errno.ECONNREFUSED}]" in str(why):
-            return NothingListening(
-                f"nothing listens at {self._where()}: start TWS or IB Gateway and enable its API on that port"
-            )
+        if refusals.is_refused(why):
+            return NothingListening(refusals.nothing_listens(self._where()))
         return BrokerUnreachable(f"no session with TWS at {self._where()}: {why}")
-
-    def _mute(self) -> str:
-        return (
-            f"TWS at {self._where()} accepted the connection but did not finish the handshake within "
-            f"{self.options.connect_timeout_s:g} s: it may show a dialog, not be logged in, or hang; look at its "
-            "window or restart it"
-        )
-
-    def _in_use(self) -> str:
-        return (
-            f"client id {self.options.client_id} is already in use at TWS {self._where()}: another program, or a "
-            "session TWS has not yet let go of; choose another client id or wait a minute"
-        )
 
     # --------------------------------------------------------------------------------------------- callbacks
 
@@ -384,7 +383,8 @@ class Connection:
             await asyncio.sleep(self.options.heartbeat_s)
             heard = self._messages_heard()
             try:
-                await asyncio.wait_for(self.ask_time(), self.options.heartbeat_timeout_s)
+                async with asyncio.timeout(self.options.heartbeat_timeout_s):
+                    await self.ask_time()
                 missed = 0
             except TimeoutError:
                 # Where we were the ones too busy to listen, the answer is read now.

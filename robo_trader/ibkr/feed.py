@@ -25,10 +25,13 @@ log = structlog.get_logger()
 BAR_S = 5
 _BAR_NS = BAR_S * SECOND_NS
 _LIVE = 1  # of TWS's market data types; delayed and frozen prices are not for trading
+_KINDS = {2: "frozen", 3: "delayed", 4: "delayed, frozen"}
 _QUOTE_TICKS = frozenset({0, 1, 2, 3})
 _LAST_TICK = 4
 _BUST = 10225
-_LINK_BROKEN = frozenset({1100, 2110})
+_SERVER_BROKEN = 2110
+_LINK_BROKEN = frozenset({1100, _SERVER_BROKEN})
+_FARM_WELL = 2104
 
 
 class Intake(Protocol):
@@ -59,20 +62,26 @@ class FeedOptions:
 
 
 class _Stream:
-    """One symbol's subscriptions in this session, and when it was last heard."""
+    """One symbol's subscriptions in this session, and when it was last heard; `trouble` says why it is not fresh."""
 
     def __init__(self, record: ContractRecord, now: float) -> None:
         self.record = record
         self.symbol = record.instrument.symbol
         self.bars_request = -1
         self.ticks_request = -1
+        self.ticker: Ticker | None = None
         self.asked_at = now
         self.heard_at = now
         self.heard_ts = 0
-        self.is_stale = False
+        self.trouble = ""
         self.quoted_ts = 0
         self.traded_ts = 0
         self.quote: Quote | None = None  # held back, to go out when its time has come
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it has been asked for and neither heard nor found wanting."""
+        return not self.trouble and not self.heard_ts
 
 
 class IbFeed:
@@ -88,8 +97,12 @@ class IbFeed:
         options: FeedOptions = FeedOptions(),
         wall_ns: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
+        on_stream: Callable[[str, str], None] = lambda _symbol, _trouble: None,
     ) -> None:
-        """Listen to `connection` and hand everything to `pipeline`."""
+        """Listen to `connection` and hand everything to `pipeline`.
+
+        `on_stream` is told when a symbol's stream gets into trouble, and why, and with an empty text when it is fresh.
+        """
         self._connection = connection
         self._contracts = contracts
         self._pacer = pacer
@@ -98,6 +111,7 @@ class IbFeed:
         self._options = options
         self._wall_ns = wall_ns
         self._monotonic = monotonic
+        self._on_stream = on_stream
         self._past = History(connection, contracts, pacer, options.days_per_request)
         self._quote_interval_ns = int(options.quote_interval_s * SECOND_NS)
         self._session: IB | None = None
@@ -105,6 +119,7 @@ class IbFeed:
         self._by_request: dict[int, _Stream] = {}
         self._by_con_id: dict[int, _Stream] = {}
         self._seen_ts = 0
+        self._broken = 0  # the code by which TWS said that it lost its servers
         self._asked: dict[tuple[str, int, int], float] = {}
         self._missing = asyncio.Event()
         connection.market = self
@@ -116,28 +131,40 @@ class IbFeed:
         records = [await self._contracts.qualify(symbol) for symbol in symbols]
         if self._session is not self._connection.ib:
             self._session = self._connection.ib
-            self._streams, self._by_request, self._by_con_id = {}, {}, {}
+            self._streams, self._by_request, self._by_con_id, self._broken = {}, {}, {}, 0
             self._connection.spawn(self._tend())
             self._connection.spawn(self._fill())
         for record in records:
             if record.instrument.symbol not in self._streams:
                 await self._start(_Stream(record, self._monotonic()))
 
+    @property
+    def pending(self) -> list[str]:
+        """The symbols whose streams have been asked for and neither heard nor found wanting."""
+        return [symbol for symbol, stream in self._streams.items() if stream.is_pending]
+
+    def market_now(self) -> int:
+        """Return the market's time, UTC ns: the wall's, for a practice market the last it told of its own."""
+        if self._connection.is_practice:
+            return max(self._seen_ts, self._connection.server_time)
+        return self._wall_ns()
+
     async def _start(self, stream: _Stream) -> None:
         contract = stream.record.contract
         self._streams[stream.symbol] = self._by_con_id[contract.conId] = stream
         await self._pacer.lookup()
         ib = self._connection.ib
+        # Ticks first: their answer says whether prices are live, and must be here before the first bar.
+        stream.ticker = ib.reqMktData(contract)
+        stream.ticks_request = ib.wrapper.ticker2ReqId["mktData"][stream.ticker]
+        self._by_request[stream.ticks_request] = stream
+        await self._pacer.lookup()
+        ib = self._connection.ib  # may have gone while we waited for our turn
         stream.bars_request = ib.client.getReqId()
         self._by_request[stream.bars_request] = stream
         ib.client.reqRealTimeBars(  # type: ignore[no-untyped-call]
             stream.bars_request, contract, BAR_S, "TRADES", True, None
         )
-        await self._pacer.lookup()
-        ib = self._connection.ib  # may have gone while we waited for our turn
-        ticker = ib.reqMktData(contract)
-        stream.ticks_request = ib.wrapper.ticker2ReqId["mktData"][ticker]
-        self._by_request[stream.ticks_request] = stream
 
     async def _stop(self, stream: _Stream) -> None:
         self._by_request.pop(stream.bars_request, None)
@@ -152,6 +179,10 @@ class IbFeed:
         stream.asked_at = self._monotonic()
         await self._stop(stream)
         await self._start(stream)
+        if not self._broken and self._calendar.session(self.market_now()) is None:
+            self._trouble(
+                stream, ""
+            )  # nothing can be heard now; its silence is judged when the market is open
 
     # ---------------------------------------------------------------------------------------------- the past
 
@@ -199,14 +230,17 @@ class IbFeed:
             return
         ts = (start_s + BAR_S) * SECOND_NS
         self._seen_ts = max(self._seen_ts, ts)
+        if self._is_delayed(stream):
+            return
         stream.heard_at, stream.heard_ts = self._monotonic(), ts
         open_, high, low, close = map(observed_price, ohlc)
         size = observed_size(volume)
         if open_ is None or high is None or low is None or close is None or size is None:
             self._say(Feed.REJECTED, stream.symbol, f"a bar without prices: {ohlc}, {volume}")
             return
-        if stream.is_stale:
-            stream.is_stale = False
+        self._broken = 0
+        if stream.trouble:
+            self._trouble(stream, "")
             self._say(Feed.LIVE, stream.symbol, "bars come again")
         self._pipeline.on_bar(Bar(stream.symbol, ts, open_, high, low, close, size, _BAR_NS))
 
@@ -214,7 +248,7 @@ class IbFeed:
         """Quotes or prints have changed; the library gathers what one packet brought."""
         for ticker in tickers:
             stream = self._by_con_id.get(ticker.contract.conId) if ticker.contract else None
-            if stream is not None and ticker.marketDataType == _LIVE:
+            if stream is not None and not self._is_delayed(stream, ticker):
                 self._on_ticks(stream, ticker)
 
     def on_stream_error(self, request: int, code: int, text: str) -> None:
@@ -228,15 +262,17 @@ class IbFeed:
 
     def on_link(self, code: int, text: str) -> None:
         """TWS lost or regained its own servers. "Data maintained" is not to be trusted: ask for everything again."""
-        broken = code in _LINK_BROKEN
-        self._say(Feed.LOST if broken else Feed.LIVE, "", text)
+        if code == _FARM_WELL and self._broken != _SERVER_BROKEN:
+            return  # the end of that is told by nothing else; elsewhere it proves nothing
+        self._broken = code if code in _LINK_BROKEN else 0
+        self._say(Feed.LOST if self._broken else Feed.LIVE, "", text)
         for stream in self._streams.values():
-            stream.is_stale = True
-            stream.asked_at = self._monotonic() if broken else -1e9
+            self._trouble(stream, stream.trouble or f"{text} ({code})")
+            stream.asked_at = self._monotonic() if self._broken else -1e9
 
     def _on_ticks(self, stream: _Stream, ticker: Ticker) -> None:
         kinds = {tick.tickType for tick in ticker.ticks}
-        ts = self._market_now()
+        ts = self.market_now()
         if kinds & _QUOTE_TICKS:
             stream.quote = self._quote(stream, ticker, ts)
             self._pass_quote(stream, ts)
@@ -258,23 +294,17 @@ class IbFeed:
             quote, stream.quote, stream.quoted_ts = stream.quote, None, ts
             self._pipeline.on_quote(quote)
 
-    def _market_now(self) -> int:
-        """Ticks carry no time of their own: the wall is right for a market, and wrong for a practice market."""
-        if self._connection.is_practice:
-            return max(self._seen_ts, self._connection.server_time)
-        return self._wall_ns()
-
     # ------------------------------------------------------------------------------------------ watching over it
 
     async def _tend(self) -> None:
         """Let held quotes go, notice silence, and ask again for what has stopped."""
         while True:
             await asyncio.sleep(self._options.quote_interval_s)
-            ts = self._market_now()
+            ts = self.market_now()
             for stream in list(self._streams.values()):
                 self._pass_quote(stream, ts)
                 self._watch(stream)
-                if stream.is_stale and self._due(stream):
+                if stream.trouble and self._due(stream):
                     await self._restart(stream)
 
     def _due(self, stream: _Stream) -> bool:
@@ -282,22 +312,37 @@ class IbFeed:
 
     def _watch(self, stream: _Stream) -> None:
         silence = self._monotonic() - max(stream.heard_at, stream.asked_at)
-        if stream.is_stale or silence < self._options.stale_after_s or not self._is_due_a_bar(stream):
+        if stream.trouble or silence < self._options.stale_after_s or not self._is_due_a_bar(stream):
             return
         self._mark(stream, Feed.STALE, f"no bar for {silence:.0f} s while the market is open")
         stream.asked_at = -1e9
 
     def _is_due_a_bar(self, stream: _Stream) -> bool:
-        now = self._market_now()
+        now = self.market_now()
         before = max(stream.heard_ts, now - 4 * _BAR_NS)
         return now - before > 3 * _BAR_NS and None not in (
             self._calendar.session(before + _BAR_NS),
             self._calendar.session(now),
         )
 
+    def _is_delayed(self, stream: _Stream, ticker: Ticker | None = None) -> bool:
+        """Whether TWS grants no live prices, and so none to trade on; bars name no kind, the ticks beside them do."""
+        ticker = ticker or stream.ticker
+        kind = ticker.marketDataType if ticker is not None else _LIVE
+        if kind != _LIVE and not stream.trouble:
+            self._mark(
+                stream, Feed.STALE, f"{_KINDS.get(kind, 'unknown')} data instead of live (type {kind})"
+            )
+        return kind != _LIVE
+
     def _mark(self, stream: _Stream, state: Feed, detail: str) -> None:
-        stream.is_stale = True
+        self._trouble(stream, detail)
         self._say(state, stream.symbol, detail)
 
+    def _trouble(self, stream: _Stream, why: str) -> None:
+        if stream.trouble != why:
+            stream.trouble = why
+            self._on_stream(stream.symbol, why)
+
     def _say(self, state: Feed, symbol: str, detail: str) -> None:
-        self._pipeline.on_status(FeedStatus(self._market_now(), symbol, state, detail))
+        self._pipeline.on_status(FeedStatus(self.market_now(), symbol, state, detail))

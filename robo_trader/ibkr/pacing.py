@@ -27,8 +27,8 @@ class PacingOptions:
     identical_history_s: float = 15.0
 
 
-class _Window:
-    """The times of what was sent within the last `seconds`; a sliding window, so no burst ever exceeds the limit."""
+class Window:
+    """The times of what happened within the last `seconds`; a sliding window, so no burst ever exceeds the limit."""
 
     def __init__(self, limit: int, seconds: float) -> None:
         self.limit = limit
@@ -43,6 +43,7 @@ class _Window:
         return 0.0 if over < 0 else self._times[over] + self.seconds - now
 
     def take(self, now: float) -> None:
+        """Count one that passes at `now`."""
         self._times.append(now)
 
 
@@ -58,9 +59,9 @@ class Pacer:
         self._options = options
         self._clock = clock
         self._sleep = sleep
-        self._messages = _Window(options.messages_per_s, 1.0)
-        self._history = _Window(options.history_per_10_min, 600.0)
-        self._of_contract: dict[str, _Window] = {}
+        self._messages = Window(options.messages_per_s, 1.0)
+        self._history = Window(options.history_per_10_min, 600.0)
+        self._of_contract: dict[str, Window] = {}
         self._asked: dict[str, float] = {}
         # asyncio's locks are fair: what came first goes first, so a cancel never overtakes its order.
         self._orders_turn = asyncio.Lock()
@@ -80,7 +81,7 @@ class Pacer:
     async def history(self, contract: str, request: str) -> None:
         """Wait until this historical request may be sent; `request` is the same text for the same request."""
         of_contract = self._of_contract.setdefault(
-            contract, _Window(self._options.history_per_contract_2_s, 2.0)
+            contract, Window(self._options.history_per_contract_2_s, 2.0)
         )
         async with self._history_turn:
             while (wait := self._history_wait(of_contract, request)) > 0:
@@ -93,7 +94,7 @@ class Pacer:
             self._asked[request] = now
         await self.lookup()
 
-    def _history_wait(self, of_contract: _Window, request: str) -> float:
+    def _history_wait(self, of_contract: Window, request: str) -> float:
         now = self._clock()
         identical = self._options.identical_history_s
         self._asked = {text: at for text, at in self._asked.items() if now - at < identical}

@@ -18,6 +18,7 @@ from ib_async.wrapper import RequestError, Wrapper
 log = structlog.get_logger()
 _NOT_VALID = 321
 _COMPLETED = "completedOrders"  # the library's name of that question
+_ENDED = frozenset({"Filled", "Cancelled", "ApiCancelled"})
 
 # What we must not have misread: statuses, errors, orders, executions, commissions, positions.
 _MUST_READ = ("Error for orderStatus", *(f"Error handling fields: ['{i}'" for i in (3, 4, 5, 11, 59, 61)))
@@ -70,6 +71,8 @@ class Tap(Wrapper):
     def openOrder(self, orderId: int, contract: Contract, order: Order, orderState: OrderState) -> None:
         self._owner.tell_orders(lambda o: o.on_open_order(contract, order, orderState))
         super().openOrder(orderId, contract, order, orderState)
+        if orderState.status in _ENDED:
+            self._forget(self.orderKey(order.clientId, order.orderId, order.permId), order.permId)
 
     def orderStatus(self, orderId: int, status: str, filled: float, remaining: float, *rest: Any) -> None:
         perm_id, client_id = rest[1], rest[4]
@@ -77,20 +80,30 @@ class Tap(Wrapper):
             lambda o: o.on_order_status(orderId, status, filled, remaining, perm_id, client_id)
         )
         super().orderStatus(orderId, status, filled, remaining, *rest)
+        if status in _ENDED:
+            self._forget(self.orderKey(client_id, orderId, perm_id), perm_id)
 
     def execDetails(self, reqId: int, contract: Contract, execution: Execution) -> None:
         live = reqId not in self._futures
         self._owner.tell_orders(lambda o: o.on_execution(contract, execution, live))
         super().execDetails(reqId, contract, execution)
+        self.fills.pop(execution.execId, None)
 
     def completedOrder(self, contract: Contract, order: Order, orderState: OrderState) -> None:
         # Pushed without a question, the library has no list to put it in, and each would be logged as unreadable.
         if _COMPLETED in self._results:
             super().completedOrder(contract, order, orderState)
+            self._forget(order.permId, order.permId)
 
     def commissionReport(self, commissionReport: CommissionReport) -> None:
         self._owner.tell_orders(lambda o: o.on_commission(commissionReport))
         super().commissionReport(commissionReport)
+
+    def _forget(self, key: Any, perm_id: int) -> None:
+        # The library keeps a hundred objects of every order for as long as the session lasts, and nobody asks for them:
+        # with a few thousand of them each search for garbage stops the loop for a tenth of a second.
+        self.trades.pop(key, None)
+        self.permId2Trade.pop(perm_id, None)
 
     def realtimeBar(
         self,

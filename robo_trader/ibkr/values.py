@@ -51,6 +51,16 @@ def whole_shares(value: float) -> int | None:
     return int(value) if math.isfinite(value) and abs(value) < _TOO_MUCH else None
 
 
+def exact_shares(value: float) -> int | None:
+    """Return a number of shares that is whole; a fraction, NaN and the unset values are none.
+
+    >>> exact_shares(10.0), exact_shares(10.5)
+    (10, None)
+    """
+    shares = whole_shares(value)
+    return shares if shares == value else None
+
+
 def utc_ns(time: datetime) -> int:
     """Return UTC nanoseconds of a time TWS gave in whole seconds."""
     return int(time.timestamp()) * SECOND_NS

@@ -169,7 +169,12 @@ class Wire:
 
 
 def buy(order_id: str, quantity: int = 10, symbol: str = "AAPL", **more: Any) -> Order:
-    return Order(order_id, order_id.rpartition(".")[0], symbol, Side.BUY, quantity, **more)
+    return Order(
+        order_id,
+        quantity=quantity,
+        symbol=symbol,
+        **{"parent_id": order_id.rpartition(".")[0], "side": Side.BUY, **more},
+    )
 
 
 @pytest.fixture

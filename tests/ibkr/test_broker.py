@@ -101,7 +101,7 @@ async def test_a_limit_moved_through_the_market_fills(gateway, desks, order):
     await desk.settle()
     assert statuses(desk)[-1] is S.FILLED
     assert signed({fill.exec_id: fill for fill in desk.inbox.fills}.values()) == 20
-    assert len({trade.order.orderId for trade in desk.connection.ib.trades()}) == 1
+    assert len({ticket.order_id for ticket in gateway[0]._orders.completed()}) == 1
 
 
 async def test_an_order_beyond_buying_power_is_rejected_with_the_reason(gateway, desks, order):

@@ -226,3 +226,36 @@ async def test_cancelling_a_connect_leaves_no_socket_behind(desks, serve):
     with pytest.raises(asyncio.CancelledError):
         await attempt
     await asyncio.wait_for(ended.wait(), 2)
+
+
+async def test_fifty_hang_ups_in_the_handshake_leave_no_socket_and_cost_no_login(desks, serve):
+    async def rude(reader, writer):
+        await reader.read(4)
+        writer.transport.abort()
+
+    connection = desks(await serve(rude), connect_timeout_s=30.0).connection
+    for attempt in range(1, 51):
+        with pytest.raises(BrokerUnreachable):
+            await asyncio.wait_for(connection.connect(), 2)
+        assert connection.opened == connection.closed == attempt
+    assert connection.logins == 0
+
+
+async def test_closing_ends_a_task_that_swallows_a_cancel(desks):
+    desk = desks()
+    await desk.connection.connect()
+    swallowed = []
+
+    async def stubborn():
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed.append(True)
+                if len(swallowed) > 1:
+                    raise
+
+    desk.connection.spawn(stubborn())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(desk.connection.close(), 2)
+    assert len(swallowed) == 2

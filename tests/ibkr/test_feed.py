@@ -224,3 +224,50 @@ async def test_the_same_gap_is_not_asked_for_again_and_again(gateway, desks):
     await desk.feed.backfill()
     await desk.feed.backfill()
     assert len(asked) == 1
+
+
+async def test_bars_without_live_prices_beside_them_do_not_reach_the_desk(gateway, desks):
+    desk = await listening(desks())
+    told = []
+    desk.feed._on_stream = lambda *change: told.append(change)
+    await gateway[0].advance_to(DAY.open + MINUTE_NS)
+    await desk.settle()
+    assert len(desk.pipeline.bars) == 12
+    stream = desk.feed._streams["AAPL"]
+    stream.ticker.marketDataType = 3
+    await gateway[0].advance_to(DAY.open + 2 * MINUTE_NS)
+    await desk.settle()
+    assert len(desk.pipeline.bars) == 12
+    assert told == [("AAPL", "delayed data instead of live (type 3)")]
+    stream.ticker.marketDataType = 1
+    await gateway[0].advance_to(DAY.open + 3 * MINUTE_NS)
+    await desk.settle()
+    assert len(desk.pipeline.bars) == 24
+    assert told[1:] == [("AAPL", "")]
+
+
+async def test_a_flood_of_reports_about_the_link_is_one_trouble_until_a_bar_comes(gateway, desks):
+    desk = await listening(desks())
+    told = []
+    desk.feed._on_stream = lambda *change: told.append(change)
+    await gateway[0].advance_to(DAY.open + MINUTE_NS)
+    await desk.settle()
+    gateway[0].plant("outage-flood", count=50)
+    await gateway[0].advance(5)
+    await desk.settle()
+    assert told[0][1].endswith("(1100)")
+    await gateway[0].advance(60)
+    await desk.until(lambda: told[-1] == ("AAPL", ""))
+    assert len(told) <= 4
+
+
+async def test_at_night_a_broken_link_stays_in_trouble_until_tws_says_it_is_over(desks):
+    desk = await listening(desks())  # before the first open: no bar can come
+    told = []
+    desk.feed._on_stream = lambda *change: told.append(change)
+    desk.connection.on_error(-1, 2110, "Connectivity between TWS and server is broken")
+    stream = desk.feed._streams["AAPL"]
+    await desk.feed._restart(stream)
+    assert told == [("AAPL", "Connectivity between TWS and server is broken (2110)")]
+    desk.connection.on_error(-1, 2104, "Market data farm connection is OK:usfarm")
+    await desk.until(lambda: told[1:] == [("AAPL", "")])

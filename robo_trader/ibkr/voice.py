@@ -1,0 +1,63 @@
+"""What the desk is told of its orders: news alone, in order, and nothing while a session is being caught up with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from robo_trader.core.events import Fill, OrderStatus, OrderUpdate
+from robo_trader.core.protocols import Inbox
+from robo_trader.ibkr.executions import Executions
+from robo_trader.ibkr.questions import Questions
+from robo_trader.ibkr.tickets import ENDS, Ticket
+
+S = OrderStatus
+
+
+class Voice:
+    """Speaks to the desk through its inbox."""
+
+    def __init__(
+        self, inbox: Inbox, executions: Executions, questions: Questions, now: Callable[[], int]
+    ) -> None:
+        """`now` is the desk's clock in UTC ns."""
+        self.speaking = False  # whether what TWS says is passed on
+        self._inbox = inbox
+        self._executions = executions
+        self._questions = questions
+        self._now = now
+
+    def tell(self, ticket: Ticket, status: OrderStatus, reason: str = "") -> None:
+        """Pass on a word of TWS where it is news."""
+        self.note(ticket, status, reason)
+        # What was once the matter with an order that goes on is not the matter for ever.
+        why = reason if status in (S.WORKING, S.PARTIAL) else reason or ticket.reason
+        words = status, ticket.filled, ticket.left, ticket.perm_id, why
+        is_news = ticket.told is None or words[:4] != ticket.told[:4] or (why and why != ticket.told[4])
+        if is_news and self.speaking:
+            ticket.told = words
+            self._inbox.put(OrderUpdate(self.after_fills(), ticket.order.id, *words))
+
+    def tell_fill(self, fill: Fill) -> None:
+        """Pass on an execution, a correction of one, or its commission."""
+        if self.speaking:
+            self._inbox.put(fill)
+
+    def say(self, tickets: Iterable[Ticket], status: OrderStatus, reason: str) -> None:
+        """Say what we know by ourselves, which needs no session."""
+        for ticket in tickets:
+            self.note(ticket, status, reason)
+            said = ticket.filled, ticket.left, ticket.perm_id, reason
+            self._inbox.put(OrderUpdate(self.after_fills(), ticket.order.id, status, *said))
+
+    def note(self, ticket: Ticket, status: OrderStatus, reason: str) -> None:
+        """Take over where an order is."""
+        if status in ENDS and not ticket.has_ended:
+            ticket.ended_ts, ticket.ended_at = self.after_fills(), self._questions.number
+        ticket.status, ticket.reason = status, reason or ticket.reason
+
+    def after_fills(self) -> int:
+        """Return the desk's time, or that of the last execution where the desk has yet to hear of it.
+
+        Events wait in order of time: a word must not overtake the executions it rests on.
+        """
+        return max(self._now(), self._executions.latest_ts)
