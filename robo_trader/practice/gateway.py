@@ -69,6 +69,7 @@ class PracticeOptions:
     state: Path | None = None  # directory that survives a restart, None keeps all in memory
     flow: FlowOptions = field(default_factory=FlowOptions)  # how busy a drawn market is
     master_client: int | None = None  # the client id that hears of the orders of all
+    orders_a_side: int = 15  # that may work in one share at once, as at IBKR
     allow_remote: bool = False  # listen where other machines can reach it
     data: DataOptions = field(default_factory=DataOptions)
     pacing: str = "off"  # "strict" enforces the limits TWS has on requests
@@ -84,6 +85,8 @@ class PracticeOptions:
             raise ConfigurationError(f"pacing is off or strict, not {self.pacing!r}")
         if not 0 <= self.speed <= 100_000 or not (math.isfinite(self.cash) and 0 < self.cash <= 10**12):
             raise ConfigurationError(f"speed {self.speed} or cash {self.cash} makes no sense")
+        if self.orders_a_side < 1:
+            raise ConfigurationError(f"orders_a_side must be 1 or more, not {self.orders_a_side}")
 
 
 def account_of(source: MinuteSource) -> str:
@@ -143,7 +146,7 @@ class PracticeGateway:
         directory = self._directory
         self._orders = OrderBook(
             self.account, self._exchange, directory, books, self._state, first_perm_id,
-            master=self._options.master_client, borrow=self._borrow,
+            master=self._options.master_client, borrow=self._borrow, orders_a_side=self._options.orders_a_side,
         )  # fmt: skip
         if saved is not None:
             self._orders.restore(saved.tickets, saved.executions)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from ib_async import IB, Contract, MarketOrder
 
+from robo_trader.core.command_socket import MAX_GUESTS, MAX_LINE
 from robo_trader.core.errors import BrokerUnreachable, ConfigurationError
-from robo_trader.practice.control import MAX_GUESTS, MAX_LINE, ask, socket_path
+from robo_trader.practice.control import ask, socket_path
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
 from robo_trader.simulation.tape import TapeMarket
 from tests.practice.conftest import Desk, desk_of

@@ -110,3 +110,47 @@ def test_participation_can_be_set():
 def test_a_participation_outside_its_range_is_refused(participation):
     with pytest.raises(ConfigurationError):
         MatchingOptions(participation=participation)
+
+
+def stop(side=Side.SELL, price="99.00"):
+    return Order("s-1.1", "s-1", "NVDA", side, 100, OrderType.STOP, stop_price=Decimal(price))
+
+
+@pytest.mark.parametrize(
+    ("side", "low", "high", "reached"),
+    [
+        (Side.SELL, 99.00, 120.0, True),
+        (Side.SELL, 50.00, 50.0, True),
+        (Side.SELL, 99.01, 120.0, False),
+        (Side.SELL, 0.0, 120.0, False),
+        (Side.SELL, -1.0, 120.0, False),
+        (Side.SELL, math.nan, math.nan, False),
+        (Side.BUY, 50.00, 99.0, True),
+        (Side.BUY, 200.0, 200.0, True),
+        (Side.BUY, 50.00, 98.99, False),
+        (Side.BUY, 50.00, math.inf, False),
+        (Side.BUY, math.nan, math.nan, False),
+    ],
+)
+def test_a_stop_is_reached_from_its_own_side(side, low, high, reached):
+    assert Matching().triggers(stop(side), low, high) is reached
+
+
+@pytest.mark.parametrize(
+    ("side", "bid", "ask", "reached"),
+    [
+        (Side.SELL, 98.98, 99.00, True),
+        (Side.SELL, 90.00, 99.01, False),
+        (Side.SELL, math.nan, 98.0, False),
+        (Side.SELL, 98.5, 98.0, False),
+        (Side.BUY, 99.00, 99.02, True),
+        (Side.BUY, 98.99, 110.0, False),
+        (Side.BUY, 99.5, math.inf, False),
+    ],
+)
+def test_a_quote_reaches_a_stop_with_both_its_sides(side, bid, ask, reached):
+    assert Matching().quote_triggers(stop(side), bid, ask) is reached
+
+
+def test_an_order_without_a_stop_price_is_never_triggered():
+    assert not Matching().triggers(order(), 1.0, 1.0)

@@ -83,7 +83,7 @@ async def test_a_market_order_fills_on_the_next_quote(room):
     room.quote()
     fill, filled = await room.heard()
     assert fill == Fill(
-        T + SECOND_NS, "s-1.1", "SIM000001.s-1.1.1", "NVDA", Side.BUY, 100, Decimal("100.02"), Decimal(1)
+        T + SECOND_NS, "s-1.1", "SIM000001.s-1.1.1.01", "NVDA", Side.BUY, 100, Decimal("100.02"), Decimal(1)
     )
     assert (filled.status, filled.filled, filled.remaining) == (S.FILLED, 100, 0)
 
@@ -150,7 +150,7 @@ async def test_a_large_order_fills_in_parts_of_the_displayed_size(room):
     heard = await room.heard()
     fills = [event for event in heard if isinstance(event, Fill)]
     assert [fill.quantity for fill in fills] == [100, 100, 50]
-    assert [fill.exec_id for fill in fills] == [f"SIM000001.s-1.1.{k}" for k in (1, 2, 3)]
+    assert [fill.exec_id for fill in fills] == [f"SIM000001.s-1.1.{k}.01" for k in (1, 2, 3)]
     assert [fill.commission for fill in fills] == [1, 0, Decimal("0.250")]
     assert [u.status for u in heard if isinstance(u, OrderUpdate)] == [
         S.WORKING,

@@ -137,7 +137,7 @@ class PortReset(Act):
 
 @dataclass(eq=False)
 class RestartKeep(Fault):
-    """Restart: hang up on everybody, refuse connections for a while, come back with all orders and the account.
+    """Restart: hang up on everybody, refuse connections for a while, come back with all transmitted orders and the account.
 
     Fills do not fire execDetailsEvent again; finished orders come back without order id and client id.
     """
@@ -152,6 +152,7 @@ class RestartKeep(Fault):
             client.hang_up()
 
     def end(self) -> None:
+        self.ground.deliver(self.ground.orders.restart(self.ground.now()))
         self.ground.listen_again()
 
 

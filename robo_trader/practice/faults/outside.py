@@ -140,9 +140,9 @@ class HeldOrder(Fault):
             self.ground.deliver(self.ground.orders.hold(ticket.perm_id, self.why))
 
     def end(self) -> None:
-        live = {ticket.perm_id for ticket in self.ground.orders.working()}
         for perm_id in self.kept:
-            if perm_id in live:
+            # One that is let go may trade, and end others that were held with it.
+            if perm_id in {ticket.perm_id for ticket in self.ground.orders.working()}:
                 self.ground.deliver(self.ground.orders.release(perm_id, self.ground.now()))
 
 

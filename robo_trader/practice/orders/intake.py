@@ -26,6 +26,7 @@ from robo_trader.practice.protocol.moments import moment
 _CUT_OFF = {"MOC": 10 * MINUTE_NS, "LOC": 2 * MINUTE_NS}  # before the close
 _GENERATIONS = 3  # in one family of orders
 _REJECTED = "Order rejected - reason:"
+_CROWD = "Your account has a minimum of {} orders working on either the buy or sell side for this particular contract"
 
 
 class OrderIntake:
@@ -40,6 +41,7 @@ class OrderIntake:
         life: OrderLife,
         floor: Floor,
         borrow: Borrow,
+        orders_a_side: int,
     ) -> None:
         self._account = account
         self._exchange = exchange
@@ -48,6 +50,7 @@ class OrderIntake:
         self._life = life
         self._floor = floor
         self._borrow = borrow
+        self._orders_a_side = orders_a_side
 
     # --------------------------------------------------------------------------------------------- new orders
 
@@ -181,8 +184,9 @@ class OrderIntake:
     def accept(self, ticket: Ticket, now: int) -> None:
         """Let an order into the market, or reject it for want of margin or of shares to borrow."""
         found = Locate.FOUND
-        if not self._is_exit(ticket):
-            reason = self._refusal(ticket)
+        reason = self._crowd(ticket)
+        if reason or not self._is_exit(ticket):
+            reason = reason or self._refusal(ticket)
             if reason:
                 return self._life.reject(ticket, 201, _REJECTED + reason, now)
             found = self.locate(ticket)
@@ -197,6 +201,12 @@ class OrderIntake:
             return self._warn_closed(accepted)
         self._life.stirred[accepted.perm_id] = None
         return self._floor.settle(now)
+
+    def _crowd(self, ticket: Ticket) -> str:
+        """Return why no more orders of its side are taken for a share, children that wait among them."""
+        ours = ticket.symbol, ticket.side
+        working = sum((other.symbol, other.side) == ours for other in self._file.working())
+        return _CROWD.format(self._orders_a_side) if working >= self._orders_a_side else ""
 
     def locate(self, ticket: Ticket) -> Locate:
         """Say whether the shares an order sells are there or can be borrowed."""
@@ -278,6 +288,10 @@ class OrderIntake:
         found = found or flaw(request, now)
         if found is not None:
             return found
+        parent = self._file.find(ticket.client_id, request.terms.parent_id)
+        if request.terms.parent_id and (parent is None or parent.done):
+            # As reported of TWS: a change that names a parent which has ended fails, one that names none is taken.
+            return 135, f"Can't find order with id = {request.terms.parent_id}"
         if request.quantity <= ticket.filled:
             return 110, f"{ticket.filled} shares are already filled."
         terms, before = request.terms, ticket.terms

@@ -18,6 +18,7 @@ from robo_trader.practice.account.tickets import ALL, Execution, Ticket
 from robo_trader.practice.market.exchange import Exchange
 from robo_trader.practice.orders import messages as say
 from robo_trader.practice.orders.order_file import OrderFile
+from robo_trader.simulation import live_order as simulated
 from robo_trader.simulation.costs import CommissionMeter
 
 BY_TRADER = "Cancelled by Trader"
@@ -176,4 +177,4 @@ def released(child: Ticket, parent: Ticket) -> int:
     if parent.status == tickets.FILLED:
         return ALL
     entered = child.quantity + child.reduced
-    return max(0, child.quantity - -(-entered * parent.remaining // parent.quantity))
+    return max(0, simulated.released(entered, parent.quantity, parent.remaining) - child.reduced)

@@ -36,8 +36,12 @@ class OrderBook:
         next_perm_id: int,
         master: int | None = None,
         borrow: Borrow | None = None,
+        orders_a_side: int = 15,
     ) -> None:
-        """Open an empty book. `master` is a client that hears of all orders; `borrow` lends shares, else plenty."""
+        """Open an empty book. `master` is a client that hears of all orders; `borrow` lends shares, else plenty.
+
+        No more than `orders_a_side` orders to buy, and as many to sell, work in one share at once.
+        """
         self.books = books
         self.borrow = borrow or Borrow()
         self._exchange = exchange
@@ -45,7 +49,7 @@ class OrderBook:
         self._life = OrderLife(account, self._file, exchange)
         self._floor = Floor(exchange, self._file, self._life)
         self._intake = OrderIntake(
-            account, exchange, directory, self._file, self._life, self._floor, self.borrow
+            account, exchange, directory, self._file, self._life, self._floor, self.borrow, orders_a_side
         )
         self._repairs = OrderRepairs(account, self._file, self._life, self._floor, self._intake)
 
@@ -56,9 +60,19 @@ class OrderBook:
         for ticket in self._file.live():
             if ticket.tif == "DAY" and not ticket.expires:
                 self._file.change(ticket, expires=self._intake.expiry("DAY", "", now))
-            elif ticket.status == tickets.PENDING:
-                self._life.cancel(ticket, "", now, "Never transmitted")
+        self._end_untransmitted(now)
         self._floor.lapse(now)
+
+    def restart(self, now: int) -> list[Told]:
+        """Forget what a restart of TWS forgets: the orders that were never transmitted."""
+        self._end_untransmitted(now)
+        return self.commit()
+
+    def _end_untransmitted(self, now: int) -> None:
+        for ticket in self._file.live():
+            still = self._file.get(ticket.perm_id)
+            if still is not None and still.status == tickets.PENDING:
+                self._life.cancel(still, "", now, "Never transmitted")
 
     def forget_past(self) -> None:
         """Drop from memory what ended before today; on disk it stays."""
