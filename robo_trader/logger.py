@@ -10,29 +10,40 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import structlog
 
 from robo_trader.core.events import (
     SECOND_NS,
-    Abstained,
-    Anomaly,
     Bar,
-    Decision,
-    Denied,
-    Equity,
+    Command,
     Event,
-    Fact,
     Feed,
     FeedStatus,
     Fill,
+    Modify,
+    Order,
+    OrderStatus,
+    Submit,
+    TradingState,
+)
+from robo_trader.core.steps import (
+    Abstained,
+    Agreed,
+    Anomaly,
+    CashMoved,
+    Corrected,
+    Decision,
+    Denied,
+    Equity,
+    Fact,
     Halted,
+    Ignored,
     Mismatch,
     OrderChanged,
-    OrderStatus,
     Resumed,
     Signal,
     Step,
+    Unprotected,
 )
 
 _NEW_YORK = ZoneInfo("America/New_York")
@@ -130,6 +141,8 @@ class DeskLog:
         self._equity = next((fact for fact in reversed(step.facts) if isinstance(fact, Equity)), self._equity)
         if self._closes.keys() == self._symbols:
             self._tell_bars()
+        for command in step.commands:
+            self._command(command)
         for fact in step.facts:
             self._fact(fact)
 
@@ -147,6 +160,19 @@ class DeskLog:
             unrealised=f"{books.unrealised:+,.2f}" if books else None,
         )
         self._closes.clear()
+
+    def _command(self, command: Command) -> None:
+        """Tell where a position is protected; other orders are told by their decision."""
+        match command:
+            case (
+                Submit(Order(protects=True) as stop)
+                | Submit(stop=Order() as stop)
+                | Modify(Order(protects=True) as stop)
+            ):
+                what = f"{stop.side} {stop.quantity} {stop.symbol} @ {stop.stop_price}"
+                self._log.info("stop", what=what, order=stop.id, why=stop.reason)
+            case _:
+                pass
 
     def _fact(self, fact: Fact) -> None:
         match fact:
@@ -179,9 +205,43 @@ class DeskLog:
                     filled=fact.filled or None,
                     why=fact.reason,
                 )
-            case Halted() | Resumed() | Anomaly() | Mismatch():
-                fields = msgspec.structs.asdict(fact)
-                self._log.warning(type(fact).__name__.lower(), at=_new_york(fields.pop("ts")), **fields)
+            case Halted():
+                name = "halted" if fact.state is TradingState.HALTED else "reducing"
+                self._log.warning(name, what=_new_york(fact.ts), by=fact.by, why=fact.reason)
+            case Resumed():
+                lifted = ", ".join(fact.lifted)
+                self._log.warning(
+                    "resumed",
+                    what=_new_york(fact.ts),
+                    by=fact.by,
+                    lifted=lifted,
+                    state=str(fact.state),
+                    why=fact.reason,
+                )
+            case Anomaly():
+                self._log.warning("anomaly", what=fact.symbol, at=_new_york(fact.ts), why=fact.what)
+            case _:
+                self._difference(fact)
+
+    def _difference(self, fact: Fact) -> None:
+        """Tell where the broker's account and ours part, and how they came together again."""
+        match fact:
+            case Mismatch():
+                self._log.warning("mismatch", what=fact.symbol, ours=fact.ours, broker=fact.broker)
+            case Agreed():
+                self._log.warning("agreed", what=fact.symbol, quantity=fact.quantity, why=fact.how)
+            case Ignored():
+                until = _new_york(fact.until)
+                self._log.warning("ignored", what=fact.symbol, shares=fact.shares, until=until, why=fact.why)
+            case CashMoved():
+                self._log.warning("cash", what=f"{fact.amount:+,.2f}", now=f"{fact.cash:,.2f}", why=fact.why)
+            case Corrected():
+                was, now = (f"{fact.was_quantity} @ {fact.was_price}", f"{fact.quantity} @ {fact.price}")
+                self._log.warning("corrected", what=fact.symbol, was=was, now=now, execution=fact.exec_id)
+            case Unprotected(shares=0):
+                self._log.warning("protected", what=fact.symbol, why=fact.why)
+            case Unprotected():
+                self._log.error("UNPROTECTED", what=fact.symbol, shares=fact.shares, why=fact.why)
             case _:
                 pass
 

@@ -10,20 +10,37 @@ from structlog.testing import capture_logs
 
 from robo_trader.core.events import (
     MINUTE_NS,
-    NOTHING,
     Bar,
+    Feed,
+    FeedStatus,
+    Fill,
+    Modify,
+    Order,
+    OrderStatus,
+    OrderType,
+    Side,
+    Submit,
+    Timer,
+    TradingState,
+)
+from robo_trader.core.steps import (
+    NOTHING,
+    Agreed,
+    Anomaly,
+    CashMoved,
+    Corrected,
     Decision,
     Denied,
     Equity,
     Fact,
-    Feed,
-    FeedStatus,
-    Fill,
+    Halted,
+    Ignored,
+    Mismatch,
     OrderChanged,
-    OrderStatus,
-    Side,
+    Resumed,
     Signal,
     Step,
+    Unprotected,
 )
 from robo_trader.logger import ConsoleLine, DeskLog, mask_secrets
 
@@ -129,3 +146,65 @@ def test_colours_are_for_terminals_only():
 
 def test_secrets_are_masked():
     assert mask_secrets(None, "info", {"hub_token": "abc", "port": 1}) == {"hub_token": "***", "port": 1}
+
+
+async def test_a_stop_is_told_when_it_is_sent_and_when_it_is_changed(told):
+    entry = Order("s-1.1", "s-1", "AAPL", Side.BUY, 10)
+    stop = Order(
+        "s-2.1",
+        "s-2",
+        "AAPL",
+        Side.SELL,
+        10,
+        OrderType.STOP,
+        reason="protects 10",
+        stop_price=Decimal("95.5"),
+    )
+    for commands in (
+        (Submit(entry, stop),),
+        (Submit(stop),),
+        (Modify(stop),),
+        (Submit(entry), Modify(entry)),
+    ):
+        await DeskLog().record(Timer(NINE_THIRTY_ONE, "t"), Step(commands))
+    assert [(line["event"], line["what"], line["order"]) for line in told] == [
+        ("stop", "SELL 10 AAPL @ 95.5", "s-2.1")
+    ] * 3
+
+
+@pytest.mark.parametrize(
+    ("fact", "line"),
+    [
+        (Halted(NINE_THIRTY_ONE, "enough", "operator"), "! halted     Mon 09:31 by=operator  enough"),
+        (
+            Halted(NINE_THIRTY_ONE, "soon", "restart window", TradingState.REDUCING),
+            "! reducing   Mon 09:31 by='restart window'  soon",
+        ),
+        (
+            Resumed(NINE_THIRTY_ONE, "fine", "operator", ("operator", "a gate")),
+            "! resumed    Mon 09:31 by=operator lifted='operator, a gate' state=active  fine",
+        ),
+        (Anomaly(NINE_THIRTY_ONE, "AAPL", "over-fill"), "! anomaly    AAPL at='Mon 09:31'  over-fill"),
+        (Mismatch(NINE_THIRTY_ONE, "AAPL", 10, 8), "! mismatch   AAPL ours=10 broker=8"),
+        (Agreed(NINE_THIRTY_ONE, "AAPL", 8, "adopted"), "! agreed     AAPL quantity=8  adopted"),
+        (
+            Ignored(NINE_THIRTY_ONE, "AAPL", 2, NINE_THIRTY_ONE, "mine"),
+            "! ignored    AAPL shares=2 until='Mon 09:31'  mine",
+        ),
+        (
+            CashMoved(NINE_THIRTY_ONE, Decimal("-1.25"), Decimal(1000), "a fee"),
+            "! cash       -1.25 now=1,000.00  a fee",
+        ),
+        (
+            Corrected(NINE_THIRTY_ONE, "AAPL", "e.02", "e.01", 0, Decimal(1), 10, Decimal(2)),
+            "! corrected  AAPL was='10 @ 2' now='0 @ 1' execution=e.02",
+        ),
+        (Unprotected(NINE_THIRTY_ONE, "AAPL", 10, "no price"), "E UNPROTECTED AAPL shares=10  no price"),
+        (Unprotected(NINE_THIRTY_ONE, "AAPL", 0, "a stop works"), "! protected  AAPL  a stop works"),
+    ],
+)
+async def test_what_a_person_has_to_know_is_told_aloud(told, fact, line):
+    await DeskLog().record(Timer(NINE_THIRTY_ONE, "t"), step(fact))
+    (entry,) = told
+    entry = {"timestamp": "09:31:00", "level": entry.pop("log_level"), **entry}
+    assert ConsoleLine(colours=False)(None, "", entry) == f"09:31:00 {line}"

@@ -18,25 +18,20 @@ import aiosqlite
 from robo_trader.core.errors import DataError, DeskHalted
 from robo_trader.core.events import Bar, encode
 from robo_trader.storage.schema import MIGRATIONS, check_known, migrate, version
+from robo_trader.storage.statements import INSERT_BAR, bar_row
 
 T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 5.0
+# An order waits so long for the disk, and then the desk ends rather than hang with a market that moves.
+PATIENCE_S = 10.0
+# SQLite's word about a damaged file may quote what is no text.
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 # SQLite's own limit of its write-ahead log, for a writer that never calls `checkpoint`.
 LOG_PAGES = 20_000
-
-# A bar that is already known stays as it was first told: that is what was traded on.
-INSERT_BAR = (
-    "INSERT INTO bars (symbol, interval_ns, ts, open, high, low, close, volume, history) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol, interval_ns, ts) DO NOTHING"
-)
-
-
-def bar_row(bar: Bar) -> tuple[object, ...]:
-    """Return the parameters of INSERT_BAR."""
-    return (
-        bar.symbol, bar.interval_ns, bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.history
-    )  # fmt: skip
+# From here on the log is cut as soon as its readers leave a gap, for which an order may have to wait so long.
+LONG_LOG_BYTES = 64_000_000
+GAP_S = 0.05
 
 
 class _Writer(aiosqlite.Connection):
@@ -62,6 +57,8 @@ class Database:
         self.path = path
         self._writer = writer
         self._failure = ""
+        self._hangs = False
+        self._files = _identities(path)
 
     @classmethod
     async def open(cls, path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:
@@ -79,14 +76,15 @@ class Database:
             await writer.visit(lambda connection: _prepare(path, connection, migrations))
         except BaseException as error:
             await writer.close()
-            if isinstance(error, (sqlite3.Error, OSError, DataError)):
+            if isinstance(error, (*SQLITE_ERRORS, OSError, DataError)):
                 raise DataError(f"{path}: cannot use the database: {error}{_advice(error)}") from error
             raise
         return cls(path, writer)
 
     async def close(self) -> None:
-        """Finish what was asked for and close the file."""
-        await self._writer.close()
+        """Finish what was asked for and close the file; a disk that hangs is not waited for."""
+        if not self._hangs:
+            await self._writer.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,20 +97,36 @@ class Database:
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` as one transaction, on disk when this returns; it is finished even if the caller is cancelled.
 
-        Raises DeskHalted where it fails, and from then on: nothing may be written after a hole.
+        Raises DeskHalted where it fails or the disk does not answer in time, and from then on: nothing may be written
+        after a hole.
         """
-        return await self._writer.visit(lambda connection: self._transact(connection, work))
+        self._require_whole()
+        return await self._visit(lambda connection: self._transact(connection, work))
 
-    def _transact(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _visit(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        visit = asyncio.ensure_future(self._writer.visit(work))
+        done, _ = await asyncio.wait((visit,), timeout=PATIENCE_S)
+        if not done:
+            self._hangs = True
+            raise self._failed(f"the disk has not answered for {PATIENCE_S:g} s")
+        return visit.result()
+
+    def _require_whole(self) -> None:
         if self._failure:
             raise DeskHalted(f"{self.path}: not writing after an earlier failure: {self._failure}")
+
+    def _failed(self, why: str) -> DeskHalted:
+        self._failure = self._failure or why
+        return DeskHalted(f"{self.path}: writing failed: {why}{_advice(why)}")
+
+    def _transact(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+        self._require_whole()
         try:
             connection.execute("BEGIN IMMEDIATE")
             result = work(connection)
             connection.execute("COMMIT")
-        except (sqlite3.Error, OverflowError) as error:
-            self._failure = str(error)
-            raise DeskHalted(f"{self.path}: writing failed: {error}{_advice(error)}") from error
+        except (*SQLITE_ERRORS, OverflowError) as error:
+            raise self._failed(str(error)) from error
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -121,18 +135,21 @@ class Database:
     async def checkpoint(self) -> None:
         """Move what the write-ahead log holds into the file, which is safe without: call it while no order waits.
 
-        Raises DeskHalted where it fails.
+        Raises DeskHalted where it fails, or where the files are no longer those that were opened.
         """
-        await self._writer.visit(self._move_log)
+        if not self._failure:  # which was told when it happened
+            await self._visit(self._move_log)
 
     def _move_log(self, connection: sqlite3.Connection) -> None:
-        if self._failure:
-            return  # told when it happened
+        # SQLite would go on writing to files that nobody will find again.
+        if _identities(self.path) != self._files:
+            raise self._failed("its files were moved, replaced or deleted while in use; leave them in place")
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        except sqlite3.Error as error:
-            self._failure = str(error)
-            raise DeskHalted(f"{self.path}: writing failed: {error}{_advice(error)}") from error
+            if _log_of(self.path).stat().st_size > LONG_LOG_BYTES:
+                _cut_log(connection)
+        except SQLITE_ERRORS as error:
+            raise self._failed(str(error)) from error
 
     async def backup(self, target: Path) -> None:
         """Copy the database as it is now to a new file while writing goes on.
@@ -189,6 +206,32 @@ class Database:
         await self.write(lambda connection: connection.executemany(sql, rows))
 
 
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _cut_log(connection: sqlite3.Connection) -> None:
+    """Begin the log anew unless somebody reads in it: with many readers there may never be a moment without one."""
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {GAP_S * 1000:.0f}")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+
+
+def _identities(path: Path) -> list[tuple[int, int] | None]:
+    """Say which files these are: the database and its write-ahead log."""
+    found: list[tuple[int, int] | None] = []
+    for file in (path, _log_of(path)):
+        try:
+            status = file.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino))
+    return found
+
+
 def readonly(path: Path) -> sqlite3.Connection:
     """Connect without the right to write. Raises sqlite3.Error where there is no such file."""
     # Handlers of the page share a connection across threads; SQLite itself takes turns.
@@ -211,7 +254,7 @@ def backup(source: Path, target: Path, *, replace: bool = False) -> None:
         # Takes the name, or fails where somebody else did meanwhile: a rename alone would overwrite.
         target.touch(exist_ok=replace)
         partial.replace(target)
-    except (sqlite3.Error, OSError, DataError) as error:
+    except (*SQLITE_ERRORS, OSError, DataError) as error:
         raise DataError(f"{target}: the backup of {source} failed: {error}{_advice(error)}") from error
     finally:
         # Where nothing could be written there may be no directory to remove it from.
@@ -245,23 +288,40 @@ def _prepare(path: Path, connection: sqlite3.Connection, migrations: Sequence[st
     if 0 < found < len(migrations):
         backup(path, path.with_name(f"{path.name}.v{found}.bak"), replace=True)
     migrate(connection, migrations)
+    # Makes the log's file where there is none yet, so that it can be told whether it is still the same.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
 
 
 def _check_integrity(connection: sqlite3.Connection) -> None:
-    answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if answer != "ok":
-        raise DataError(f"it is damaged ({answer}); restore a backup or name another file with --db")
+    """Look at every page, and at the indexes by which an order or an execution is known to be there already."""
+    books = (
+        [f"integrity_check({table})" for table in ("orders", "fills", "positions")]
+        if _rows(connection)
+        else []
+    )
+    for check in ("quick_check(1)", *books):
+        answer = connection.execute(f"PRAGMA {check}").fetchone()[0]
+        if answer != "ok":
+            raise DataError(f"it is damaged ({answer}); restore a backup or name another file with --db")
 
 
-def _advice(error: Exception) -> str:
+def _rows(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+
+def _advice(error: Exception | str) -> str:
     """Say what the user can do about an error that SQLite words for programmers."""
     text = str(error)
     for sign, advice in (
         ("not a database", "; restore a backup or name another file with --db"),
         ("malformed", "; restore a backup or name another file with --db"),
+        ("can't decode", "; it is damaged: restore a backup or name another file with --db"),
         ("readonly", "; make the file and its directory writable or name another file with --db"),
         ("locked", "; another program is writing to it"),
         ("full", "; free some disk space"),
+        ("I/O error", "; the disk refuses it: look whether it is full, read-only or broken"),
+        ("not answered", "; look whether the disk, or the network it is on, works"),
     ):
         if sign in text:
             return advice

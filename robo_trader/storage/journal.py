@@ -2,123 +2,103 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from decimal import Decimal
 from typing import assert_never
 
+from robo_trader.core.errors import DeskHalted
 from robo_trader.core.events import (
-    NOTHING,
-    Abstained,
     AccountSnapshot,
-    Anomaly,
     Bar,
     Cancel,
     Command,
-    Decision,
-    Denied,
-    Equity,
     Event,
-    Fact,
-    FeatureRow,
     FeedStatus,
     Fill,
+    Flatten,
     Halt,
-    Halted,
     Lot,
-    Mismatch,
     Modify,
     OpenOrder,
     Order,
-    OrderChanged,
     OrderStatus,
     OrderUpdate,
-    PositionChanged,
     Quote,
+    Resolve,
     Resume,
-    Resumed,
     SetTimer,
-    Signal,
-    Step,
     Submit,
     Timer,
     Trade,
     encode,
 )
-from robo_trader.storage.database import INSERT_BAR, Database, bar_row
-
-_EVENT = "INSERT INTO journal (session_id, seq, ts, event, step) VALUES (?, ?, ?, ?, ?)"
-_QUOTE = "INSERT INTO ticks (ts, symbol, bid, ask, bid_size, ask_size) VALUES (?, ?, ?, ?, ?, ?)"
-_TRADE = "INSERT INTO ticks (ts, symbol, price, size) VALUES (?, ?, ?, ?)"
-# The first vector told of a bar is the one that was decided on; a later warm-up does not rewrite it.
-_FEATURES = (
-    'INSERT INTO features (symbol, version, ts, "values") VALUES (?, ?, ?, ?) '
-    "ON CONFLICT (symbol, version, ts) DO NOTHING"
+from robo_trader.core.executions import stem, version
+from robo_trader.core.steps import (
+    NOTHING,
+    Abstained,
+    Agreed,
+    Anomaly,
+    CashMoved,
+    Corrected,
+    Decision,
+    Denied,
+    Equity,
+    Fact,
+    FeatureRow,
+    Halted,
+    Ignored,
+    Mismatch,
+    OrderChanged,
+    PositionChanged,
+    Resumed,
+    Signal,
+    Step,
+    Unprotected,
 )
-_SIGNAL = (
-    "INSERT INTO signals (session_id, seq, ts, symbol, strategy, kind, direction, strength, probability, "
-    "model, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_DECISION = (
-    "INSERT INTO decisions (session_id, seq, ts, symbol, strategy, order_id, side, quantity, algorithm, "
-    "reason, steps) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_VIOLATION = (
-    'INSERT INTO violations (session_id, seq, ts, order_id, symbol, gate, reason, value, "limit") '
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_ORDER = (
-    "INSERT INTO orders (id, parent_id, session_id, symbol, side, quantity, type, limit_price, algorithm, "
-    "reason, status, filled, broker_id, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_ORDER_ADOPTED = _ORDER + (
-    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, filled = excluded.filled, "
-    "broker_id = coalesce(nullif(excluded.broker_id, 0), broker_id), updated = excluded.updated"
-)
-_ORDER_NUMBERED = "UPDATE orders SET broker_id = ? WHERE id = ?"
-_ORDER_MODIFIED = "UPDATE orders SET quantity = ?, limit_price = ?, updated = ? WHERE id = ?"
-_ORDER_CHANGED = (
-    "UPDATE orders SET status = ?, filled = ?, broker_id = coalesce(nullif(?, 0), broker_id), "
-    "message = CASE WHEN ?4 = '' THEN message ELSE ?4 END, updated = ? WHERE id = ?"
-)
-# Told again it changes its commission, as in the ledger, and nothing else.
-_FILL = (
-    "INSERT INTO fills (exec_id, order_id, session_id, ts, symbol, side, quantity, price, commission) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (exec_id) DO UPDATE SET commission = excluded.commission WHERE excluded.commission IS NOT NULL"
-)
-_SESSION_OPENED = "UPDATE sessions SET opened = ? WHERE id = ?"
-_POSITIONS_OPENED = (
-    "UPDATE positions SET quantity = 0, lots = '[]', realised = '0', session_id = ?, updated = ?"
-)
-_POSITION = (
-    "INSERT INTO positions (symbol, quantity, lots, realised, session_id, updated) VALUES (?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (symbol) DO UPDATE SET quantity = excluded.quantity, lots = excluded.lots, "
-    "realised = excluded.realised, session_id = excluded.session_id, updated = excluded.updated"
-)
-_EQUITY = "INSERT INTO equity (session_id, ts, cash, value, start, realised, unrealised) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_HALT = "INSERT INTO halts (session_id, ts, halted, reason, by) VALUES (?, ?, ?, ?, ?)"
-
-# Rows of one statement keep their order; statements run in this one, so an order exists before it changes.
-_STATEMENTS = (
-    _EVENT, INSERT_BAR, _QUOTE, _TRADE, _FEATURES, _SIGNAL, _DECISION, _VIOLATION,
-    _ORDER, _ORDER_ADOPTED, _ORDER_NUMBERED, _ORDER_MODIFIED, _ORDER_CHANGED, _FILL,
-    _SESSION_OPENED, _POSITIONS_OPENED, _POSITION, _EQUITY, _HALT,
-)  # fmt: skip
+from robo_trader.storage import statements as sql
+from robo_trader.storage.database import Database
 
 _NOTHING_TEXT = encode(NOTHING).decode()
-_URGENT_EVENTS = (Fill, OrderUpdate, AccountSnapshot, Halt, Resume)
-_URGENT_STEPS = (Submit, Modify, Cancel, Halted, Resumed)
+_URGENT_EVENTS = (Fill, OrderUpdate, AccountSnapshot, Halt, Resume, Flatten, Resolve)
+_URGENT_STEPS = (
+    Submit, Modify, Cancel, Halted, Resumed, Mismatch, Agreed, Ignored, CashMoved, Corrected, Unprotected
+)  # fmt: skip
+# A writer that goes on adding, though told to commit, is stopped before it fills the memory.
+_MOST_GROUPS = 20
 
 Row = tuple[object, ...]
 
 
 def is_urgent(event: Event, step: Step) -> bool:
-    """Whether this must be on disk before anything is sent: orders, executions, the account, halts."""
+    """Whether this must be on disk before anything is sent: orders, executions, the account, halts, differences."""
     return (
         isinstance(event, _URGENT_EVENTS)
         or any(isinstance(command, _URGENT_STEPS) for command in step.commands)
         or any(isinstance(fact, _URGENT_STEPS) for fact in step.facts)
     )
+
+
+class _Rows:
+    """What waits for the disk: streams by statement, the books in the order they were told."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, list[Row]] = {statement: [] for statement in sql.STREAMS}
+        self.books: list[tuple[str, Row]] = []
+        self.executed: set[str] = set()  # executions, without their version
+
+    @property
+    def events(self) -> int:
+        return len(self.streams[sql.EVENT])
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        for statement, group in self.streams.items():
+            if group:
+                connection.executemany(statement, group)
+        for statement, row in self.books:
+            connection.execute(statement, row)
+        for execution in self.executed:
+            _supersede(connection, execution)
 
 
 class SqliteJournal:
@@ -128,22 +108,39 @@ class SqliteJournal:
         self._database = database
         self._session_id = session_id
         self._group = group
+        self._most = group * _MOST_GROUPS
         self._seq = 0
         self._opened = False
-        self._rows = _no_rows()
+        self._rows = _Rows()
+        # The write asked for last; those before it end before it.
+        self._last: asyncio.Future[None] | None = None
 
     async def record(self, event: Event, step: Step) -> None:
         """Keep one event and its step. Raises DeskHalted where they cannot be written."""
+        if self.add(event, step):
+            await self.commit()
+
+    def add(self, event: Event, step: Step) -> bool:
+        """Take one event and its step, in memory only; return whether a commit is due before anything is sent or added.
+
+        Raises DeskHalted where far more waits for the disk than that allows.
+        """
+        if self._rows.events >= self._most:
+            raise DeskHalted(f"{self._rows.events} events wait for the disk; stopping rather than losing one")
         self._seq += 1
         step_text = _NOTHING_TEXT if step is NOTHING else encode(step).decode()
-        self._add(_EVENT, (self._session_id, self._seq, event.ts, encode(event).decode(), step_text))
-        self._add_event(event)
+        self._stream(sql.EVENT, (self._session_id, self._seq, event.ts, encode(event).decode(), step_text))
+        self._add_event(event, step)
         for command in step.commands:
             self._add_command(event.ts, command)
         for fact in step.facts:
             self._add_fact(fact)
-        if len(self._rows[_EVENT]) >= self._group or is_urgent(event, step):
-            await self.commit()
+        return self._rows.events >= self._group or is_urgent(event, step)
+
+    @property
+    def load(self) -> float:
+        """How much waits in memory for a commit, from 0 to 1; at 1 the desk stops."""
+        return self._rows.events / self._most
 
     async def flush(self) -> None:
         """Put everything recorded so far on disk, and tidy up. Raises DeskHalted where it cannot be written."""
@@ -151,64 +148,81 @@ class SqliteJournal:
         await self._database.checkpoint()
 
     async def commit(self) -> None:
-        """Put everything recorded so far on disk. Raises DeskHalted where it cannot be written."""
-        rows, self._rows = self._rows, _no_rows()
-        if rows[_EVENT]:
-            await self._database.write(lambda connection: _write(connection, rows))
+        """Return once all that was added is on disk, in one transaction with what else waited.
+
+        Raises DeskHalted where it cannot be written. A caller that is cancelled takes nothing back.
+        """
+        rows, self._rows = self._rows, _Rows()
+        if rows.events:
+            self._last = asyncio.ensure_future(self._database.write(rows.write))
+        # Somebody else's commit may have taken the rows and be on its way still.
+        if self._last is not None:
+            await asyncio.shield(self._last)
 
     async def close(self) -> None:
         """Put the rest on disk; the database stays open."""
         await self.flush()
 
-    def _add(self, statement: str, row: Row) -> None:
-        self._rows[statement].append(row)
+    def _stream(self, statement: str, row: Row) -> None:
+        self._rows.streams[statement].append(row)
 
-    def _add_event(self, event: Event) -> None:
+    def _book(self, statement: str, row: Row) -> None:
+        self._rows.books.append((statement, row))
+
+    def _add_event(self, event: Event, step: Step) -> None:
         match event:
             case Quote():
-                self._add(
-                    _QUOTE, (event.ts, event.symbol, event.bid, event.ask, event.bid_size, event.ask_size)
+                self._stream(
+                    sql.QUOTE, (event.ts, event.symbol, event.bid, event.ask, event.bid_size, event.ask_size)
                 )
             case Trade():
-                self._add(_TRADE, (event.ts, event.symbol, event.price, event.size))
+                self._stream(sql.TRADE, (event.ts, event.symbol, event.price, event.size))
             case Bar():
-                self._add(INSERT_BAR, bar_row(event))
+                self._stream(sql.INSERT_BAR, sql.bar_row(event))
             case Fill():
                 self._add_fill(event)
             case AccountSnapshot():
-                self._add_account(event)
+                self._add_account(event, step)
             case OrderUpdate():
-                # Its status is told by the facts of the step; its number may come without one.
-                if event.broker_id:
-                    self._add(_ORDER_NUMBERED, (event.broker_id, event.order_id))
-            case FeedStatus() | Timer() | Halt() | Resume():
+                self._add_update(event)
+            case FeedStatus() | Timer() | Halt() | Resume() | Flatten() | Resolve():
                 pass  # what they change is told by the facts of their step
             case _:
                 assert_never(event)
 
-    def _add_account(self, account: AccountSnapshot) -> None:
+    def _add_account(self, account: AccountSnapshot, step: Step) -> None:
         """Open the books with the session's first snapshot; a later one is compared with them, not booked."""
         if self._opened:
             return
         self._opened = True
-        self._add(_SESSION_OPENED, (account.ts, self._session_id))
-        self._add(_POSITIONS_OPENED, (self._session_id, account.ts))
+        held = [holding.symbol for holding in account.holdings]
+        differing = [fact.symbol for fact in step.facts if isinstance(fact, Mismatch)]
+        self._book(sql.SESSION_OPENED, (account.ts, self._session_id))
+        self._book(sql.POSITIONS_OPENED, (self._session_id, account.ts, _json(held)))
+        self._book(sql.QUARANTINES_OPENED, (account.ts, _json(differing)))
         for holding in account.holdings:
             self._add_position(account.ts, holding.symbol, holding.quantity, holding.lots, Decimal(0))
         for found in account.orders:
-            self._add(_ORDER_ADOPTED, self._order_row(account.ts, found))
+            self._book(sql.ORDER_ADOPTED, self._order_row(account.ts, found))
         for fill in account.fills:
             self._add_fill(fill)
+
+    def _add_update(self, update: OrderUpdate) -> None:
+        # Its status is told by the facts of the step; its number and its size may come without one.
+        if update.broker_id:
+            self._book(sql.ORDER_NUMBERED, (update.broker_id, update.order_id))
+        if update.status in (OrderStatus.WORKING, OrderStatus.PARTIAL) and update.remaining:
+            self._book(sql.ORDER_RESIZED, (update.filled + update.remaining, update.ts, update.order_id))
 
     def _add_position(
         self, ts: int, symbol: str, quantity: int, lots: tuple[Lot, ...], realised: Decimal
     ) -> None:
-        row = (symbol, quantity, encode(lots).decode(), str(realised), self._session_id, ts)
-        self._add(_POSITION, row)
+        row = (symbol, quantity, _json(lots), str(realised), self._session_id, ts)
+        self._book(sql.POSITION, row)
 
     def _add_fill(self, fill: Fill) -> None:
-        self._add(
-            _FILL,
+        self._book(
+            sql.FILL,
             (
                 fill.exec_id,
                 fill.order_id,
@@ -221,13 +235,17 @@ class SqliteJournal:
                 _money(fill.commission),
             ),
         )
+        self._rows.executed.add(stem(fill.exec_id))
 
     def _add_command(self, ts: int, command: Command) -> None:
         match command:
-            case Submit(order):
-                self._add(_ORDER, self._order_row(ts, OpenOrder(order, status=OrderStatus.INTENT)))
+            case Submit(order, stop):
+                for sent in (order, stop):
+                    if sent is not None:
+                        self._book(sql.ORDER, self._order_row(ts, OpenOrder(sent, status=OrderStatus.INTENT)))
             case Modify(order):
-                self._add(_ORDER_MODIFIED, (order.quantity, _money(order.limit_price), ts, order.id))
+                prices = (_money(order.limit_price), _money(order.stop_price))
+                self._book(sql.ORDER_MODIFIED, (order.quantity, *prices, ts, order.id))
             case Cancel() | SetTimer():
                 pass
             case _:
@@ -244,6 +262,9 @@ class SqliteJournal:
             order.quantity,
             order.type,
             _money(order.limit_price),
+            _money(order.stop_price),
+            order.tif,
+            order.attached_to,
             order.algorithm,
             order.reason,
             found.status,
@@ -257,46 +278,62 @@ class SqliteJournal:
         at = (self._session_id, self._seq, fact.ts)
         match fact:
             case FeatureRow():
-                self._add(_FEATURES, (fact.symbol, fact.version, fact.ts, fact.values))
+                self._stream(sql.FEATURES, (fact.symbol, fact.version, fact.ts, fact.values))
             case Equity():
                 money = (fact.cash, fact.value, fact.start, fact.realised, fact.unrealised)
-                self._add(_EQUITY, (self._session_id, fact.ts, *map(str, money)))
+                self._stream(sql.EQUITY, (self._session_id, fact.ts, *map(str, money)))
             case Signal():
                 said = (fact.direction, fact.strength, fact.probability, fact.model, fact.reason)
-                self._add(_SIGNAL, (*at, fact.symbol, fact.strategy, "signal", *said))
+                self._stream(sql.SIGNAL, (*at, fact.symbol, fact.strategy, "signal", *said))
             case Abstained():
                 silence = (None, None, fact.probability, "", fact.reason)
-                self._add(_SIGNAL, (*at, fact.symbol, fact.strategy, "abstained", *silence))
+                self._stream(sql.SIGNAL, (*at, fact.symbol, fact.strategy, "abstained", *silence))
             case Decision():
                 order = (fact.order_id, fact.side, fact.quantity, fact.algorithm, fact.reason)
-                self._add(_DECISION, (*at, fact.symbol, fact.strategy, *order, encode(fact.steps).decode()))
+                self._stream(sql.DECISION, (*at, fact.symbol, fact.strategy, *order, _json(fact.steps)))
             case Denied():
                 refusal = (fact.gate, fact.reason, fact.value, fact.limit)
-                self._add(_VIOLATION, (*at, fact.order_id, fact.symbol, *refusal))
+                self._stream(sql.VIOLATION, (*at, fact.order_id, fact.symbol, *refusal))
             case PositionChanged():
                 self._add_position(fact.ts, fact.symbol, fact.quantity, fact.lots, fact.realised)
             case OrderChanged():
                 change = (fact.status, fact.filled, fact.broker_id, fact.reason)
-                self._add(_ORDER_CHANGED, (*change, fact.ts, fact.order_id))
-            case Halted():
-                self._add(_HALT, (self._session_id, fact.ts, 1, fact.reason, fact.by))
-            case Resumed():
-                self._add(_HALT, (self._session_id, fact.ts, 0, fact.reason, fact.by))
-            case Anomaly() | Mismatch():
-                pass  # kept whole in the journal row
+                self._book(sql.ORDER_CHANGED, (*change, fact.ts, fact.order_id))
+            case Halted() | Resumed():
+                self._add_halt(fact)
+            case Mismatch():
+                self._book(sql.QUARANTINED, (self._session_id, fact.symbol, fact.ts, fact.ours, fact.broker))
+            case Ignored():
+                self._book(sql.QUARANTINE_IGNORED, (fact.shares, fact.until, fact.ts, fact.symbol))
+            case Agreed():
+                self._book(sql.QUARANTINE_ENDED, (fact.ts, fact.how, fact.symbol))
+            case CashMoved():
+                moved = (str(fact.amount), str(fact.cash), fact.why)
+                self._book(sql.CASH_MOVED, (self._session_id, fact.ts, *moved))
+            case Unprotected():
+                self._book(sql.UNPROTECTED, (self._session_id, fact.ts, fact.symbol, fact.shares, fact.why))
+            case Corrected() | Anomaly():
+                pass  # kept whole in the journal row; a corrected fill's rows say it themselves
             case _:
                 assert_never(fact)
+
+    def _add_halt(self, fact: Halted | Resumed) -> None:
+        lifted = _json(fact.lifted if isinstance(fact, Resumed) else ())
+        row = (fact.ts, isinstance(fact, Halted), fact.reason, fact.by, fact.state, lifted)
+        self._book(sql.HALT, (self._session_id, *row))
+
+
+def _supersede(connection: sqlite3.Connection, execution: str) -> None:
+    """Mark all but the highest version of an execution, in whatever order they came."""
+    found = [row[0] for row in connection.execute(sql.FILL_VERSIONS, (execution,))]
+    versions = sorted((exec_id for exec_id in found if stem(exec_id) == execution), key=version)
+    for replaced in versions[:-1]:
+        connection.execute(sql.FILL_SUPERSEDED, (versions[-1], replaced))
 
 
 def _money(amount: Decimal | None) -> str | None:
     return None if amount is None else str(amount)
 
 
-def _no_rows() -> dict[str, list[Row]]:
-    return {statement: [] for statement in _STATEMENTS}
-
-
-def _write(connection: sqlite3.Connection, rows: dict[str, list[Row]]) -> None:
-    for statement, group in rows.items():
-        if group:
-            connection.executemany(statement, group)
+def _json(value: object) -> str:
+    return encode(value).decode()

@@ -1,7 +1,7 @@
 """Read-only questions to a database file, for the page, the command line, replay and training.
 
 Rows come back as JSON-ready dicts: money as decimal strings, each time twice, as ISO 8601 UTC (`ts`) and as
-integer nanoseconds (`ts_ns`). What a restart needs comes back as messages instead.
+integer nanoseconds (`ts_ns`).
 """
 
 from __future__ import annotations
@@ -9,41 +9,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import (
-    MINUTE_NS,
-    SECOND_NS,
-    Lot,
-    OpenOrder,
-    Order,
-    OrderStatus,
-    OrderType,
-    Side,
-)
-from robo_trader.core.recovery import Stored
-from robo_trader.storage.database import readonly
+from robo_trader.core.events import MINUTE_NS, OrderStatus
+from robo_trader.storage.database import SQLITE_ERRORS, readonly
+from robo_trader.storage.halts import halt_state
+from robo_trader.storage.recall import lots_decoder
+from robo_trader.storage.rows import OPEN, dicts, first, marks
 from robo_trader.storage.schema import MIGRATIONS, check_known, version
-
-OPEN = (OrderStatus.INTENT, OrderStatus.WORKING, OrderStatus.PARTIAL, OrderStatus.UNKNOWN)
-
-_lots = msgspec.json.Decoder(tuple[Lot, ...])
-
-
-class Position(NamedTuple):
-    """Signed shares, lots oldest first, realised P&L in USD since the session's books opened, net."""
-
-    quantity: int
-    lots: tuple[Lot, ...]
-    realised: Decimal
 
 
 @dataclass(frozen=True)
@@ -72,72 +51,10 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         check_known(found, len(MIGRATIONS))
         if found < len(MIGRATIONS):
             raise DataError(f"it has schema version {found}; start the daemon once to bring it up to date")
-    except (sqlite3.Error, DataError) as error:
+    except (*SQLITE_ERRORS, DataError) as error:
         connection.close()
         raise DataError(f"{path}: cannot read the database: {error}") from error
     return connection
-
-
-# ------------------------------------------------------------------------------------- what a restart needs
-
-
-def holdings(connection: sqlite3.Connection) -> dict[str, Position]:
-    """Return what our books hold by symbol, flat symbols left out."""
-    rows = connection.execute("SELECT symbol, quantity, lots, realised FROM positions WHERE quantity != 0")
-    return {
-        symbol: Position(quantity, _lots.decode(lots), Decimal(paid)) for symbol, quantity, lots, paid in rows
-    }
-
-
-def open_intents(connection: sqlite3.Connection) -> list[OpenOrder]:
-    """Return the orders of any session whose end is not booked, oldest first, each in its last known state."""
-    rows = connection.execute(
-        "SELECT id, parent_id, symbol, side, quantity, type, limit_price, algorithm, reason, "
-        f"filled, broker_id, status FROM orders WHERE status IN ({_marks(OPEN)}) ORDER BY rowid",
-        OPEN,
-    )
-    return [OpenOrder(_order(row[:9]), row[9], row[10], OrderStatus(row[11])) for row in rows]
-
-
-def _order(row: Sequence[Any]) -> Order:
-    order_id, parent_id, symbol, side, quantity, kind, limit, algorithm, reason = row
-    price = None if limit is None else Decimal(limit)
-    return Order(order_id, parent_id, symbol, Side(side), quantity, OrderType(kind), price, algorithm, reason)
-
-
-def known_exec_ids(connection: sqlite3.Connection) -> dict[str, Decimal | None]:
-    """Return all executions ever booked by id, each with the commission in USD booked for it, None for none yet."""
-    rows = connection.execute("SELECT exec_id, commission FROM fills")
-    return {exec_id: None if paid is None else Decimal(paid) for exec_id, paid in rows}
-
-
-def stored(connection: sqlite3.Connection) -> Stored:
-    """Return what recovery needs to know of this account; `day` and `day_start` need a calendar and stay empty."""
-    halt = halt_state(connection)
-    return Stored(
-        first=connection.execute("SELECT count(*) FROM sessions WHERE opened IS NOT NULL").fetchone()[0] == 0,
-        lots={symbol: position.lots for symbol, position in holdings(connection).items()},
-        booked=known_exec_ids(connection),
-        unresolved=tuple(open_intents(connection)),
-        halted=halt["reason"] if halt and halt["halted"] else "",
-    )
-
-
-def day_start(connection: sqlite3.Connection, session_open: int) -> Decimal | None:
-    """Return the equity in USD a trading day began with: as last stated by its open (ns UTC), else first after."""
-    for comparison, order in (("<=", "DESC"), (">", "ASC")):
-        row = connection.execute(
-            f"SELECT cash, value FROM equity WHERE ts {comparison} ? ORDER BY ts {order}, id {order} LIMIT 1",
-            (session_open,),
-        ).fetchone()
-        if row is not None:
-            return Decimal(row[0]) + Decimal(row[1])
-    return None
-
-
-def halt_state(connection: sqlite3.Connection) -> dict[str, Any] | None:
-    """Return the last halt or resume (`halted` says which), None where neither ever happened."""
-    return _first(_dicts(connection, "SELECT ts, halted, reason, by FROM halts ORDER BY id DESC LIMIT 1"))
 
 
 # --------------------------------------------------------------------------------------- sessions and journal
@@ -147,9 +64,9 @@ def session_row(connection: sqlite3.Connection, session_id: str | None = None) -
     """Return one session, the last one where no id is given; `config` and `symbols` decoded."""
     columns = "SELECT id, started, ended, mode, account, symbols, config, config_hash, outcome FROM sessions"
     if session_id is None:
-        found = _first(_dicts(connection, f"{columns} ORDER BY rowid DESC LIMIT 1"))
+        found = first(dicts(connection, f"{columns} ORDER BY rowid DESC LIMIT 1"))
     else:
-        found = _first(_dicts(connection, f"{columns} WHERE id = ?", (session_id,)))
+        found = first(dicts(connection, f"{columns} WHERE id = ?", (session_id,)))
     if found is not None:
         for name in ("symbols", "config"):
             found[name] = msgspec.json.decode(found[name])
@@ -172,13 +89,17 @@ def status(connection: sqlite3.Connection) -> dict[str, Any]:
     return {
         "session": session,
         "halt": halt_state(connection),
-        "equity": _first(equity_curve(connection, limit=1)),
+        "link": job(connection, "link"),
+        "equity": first(equity_curve(connection, limit=1)),
         "positions": positions(connection),
         "open_orders": orders(connection, OPEN),
+        "stops": stops(connection),
+        "unprotected": unprotected(connection),
+        "quarantines": quarantines(connection),
         "models": models(connection),
         "jobs": jobs(connection),
-        "last_event": _first(
-            _dicts(
+        "last_event": first(
+            dicts(
                 connection,
                 "SELECT ts, seq FROM journal WHERE session_id = ? ORDER BY seq DESC LIMIT 1",
                 of_session,
@@ -235,14 +156,14 @@ def bar_symbols(connection: sqlite3.Connection, interval_ns: int = MINUTE_NS) ->
 
 def positions(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     """Return the rows of the books by symbol, flat ones with a result in this session included."""
-    found = _dicts(
+    found = dicts(
         connection,
         "SELECT symbol, quantity, lots, realised, updated FROM positions "
         "WHERE quantity != 0 OR CAST(realised AS REAL) != 0 ORDER BY symbol",
     )
     for row in found:
         row["lots"] = [
-            {"quantity": lot.quantity, "price": str(lot.price)} for lot in _lots.decode(row["lots"])
+            {"quantity": lot.quantity, "price": str(lot.price)} for lot in lots_decoder.decode(row["lots"])
         ]
     return found
 
@@ -251,7 +172,7 @@ def equity_curve(
     connection: sqlite3.Connection, since: int | None = None, limit: int = 2000
 ) -> list[dict[str, Any]]:
     """Return the newest `limit` states of the books at or after `since` (ns UTC), oldest first."""
-    found = _dicts(
+    found = dicts(
         connection,
         "SELECT ts, cash, value, start, realised, unrealised FROM equity "
         "WHERE ts >= ? ORDER BY ts DESC, id DESC LIMIT ?",
@@ -265,28 +186,91 @@ def orders(
 ) -> list[dict[str, Any]]:
     """Return the newest `limit` orders, newest first, only those in one of the states where given."""
     wanted = tuple(OrderStatus) if status is None else tuple(status)
-    return _dicts(
+    return dicts(
         connection,
-        "SELECT id, parent_id, symbol, side, quantity, type, limit_price, algorithm, reason, status, filled, "
-        f"broker_id, message, session_id, created, updated FROM orders WHERE status IN ({_marks(wanted)}) "
-        "ORDER BY rowid DESC LIMIT ?",
+        "SELECT id, parent_id, symbol, side, quantity, type, limit_price, stop_price, tif, attached_to, algorithm, "
+        f"reason, status, filled, broker_id, message, session_id, created, updated "
+        f"FROM orders WHERE status IN ({marks(wanted)}) ORDER BY rowid DESC LIMIT ?",
         (*wanted, limit),
     )
 
 
 def fills(connection: sqlite3.Connection, limit: int = 100) -> list[dict[str, Any]]:
-    """Return the newest `limit` executions, newest first."""
-    return _dicts(
+    """Return the newest `limit` executions, newest first, corrected ones included (`superseded_by` says by which).
+
+    `origin` is "ours", or who else of the account traded: "manual", "client-<id>".
+    """
+    found = dicts(
         connection,
-        "SELECT ts, exec_id, order_id, symbol, side, quantity, price, commission, session_id FROM fills "
-        "ORDER BY rowid DESC LIMIT ?",
+        "SELECT ts, exec_id, order_id, symbol, side, quantity, price, commission, superseded_by, session_id "
+        "FROM fills ORDER BY rowid DESC LIMIT ?",
         (limit,),
+    )
+    for row in found:
+        row["origin"] = origin(row["order_id"])
+    return found
+
+
+def origin(order_id: str) -> str:
+    """Say whose order it was.
+
+    >>> origin("20260105-1-1.1"), origin("manual:4711"), origin("client-7:4712")
+    ('ours', 'manual', 'client-7')
+    """
+    head, colon, _ = order_id.partition(":")
+    return head if colon else "ours"
+
+
+def stops(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Return the protective stops that live at the broker, by symbol; `shares` is what each still covers.
+
+    One that is attached to an entry covers no more than has been traded of that.
+    """
+    return dicts(
+        connection,
+        "SELECT s.symbol, s.id, s.side, s.quantity, s.filled, "
+        f"CASE WHEN entry.status IN ({marks(OPEN)}) THEN min(s.quantity, entry.filled) ELSE s.quantity END "
+        "- s.filled AS shares, "
+        "s.stop_price, s.tif, s.attached_to, s.status, s.broker_id, s.created, s.updated "
+        "FROM orders AS s LEFT JOIN orders AS entry ON entry.id = s.attached_to "
+        f"WHERE s.type = 'STP' AND s.status IN ({marks(OPEN)}) ORDER BY s.symbol, s.rowid",
+        (*OPEN, *OPEN),
+    )
+
+
+def unprotected(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Return the symbols with shares that no stop protects, by name, as told last since the books were opened."""
+    return dicts(
+        connection,
+        "SELECT symbol, ts, shares, why FROM unprotected WHERE id IN (SELECT max(id) FROM unprotected "
+        "WHERE session_id = (SELECT id FROM sessions WHERE opened IS NOT NULL ORDER BY rowid DESC LIMIT 1) "
+        "GROUP BY symbol) AND shares != 0 ORDER BY symbol",
+    )
+
+
+def quarantines(connection: sqlite3.Connection, open_only: bool = True) -> list[dict[str, Any]]:
+    """Return where our positions differ, or differed, from the broker's, newest first.
+
+    Both sides as told last, since when, until when (`ended`, None for still) and how it ended; `ignored` shares are left
+    alone until `ignored_until`.
+    """
+    return dicts(
+        connection,
+        "SELECT symbol, since, ours, broker, updated, ended, how, ignored, ignored_until FROM quarantines "
+        f"{'WHERE ended IS NULL' if open_only else ''} ORDER BY id DESC",
+    )
+
+
+def cash_moves(connection: sqlite3.Connection, limit: int = 100) -> list[dict[str, Any]]:
+    """Return the newest changes of cash that no trade made, newest first, in USD."""
+    return dicts(
+        connection, "SELECT ts, amount, cash, why FROM cash_moves ORDER BY id DESC LIMIT ?", (limit,)
     )
 
 
 def last_signals(connection: sqlite3.Connection, limit: int = 50) -> list[dict[str, Any]]:
     """Return the newest signals and abstentions (`kind` says which), newest first."""
-    return _dicts(
+    return dicts(
         connection,
         "SELECT ts, symbol, strategy, kind, direction, strength, probability, model, reason FROM signals "
         "ORDER BY id DESC LIMIT ?",
@@ -296,7 +280,7 @@ def last_signals(connection: sqlite3.Connection, limit: int = 50) -> list[dict[s
 
 def last_decisions(connection: sqlite3.Connection, limit: int = 50) -> list[dict[str, Any]]:
     """Return the newest decisions with their sizing steps by name, newest first."""
-    found = _dicts(
+    found = dicts(
         connection,
         "SELECT ts, symbol, strategy, order_id, side, quantity, algorithm, reason, steps FROM decisions "
         "ORDER BY id DESC LIMIT ?",
@@ -309,7 +293,7 @@ def last_decisions(connection: sqlite3.Connection, limit: int = 50) -> list[dict
 
 def last_violations(connection: sqlite3.Connection, limit: int = 50) -> list[dict[str, Any]]:
     """Return the newest refusals with value and limit (None where unknown), newest first."""
-    return _dicts(
+    return dicts(
         connection,
         'SELECT ts, order_id, symbol, gate, reason, value, "limit" FROM violations ORDER BY id DESC LIMIT ?',
         (limit,),
@@ -318,52 +302,16 @@ def last_violations(connection: sqlite3.Connection, limit: int = 50) -> list[dic
 
 def models(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     """Return the models ever loaded, the last loaded first."""
-    return _dicts(
+    return dicts(
         connection, "SELECT name, version, sha256, path, verdict, loaded FROM models ORDER BY loaded DESC"
     )
 
 
+def job(connection: sqlite3.Connection, name: str) -> dict[str, Any] | None:
+    """Return one job (the session with the broker is told as "link"), None where it was never told of."""
+    return first([row for row in jobs(connection) if row["name"] == name])
+
+
 def jobs(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     """Return the scheduled jobs by name."""
-    return _dicts(connection, "SELECT name, last_run, next_run, state, detail FROM jobs ORDER BY name")
-
-
-# ---------------------------------------------------------------------------------------------------- shapes
-
-_TIMES = ("ts", "started", "ended", "created", "updated", "loaded", "last_run", "next_run")
-
-
-def iso(ts: int) -> str:
-    """Write UTC nanoseconds as ISO 8601, to the microsecond where it is not a whole second.
-
-    >>> iso(1_767_623_460_000_000_000)
-    '2026-01-05T14:31:00Z'
-    """
-    moment = datetime.fromtimestamp(ts // SECOND_NS, UTC).replace(microsecond=ts % SECOND_NS // 1000)
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def _dicts(
-    connection: sqlite3.Connection, sql: str, parameters: Sequence[object] = ()
-) -> list[dict[str, Any]]:
-    cursor = connection.execute(sql, parameters)
-    names = [column[0] for column in cursor.description]
-    return [_row(dict(zip(names, values, strict=True))) for values in cursor]
-
-
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    for name in _TIMES:
-        if name in row:
-            row[f"{name}_ns"] = row[name]
-            row[name] = None if row[name] is None else iso(row[name])
-    if "halted" in row:
-        row["halted"] = bool(row["halted"])
-    return row
-
-
-def _first(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    return rows[0] if rows else None
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+    return dicts(connection, "SELECT name, last_run, next_run, state, detail FROM jobs ORDER BY name")

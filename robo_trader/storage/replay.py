@@ -9,7 +9,8 @@ from typing import Protocol
 import msgspec
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import Event, Step, decode_event, encode
+from robo_trader.core.events import Event, decode_event, encode
+from robo_trader.core.steps import Step
 
 
 class EventDriven(Protocol):

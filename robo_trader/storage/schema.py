@@ -193,7 +193,66 @@ CREATE TABLE jobs (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS,)
+# Stops at the broker, executions that are corrected, more than one reason to stand still, and what differs from the
+# broker: `flat` is when a position was last none, `lifted` (a JSON list) whose halts a resumption took back.
+_PROTECTION = """
+ALTER TABLE orders ADD COLUMN stop_price TEXT;
+ALTER TABLE orders ADD COLUMN tif TEXT NOT NULL DEFAULT 'DAY';
+ALTER TABLE orders ADD COLUMN attached_to TEXT NOT NULL DEFAULT '';
+CREATE INDEX stops_by_symbol ON orders (symbol) WHERE type = 'STP';
+
+ALTER TABLE fills ADD COLUMN superseded_by TEXT NOT NULL DEFAULT '';
+CREATE TRIGGER fills_are_not_rewritten
+BEFORE UPDATE OF exec_id, order_id, session_id, ts, symbol, side, quantity, price ON fills
+BEGIN SELECT RAISE(ABORT, 'of a fill only its commission and what supersedes it may change'); END;
+
+ALTER TABLE positions ADD COLUMN flat INTEGER;
+
+ALTER TABLE halts ADD COLUMN state TEXT NOT NULL DEFAULT 'halted';
+ALTER TABLE halts ADD COLUMN lifted TEXT NOT NULL DEFAULT '[]';
+UPDATE halts SET state = 'active' WHERE NOT halted;
+
+CREATE INDEX signals_by_session ON signals (session_id);
+CREATE INDEX decisions_by_session ON decisions (session_id);
+CREATE INDEX violations_by_session ON violations (session_id);
+CREATE INDEX orders_by_session ON orders (session_id);
+CREATE INDEX fills_by_session ON fills (session_id);
+
+CREATE TABLE quarantines (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    symbol TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    ours INTEGER NOT NULL,
+    broker INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    ended INTEGER,
+    how TEXT NOT NULL DEFAULT '',
+    ignored INTEGER,
+    ignored_until INTEGER
+) STRICT;
+CREATE UNIQUE INDEX quarantines_open ON quarantines (symbol) WHERE ended IS NULL;
+
+CREATE TABLE cash_moves (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    amount TEXT NOT NULL,
+    cash TEXT NOT NULL,
+    why TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE unprotected (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    shares INTEGER NOT NULL,
+    why TEXT NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION)
 
 
 def version(connection: sqlite3.Connection) -> int:

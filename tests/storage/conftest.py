@@ -1,52 +1,68 @@
 """A session in a real database file, and one of every message."""
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from sqlite3 import Connection
 
 import pytest
 
 from robo_trader.core.events import (
     MINUTE_NS,
     SECOND_NS,
-    Abstained,
     AccountSnapshot,
-    Anomaly,
     Bar,
     Cancel,
-    Decision,
-    Denied,
-    Equity,
     Event,
-    FeatureRow,
     Feed,
     FeedStatus,
     Fill,
+    Flatten,
     Halt,
-    Halted,
     Holding,
     Lot,
-    Mismatch,
     Modify,
     OpenOrder,
     Order,
-    OrderChanged,
     OrderStatus,
     OrderType,
     OrderUpdate,
-    PositionChanged,
     Quote,
+    Remedy,
+    Resolve,
     Resume,
-    Resumed,
     SetTimer,
     Side,
-    Signal,
-    Step,
     Submit,
     Timer,
     Trade,
+    TradingState,
+)
+from robo_trader.core.steps import (
+    Abstained,
+    Agreed,
+    Anomaly,
+    CashMoved,
+    Corrected,
+    Decision,
+    Denied,
+    Equity,
+    FeatureRow,
+    Halted,
+    Ignored,
+    Mismatch,
+    OrderChanged,
+    PositionChanged,
+    Resumed,
+    Signal,
+    Step,
+    Unprotected,
 )
 from robo_trader.storage.database import Database
+from robo_trader.storage.journal import SqliteJournal
+from robo_trader.storage.queries import connect_readonly
+from tests.storage.told import Tell
 
 OPENING = 1_767_623_400 * SECOND_NS  # 2026-01-05 09:30 in New York
 SESSION = "20260105-1"
@@ -62,11 +78,16 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 @pytest.fixture
 def day() -> list[tuple[Event, Step]]:
     """A made-up morning that uses every event, command and fact there is, told in a possible order."""
-    at = [OPENING + minute * MINUTE_NS for minute in range(12)]
+    at = [OPENING + minute * MINUTE_NS for minute in range(16)]
     child = Order(
         f"{SESSION}-1.1", f"{SESSION}-1", "AAPL", Side.BUY, 100, algorithm="twap", reason="cross up"
     )
     found = Order("yesterday-4.2", "yesterday-4", "MSFT", Side.SELL, 5, OrderType.LIMIT, Decimal("410.50"))
+    exit_ = Order(f"{SESSION}-2.1", f"{SESSION}-2", "AAPL", Side.SELL, 50)
+    stop = Order(
+        f"{SESSION}-3.1", f"{SESSION}-3", "AAPL", Side.BUY, 50, OrderType.STOP,
+        stop_price=Decimal("190.05"), tif="GTC", attached_to=exit_.id,
+    )  # fmt: skip
     lot = Lot(10, Decimal("400.25"))
     fill = Fill(at[4], child.id, "0001.01", "AAPL", Side.BUY, 60, Decimal("180.12"))
     late = Fill(at[0], "yesterday-3.1", "0000.09", "MSFT", Side.BUY, 10, Decimal("400.25"), Decimal("1.00"))
@@ -121,5 +142,45 @@ def day() -> list[tuple[Event, Step]]:
             Anomaly(at[6], "MSFT", "a foreign fill"), Mismatch(at[6], "MSFT", 10, 8)))),
         (Halt(at[7], "enough for today", "user"),
          Step((Cancel(child.id),), (Halted(at[7], "enough for today", "user"),))),
-        (Resume(at[8], "looked at it", "user"), Step((), (Resumed(at[8], "looked at it", "user"),))),
+        (Resume(at[8], "looked at it", "user"), Step((), (Resumed(at[8], "looked at it", "user", ("user",)),))),
+        (
+            Fill(at[9], child.id, "0001.02", "AAPL", Side.BUY, 50, Decimal("180.10"), Decimal("0.90")),
+            Step((), (
+                Corrected(at[9], "AAPL", "0001.02", "0001.01", 50, Decimal("180.10"), 60, fill.price),
+                PositionChanged(at[9], "AAPL", 50, (Lot(50, Decimal("180.10"), "0001"),), Decimal("-0.90")),
+                Unprotected(at[9], "AAPL", 50, "no price is known"),
+                CashMoved(at[9], Decimal("-12.34"), Decimal("87179.46"), "a fee"),
+            )),
+        ),
+        (
+            Resolve(at[10], "MSFT", Remedy.IGNORE, "mine", "operator", at[15]),
+            Step((), (Ignored(at[10], "MSFT", -2, at[15], "mine"), Agreed(at[10], "MSFT", 10, "ignored: mine"))),
+        ),
+        (
+            Flatten(at[11], "AAPL", "enough", "operator"),
+            Step((Submit(exit_, stop),), (Halted(at[11], "reopening", "session", TradingState.REDUCING),)),
+        ),
     ]  # fmt: skip
+
+
+@pytest.fixture
+async def connection(database: Database) -> AsyncIterator[Connection]:
+    with closing(connect_readonly(database.path)) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["each its own commit", "one commit"])
+async def tell(request: pytest.FixtureRequest, database: Database) -> Tell:
+    """Record events with their steps, each in a transaction of its own or all in one."""
+
+    journals: dict[str, SqliteJournal] = {}
+
+    async def recorded(*told: tuple[Event, Step], session: str = SESSION) -> None:
+        journal = journals.setdefault(session, SqliteJournal(database, session))
+        for event, step in told:
+            journal.add(event, step)
+            if request.param != "one commit":
+                await journal.commit()
+        await journal.commit()
+
+    return recorded

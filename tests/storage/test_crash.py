@@ -11,13 +11,17 @@ import pytest
 
 from robo_trader.core.events import Fill, Timer, decode_event
 from robo_trader.storage.database import Database
-from robo_trader.storage.queries import connect_readonly, fills, holdings, journal_rows
+from robo_trader.storage.queries import connect_readonly, fills, journal_rows
+from robo_trader.storage.recall import holdings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 TRADE_UNTIL_KILLED = """
 import asyncio, sys
 from decimal import Decimal
 from pathlib import Path
 from robo_trader.core.events import *
+from robo_trader.core.steps import *
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
 
@@ -29,7 +33,7 @@ async def main():
         await journal.record(Quote("AAPL", n, 1.0, 1.1, 1.0, 1.0), NOTHING)
         order = Order(f"o-{n}", "o", "AAPL", Side.BUY, 1)
         await journal.record(Timer(n, "t"), Step((Submit(order),)))
-        changed = PositionChanged(n, "AAPL", n, (), Decimal(0))
+        changed = PositionChanged(n, "AAPL", n, (Lot(n, Decimal(1)),), Decimal(0))
         await journal.record(Fill(n, order.id, f"e-{n}", "AAPL", Side.BUY, 1, Decimal(1)), Step((), (changed,)))
         print(n, flush=True)
 
@@ -111,3 +115,20 @@ async def test_killed_inside_a_transaction_nothing_of_it_is_there(tmp_path: Path
 def test_a_process_that_forgets_to_close_still_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-c", DIE_WITHOUT_CLOSING, str(tmp_path / "desk.db")]
     assert subprocess.run(command, check=False, timeout=10, stderr=subprocess.DEVNULL).returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("how", "n"),
+    [
+        pytest.param("statements", 16, id="at every statement of a transaction, and between two"),
+        pytest.param("rounds", 30, id="thirty times on one file at statements drawn by lot"),
+    ],
+)
+def test_killed_again_and_again_no_order_no_fill_and_no_share_is_lost_or_there_twice(
+    tmp_path: Path, how: str, n: int
+) -> None:
+    command = [sys.executable, "-m", "tests.storage.killed", str(tmp_path / "desk.db"), how, str(n), "7"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{n} killed")
+    assert "none lost, none twice" in done.stdout

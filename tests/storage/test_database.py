@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from robo_trader.core.errors import DataError, DeskHalted
-from robo_trader.core.events import MINUTE_NS, Bar, Order, Side, Step, Submit, Timer
+from robo_trader.core.events import MINUTE_NS, Bar, Order, Side, Submit, Timer
+from robo_trader.core.steps import Step
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
 from robo_trader.storage.queries import bars, connect_readonly, jobs, models, orders, session_row
@@ -21,7 +22,7 @@ from robo_trader.storage.schema import APPLICATION_ID, MIGRATIONS
 
 TABLES = {
     "sessions", "journal", "bars", "ticks", "features", "signals", "decisions", "orders", "fills", "positions",
-    "equity", "violations", "halts", "models", "jobs",
+    "equity", "violations", "halts", "models", "jobs", "quarantines", "cash_moves", "unprotected",
 }  # fmt: skip
 
 
@@ -97,9 +98,11 @@ async def test_a_newer_file_is_refused_by_writer_and_reader(tmp_path: Path) -> N
     path = tmp_path / "desk.db"
     newer = (*MIGRATIONS, "ALTER TABLE jobs ADD COLUMN owner TEXT;")
     await (await Database.open(path, migrations=newer)).close()
-    with pytest.raises(DataError, match=r"desk\.db.*schema version 2.*knows up to 1.*--db"):
+    with pytest.raises(
+        DataError, match=rf"desk\.db.*schema version {len(newer)}.*knows up to {len(MIGRATIONS)}.*--db"
+    ):
         await Database.open(path)
-    with pytest.raises(DataError, match="schema version 2"):
+    with pytest.raises(DataError, match=f"schema version {len(newer)}"):
         connect_readonly(path)
 
 

@@ -17,23 +17,21 @@ from robo_trader.core.events import (
     MINUTE_NS,
     AccountSnapshot,
     Bar,
-    Equity,
     Event,
     Halt,
-    Halted,
     Lot,
     OrderStatus,
     OrderType,
     Side,
-    Step,
     Timer,
+    TradingState,
 )
-from robo_trader.core.recovery import Stored
-from robo_trader.storage import queries
+from robo_trader.core.recovery import Left, Stored
+from robo_trader.core.steps import Equity, Halted, Step
+from robo_trader.storage import queries, recall, rows
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
-
-SESSION = "20260105-1"
+from tests.storage.conftest import OPENING, SESSION
 
 
 @pytest.fixture
@@ -47,14 +45,15 @@ async def connection(database: Database, day: list[tuple[Event, Step]]) -> Async
 
 
 def test_the_examples_in_the_docstrings_are_true() -> None:
-    assert doctest.testmod(queries).failed == 0
+    assert sum(doctest.testmod(module).failed for module in (queries, rows)) == 0
 
 
 def test_everything_for_the_page_is_plain_json(connection: Connection) -> None:
     asked = (
         queries.status, queries.positions, queries.equity_curve, queries.orders, queries.fills,
         queries.last_signals, queries.last_decisions, queries.last_violations, queries.models, queries.jobs,
-        queries.halt_state, queries.session_row,
+        queries.halt_state, queries.session_row, queries.stops, queries.unprotected, queries.quarantines,
+        queries.cash_moves,
     )  # fmt: skip
     for question in asked:
         answer = question(connection)
@@ -66,10 +65,12 @@ def test_status_shows_the_session_at_a_glance(connection: Connection) -> None:
     assert found["session"]["id"] == SESSION
     assert found["equity"]["cash"] == "87191.80"
     assert found["halt"]["halted"] is False
-    assert found["last_event"]["seq"] == 12
-    assert {row["symbol"]: row["quantity"] for row in found["positions"]} == {"AAPL": 60, "MSFT": 10}
-    assert [row["id"] for row in found["open_orders"]] == ["20260105-1-1.1", "yesterday-4.2"]
-    assert found["counts"] == {"signals": 2, "decisions": 1, "orders": 2, "fills": 2, "violations": 2}
+    assert found["last_event"]["seq"] == 15
+    assert {row["symbol"]: row["quantity"] for row in found["positions"]} == {"AAPL": 50, "MSFT": 10}
+    assert [row["id"] for row in found["open_orders"]] == [
+        "20260105-1-3.1", "20260105-1-2.1", "20260105-1-1.1", "yesterday-4.2"
+    ]  # fmt: skip
+    assert found["counts"] == {"signals": 2, "decisions": 1, "orders": 4, "fills": 3, "violations": 2}
 
 
 async def test_status_of_an_empty_database_has_nothing_to_say(tmp_path: Path) -> None:
@@ -82,31 +83,39 @@ async def test_status_of_an_empty_database_has_nothing_to_say(tmp_path: Path) ->
 
 
 def test_a_restart_learns_holdings_as_lots(connection: Connection) -> None:
-    found = queries.holdings(connection)
-    assert found["AAPL"] == (60, (Lot(60, Decimal("180.12")),), Decimal("-1.00"))
+    found = recall.holdings(connection)
+    assert found["AAPL"] == (50, (Lot(50, Decimal("180.10"), "0001"),), Decimal("-0.90"))
     assert found["MSFT"] == (10, (Lot(10, Decimal("400.25")),), Decimal(0))
 
 
 def test_a_restart_learns_open_intents_as_orders(connection: Connection) -> None:
-    theirs, ours = queries.open_intents(connection)
+    theirs, ours, exit_, stop = recall.open_intents(connection)
     assert (theirs.order.id, theirs.broker_id, theirs.status) == ("yesterday-4.2", 77, OrderStatus.PARTIAL)
     assert theirs.order.limit_price == Decimal("410.50")
     assert (ours.status, ours.filled, ours.broker_id) == (OrderStatus.PARTIAL, 60, 4711)
     assert (ours.order.side, ours.order.quantity, ours.order.type) == (Side.BUY, 80, OrderType.MARKET)
     assert (ours.order.limit_price, ours.order.algorithm) == (Decimal("181.01"), "twap")
+    assert (exit_.status, exit_.order.attached_to) == (OrderStatus.INTENT, "")
+    assert (stop.order.type, stop.order.stop_price) == (OrderType.STOP, Decimal("190.05"))
+    assert (stop.order.tif, stop.order.attached_to, stop.order.protects) == ("GTC", exit_.order.id, True)
 
 
 def test_a_restart_learns_the_executions_already_booked(connection: Connection) -> None:
-    assert queries.known_exec_ids(connection) == {"0001.01": Decimal("1.00"), "0000.09": Decimal("1.00")}
+    found = recall.booked(connection)
+    assert {stem: (fill.exec_id, fill.commission) for stem, fill in found.items()} == {
+        "0001": ("0001.02", Decimal("0.90")),
+        "0000": ("0000.09", Decimal("1.00")),
+    }
 
 
 def test_a_restart_learns_all_of_it_at_once(connection: Connection) -> None:
-    found = queries.stored(connection)
+    found = recall.stored(connection)
     assert not found.first
     assert set(found.lots) == {"AAPL", "MSFT"}
-    assert set(found.booked) == {"0001.01", "0000.09"}
-    assert [order.order.id for order in found.unresolved] == ["yesterday-4.2", "20260105-1-1.1"]
-    assert found.halted == ""
+    assert set(found.booked) == {"0001", "0000"}
+    assert [order.order.id for order in found.unresolved][:2] == ["yesterday-4.2", "20260105-1-1.1"]
+    assert found.halts == ()  # a part of the daemon that waited for something waits no more
+    assert found.ignored == {"MSFT": Left(-2, OPENING + 15 * MINUTE_NS)}
 
 
 async def test_a_first_start_has_nothing_to_learn_until_the_books_have_been_opened(
@@ -116,11 +125,11 @@ async def test_a_first_start_has_nothing_to_learn_until_the_books_have_been_open
     await journal.record(Bar("AAPL", 1, 1.0, 1.0, 1.0, 1.0, 1.0, history=True), Step())
     await journal.flush()
     with closing(queries.connect_readonly(database.path)) as connection:
-        assert queries.stored(connection) == Stored()
+        assert recall.stored(connection) == Stored()
         await journal.record(AccountSnapshot(2, "DU1", Decimal(1), Decimal(1)), Step())
-        assert not queries.stored(connection).first
+        assert not recall.stored(connection).first
         await journal.record(Halt(3, "enough", "user"), Step((), (Halted(3, "enough", "user"),)))
-        assert queries.stored(connection).halted == "enough"
+        assert recall.stored(connection).halts == (("user", TradingState.HALTED, "enough"),)
 
 
 async def test_a_day_starts_with_the_equity_last_stated_before_its_open_or_first_after(
@@ -128,12 +137,12 @@ async def test_a_day_starts_with_the_equity_last_stated_before_its_open_or_first
 ) -> None:
     journal = SqliteJournal(database, SESSION)
     with closing(queries.connect_readonly(database.path)) as connection:
-        assert queries.day_start(connection, 50) is None
+        assert recall.day_start(connection, 50) is None
         for ts in (60, 70, 80):
             books = Equity(ts, Decimal(ts), Decimal("0.50"), Decimal(0), Decimal(0), Decimal(0))
             await journal.record(Timer(ts, "t"), Step((), (books,)))
         await journal.flush()
-        assert [queries.day_start(connection, at) for at in (50, 60, 75)] == [
+        assert [recall.day_start(connection, at) for at in (50, 60, 75)] == [
             Decimal("60.50"), Decimal("60.50"), Decimal("70.50")
         ]  # fmt: skip
 
@@ -141,11 +150,13 @@ async def test_a_day_starts_with_the_equity_last_stated_before_its_open_or_first
 def test_the_last_halt_or_resume_counts(connection: Connection) -> None:
     found = queries.halt_state(connection)
     assert found is not None
-    assert (found["halted"], found["reason"], found["by"]) == (False, "looked at it", "user")
+    assert (found["halted"], found["state"], found["reason"], found["by"]) == (
+        False, "reducing", "reopening", "session"
+    )  # fmt: skip
 
 
 def test_orders_can_be_asked_by_state(connection: Connection) -> None:
-    assert [row["id"] for row in queries.orders(connection)] == ["20260105-1-1.1", "yesterday-4.2"]
+    assert [row["id"] for row in queries.orders(connection)][2:] == ["20260105-1-1.1", "yesterday-4.2"]
     assert queries.orders(connection, [OrderStatus.FILLED]) == []
     assert queries.orders(connection, []) == []
     assert len(queries.orders(connection, [OrderStatus.PARTIAL], limit=1)) == 1

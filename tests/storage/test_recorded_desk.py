@@ -21,7 +21,8 @@ from robo_trader.core.events import (
 from robo_trader.core.recovery import recover
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
-from robo_trader.storage.queries import connect_readonly, fills, holdings, journal_rows, orders, stored
+from robo_trader.storage.queries import connect_readonly, fills, journal_rows, orders
+from robo_trader.storage.recall import holdings, stored
 from robo_trader.storage.replay import replay
 from tests.desks import OPEN, Scripted, bar, desk, opening, quote
 
@@ -127,8 +128,8 @@ async def test_a_halt_outlives_the_process(database: Database) -> None:
     with closing(connect_readonly(database.path)) as connection:
         broker = AccountSnapshot(OPEN + 10, "DU1", Decimal(1), Decimal(1))
         second = await recorded(database, "s2", desk(Scripted()), recover(stored(connection), broker))
-        assert second.desk.halted == "enough for today"
-        assert stored(connection).halted == "enough for today"
+        assert second.desk.stopped == "enough for today (user)"
+        assert [why for _, _, why in stored(connection).halts] == ["enough for today"]
 
 
 async def test_market_data_between_flushes_costs_a_restart_nothing_but_itself(database: Database) -> None:

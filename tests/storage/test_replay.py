@@ -5,7 +5,8 @@ from contextlib import closing
 import pytest
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import Event, Halted, Step, encode
+from robo_trader.core.events import Event, encode
+from robo_trader.core.steps import Halted, Step
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
 from robo_trader.storage.queries import connect_readonly, journal_rows

@@ -1,0 +1,106 @@
+"""The SQL that writes what the desk heard, did and said."""
+
+from __future__ import annotations
+
+from robo_trader.core.events import Bar
+
+EVENT = "INSERT INTO journal (session_id, seq, ts, event, step) VALUES (?, ?, ?, ?, ?)"
+# A bar that is already known stays as it was first told: that is what was traded on.
+INSERT_BAR = (
+    "INSERT INTO bars (symbol, interval_ns, ts, open, high, low, close, volume, history) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol, interval_ns, ts) DO NOTHING"
+)
+QUOTE = "INSERT INTO ticks (ts, symbol, bid, ask, bid_size, ask_size) VALUES (?, ?, ?, ?, ?, ?)"
+TRADE = "INSERT INTO ticks (ts, symbol, price, size) VALUES (?, ?, ?, ?)"
+# The first vector told of a bar is the one that was decided on; a later warm-up does not rewrite it.
+FEATURES = (
+    'INSERT INTO features (symbol, version, ts, "values") VALUES (?, ?, ?, ?) '
+    "ON CONFLICT (symbol, version, ts) DO NOTHING"
+)
+SIGNAL = (
+    "INSERT INTO signals (session_id, seq, ts, symbol, strategy, kind, direction, strength, probability, "
+    "model, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+DECISION = (
+    "INSERT INTO decisions (session_id, seq, ts, symbol, strategy, order_id, side, quantity, algorithm, "
+    "reason, steps) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+VIOLATION = (
+    'INSERT INTO violations (session_id, seq, ts, order_id, symbol, gate, reason, value, "limit") '
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+EQUITY = "INSERT INTO equity (session_id, ts, cash, value, start, realised, unrealised) VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+# Rows that only ever come anew: those of one statement are written together, and first.
+STREAMS = (EVENT, INSERT_BAR, QUOTE, TRADE, FEATURES, SIGNAL, DECISION, VIOLATION, EQUITY)
+
+# The books: each of these finds what the one before it left, so they are written in the order they were told.
+ORDER = (
+    "INSERT INTO orders (id, parent_id, session_id, symbol, side, quantity, type, limit_price, stop_price, tif, "
+    "attached_to, algorithm, reason, status, filled, broker_id, created, updated) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+ORDER_ADOPTED = ORDER + (
+    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, filled = excluded.filled, "
+    "quantity = excluded.quantity, stop_price = coalesce(excluded.stop_price, stop_price), "
+    "broker_id = coalesce(nullif(excluded.broker_id, 0), broker_id), updated = excluded.updated"
+)
+ORDER_NUMBERED = "UPDATE orders SET broker_id = ? WHERE id = ?"
+ORDER_MODIFIED = "UPDATE orders SET quantity = ?, limit_price = ?, stop_price = ?, updated = ? WHERE id = ?"
+# What the broker works is what it says, not what it was asked for.
+ORDER_RESIZED = "UPDATE orders SET quantity = ?1, updated = ?2 WHERE id = ?3 AND quantity != ?1"
+ORDER_CHANGED = (
+    "UPDATE orders SET status = ?, filled = ?, broker_id = coalesce(nullif(?, 0), broker_id), "
+    "message = CASE WHEN ?4 = '' THEN message ELSE ?4 END, updated = ? WHERE id = ?"
+)
+# Told again it changes its commission, as in the ledger, and nothing else.
+FILL = (
+    "INSERT INTO fills (exec_id, order_id, session_id, ts, symbol, side, quantity, price, commission) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (exec_id) DO UPDATE SET commission = excluded.commission WHERE excluded.commission IS NOT NULL"
+)
+# '/' is the character after '.': ids that begin with what the versions of an execution share, and those that only look so.
+FILL_VERSIONS = (
+    "SELECT exec_id FROM fills WHERE exec_id = ?1 OR (exec_id > ?1 || '.' AND exec_id < ?1 || '/')"
+)
+FILL_SUPERSEDED = "UPDATE fills SET superseded_by = ? WHERE exec_id = ?"
+SESSION_OPENED = "UPDATE sessions SET opened = ? WHERE id = ?"
+# ?3 names, as a JSON list, what the books open with: the rest went flat while we were away.
+POSITIONS_OPENED = (
+    "UPDATE positions SET realised = '0', session_id = ?1, updated = ?2, "
+    "flat = CASE WHEN quantity = 0 THEN flat ELSE ?2 END, quantity = 0, lots = '[]' "
+    "WHERE symbol NOT IN (SELECT value FROM json_each(?3))"
+)
+POSITION = (
+    "INSERT INTO positions (symbol, quantity, lots, realised, session_id, updated, flat) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, CASE WHEN ?2 = 0 THEN ?6 END) "
+    "ON CONFLICT (symbol) DO UPDATE SET quantity = excluded.quantity, lots = excluded.lots, "
+    "realised = excluded.realised, session_id = excluded.session_id, updated = excluded.updated, "
+    "flat = coalesce(excluded.flat, flat)"
+)
+HALT = "INSERT INTO halts (session_id, ts, halted, reason, by, state, lifted) VALUES (?, ?, ?, ?, ?, ?, ?)"
+QUARANTINED = (
+    "INSERT INTO quarantines (session_id, symbol, since, ours, broker, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?3) "
+    "ON CONFLICT (symbol) WHERE ended IS NULL DO UPDATE SET ours = excluded.ours, broker = excluded.broker, "
+    "updated = excluded.updated"
+)
+# ?2 names, as a JSON list, what differs still.
+QUARANTINES_OPENED = (
+    "UPDATE quarantines SET ended = ?1, updated = ?1, how = 'both sides agreed at a start' "
+    "WHERE ended IS NULL AND symbol NOT IN (SELECT value FROM json_each(?2))"
+)
+QUARANTINE_IGNORED = (
+    "UPDATE quarantines SET ignored = ?, ignored_until = ?, updated = ? WHERE symbol = ? AND ended IS NULL"
+)
+QUARANTINE_ENDED = (
+    "UPDATE quarantines SET ended = ?1, updated = ?1, how = ?2 WHERE symbol = ?3 AND ended IS NULL"
+)
+CASH_MOVED = "INSERT INTO cash_moves (session_id, ts, amount, cash, why) VALUES (?, ?, ?, ?, ?)"
+UNPROTECTED = "INSERT INTO unprotected (session_id, ts, symbol, shares, why) VALUES (?, ?, ?, ?, ?)"
+
+
+def bar_row(bar: Bar) -> tuple[object, ...]:
+    """Return the parameters of INSERT_BAR."""
+    return (
+        bar.symbol, bar.interval_ns, bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.history
+    )  # fmt: skip
