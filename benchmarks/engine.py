@@ -28,8 +28,9 @@ import numpy as np
 from robo_trader.bootstrap.plan import build_engine, build_plan
 from robo_trader.config import load
 from robo_trader.core.engine import run
-from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Event, Fill, Step, Submit
+from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Event, Fill, Submit
 from robo_trader.core.inbox import Inbox
+from robo_trader.core.steps import Step
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.simulation.matching import Matching
 from robo_trader.simulation.simulated_broker import SimulatedBroker

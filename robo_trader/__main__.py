@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from robo_trader import runner_async
+from robo_trader.core.errors import ConfigurationError
+from robo_trader.drills.commands import app as drill_app
 from robo_trader.runner_async import end, settings_of
 
 app = typer.Typer(
@@ -20,6 +23,9 @@ app = typer.Typer(
 )
 db_app = typer.Typer(no_args_is_help=True, help="Look after the database.")
 app.add_typer(db_app, name="db")
+alert_app = typer.Typer(no_args_is_help=True, help="How you are told when something needs you.")
+app.add_typer(alert_app, name="alert")
+app.add_typer(drill_app, name="drill")
 practice_app = typer.Typer(
     no_args_is_help=True, help="Run a practice TWS, and command it: faults, halts, splits, orders by hand."
 )
@@ -42,14 +48,105 @@ ShareOrMarket = Annotated[
 app.command()(runner_async.run)
 
 
-@app.command()
-def status(
-    db: Db = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
-    """Show the last session: alive or not, account, equity, positions, orders."""
-    from robo_trader.bootstrap import commands
+Account = Annotated[
+    str | None, typer.Option(help="Whose daemon; default: the one of the data directory.")
+]  # fmt: skip
+Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-    end(lambda: commands.status(settings_of(), db, as_json))
+
+@app.command()
+def status(account: Account = None, db: Db = None, as_json: AsJson = False) -> None:
+    """Show the last session: alive or not, who stops it, the link, equity, positions and their stops, orders."""
+    from robo_trader.bootstrap import operating
+
+    end(lambda: operating.status(settings_of(), operating.Which(account, db, as_json)))
+
+
+@app.command()
+def halt(reason: Reason = "", account: Account = None, db: Db = None, as_json: AsJson = False) -> None:
+    """Stop the daemon from opening anything and take back what works and would open; stops and exits stay."""
+    _tell(account, db, as_json, {"do": "halt", "reason": reason})
+
+
+@app.command()
+def reduce(reason: Reason = "", account: Account = None, db: Db = None, as_json: AsJson = False) -> None:
+    """Stop the daemon from opening anything new; exits go on."""
+    _tell(account, db, as_json, {"do": "reduce", "reason": reason})
+
+
+@app.command()
+def resume(
+    reason: Annotated[str, typer.Option(help="What was found and mended; it is recorded.")],
+    account: Account = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the daemon open positions again, and remove the KILL file."""
+    from robo_trader.bootstrap import operating
+
+    end(lambda: operating.resume(settings_of(), operating.Which(account, db, as_json), reason))
+
+
+@app.command()
+def flatten(
+    symbol: Annotated[str, typer.Argument(help="The position to close.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="Close every position.")] = False,
+    reason: Reason = "",
+    account: Account = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close a position at the market, or all of them."""
+    wish = {"do": "flatten", "symbol": symbol, "all": every, "reason": reason}
+    _tell(account, db, as_json, wish)
+
+
+@app.command()
+def reconcile(
+    symbol: Annotated[str, typer.Argument(help="A quarantined symbol to resolve.")] = "",
+    adopt: Annotated[bool, typer.Option("--adopt", help="The broker is right: our books follow.")] = False,
+    flatten_it: Annotated[bool, typer.Option("--flatten", help="Adopt, then close what is there.")] = False,
+    ignore_until: Annotated[
+        str, typer.Option(help="Leave it out of account until then: 2h, 3d, 2026-01-05T16:00 (New York).")
+    ] = "",
+    reason: Reason = "",
+    account: Account = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the books with the broker, or say what to do about a symbol that differs."""
+    from robo_trader.bootstrap import operating
+
+    which = operating.Which(account, db, as_json)
+    remedies = [("adopt", adopt), ("flatten", flatten_it), ("ignore", bool(ignore_until))]
+    chosen = [how for how, wanted in remedies if wanted]
+    end(lambda: operating.reconcile(settings_of(), which, symbol, chosen, ignore_until, reason))
+
+
+@app.command()
+def kill(
+    reason: Reason = "killed by hand", account: Account = None, db: Db = None, as_json: AsJson = False
+) -> None:
+    """Halt when nothing else does: a KILL file, the control socket, and where it is silent a signal."""
+    from robo_trader.bootstrap import operating
+
+    end(lambda: operating.kill(_data_directory(), operating.Which(account, db, as_json), reason))
+
+
+def _data_directory() -> Path:
+    """Return the data directory, though other settings be wrong."""
+    try:
+        return settings_of().robo_data_dir
+    except ConfigurationError:
+        return Path(os.environ.get("ROBO_DATA_DIR", "data"))
+
+
+def _tell(account: str | None, db: Path | None, as_json: bool, wish: dict[str, object]) -> None:
+    """Give the running daemon a command and print what it did."""
+    from robo_trader.bootstrap import operating
+
+    end(lambda: operating.command(settings_of(), operating.Which(account, db, as_json), wish))
 
 
 @app.command()
@@ -97,6 +194,14 @@ def db_backup(target: Annotated[Path, typer.Argument(help="New file.")], db: Db 
     from robo_trader.bootstrap import commands
 
     end(lambda: commands.backup(settings_of(), db, target))
+
+
+@alert_app.command("test")
+def alert_test() -> None:
+    """Send a test by every way that is set up, and print how it went."""
+    from robo_trader.bootstrap import watch
+
+    end(lambda: watch.try_alerts(settings_of()))
 
 
 @practice_app.command(

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from robo_trader.core.errors import ConfigurationError
+from robo_trader.ibkr.restart_window import parse_window
 
 PREFIXES = (
     "IBKR_",
@@ -29,6 +30,7 @@ PREFIXES = (
     "DASHBOARD_",
     "HUB_",
     "MONITORING_",
+    "ALERT_",
     "ROBO_",
 )
 # Set by the daemon for its own child processes, never by a user.
@@ -36,6 +38,14 @@ INTERNAL = frozenset({"ROBO_HUB_TOKEN"})
 LIVE_PORTS = frozenset({7496, 4001})
 # The averages that are computed; the environment gives their lengths as text.
 AverageBars = Annotated[Literal[5, 10, 20, 50], BeforeValidator(int)]
+
+
+def _restart_window(text: str) -> str:
+    try:
+        parse_window(text)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+    return text
 
 
 class Settings(BaseSettings):
@@ -60,6 +70,16 @@ class Settings(BaseSettings):
     ibkr_heartbeat_s: float = Field(
         5.0, gt=0, description="How often the session is asked for a sign of life, seconds"
     )
+    ibkr_logins_per_hour: int = Field(
+        12, ge=1, le=3600, description="Most logins in any hour, finished or refused; then the next one waits"
+    )
+    ibkr_restart_window: Annotated[str, AfterValidator(_restart_window)] = Field(
+        "23:45-00:45 America/New_York",
+        description="When TWS restarts each day: nothing is opened and no silence alarms; empty for never",
+    )
+    ibkr_restart_lead_s: float = Field(
+        300.0, ge=0, description="How long before the restart nothing new is opened any more, seconds"
+    )
 
     execution_mode: Literal["paper", "dry-run", "live"] = Field("paper", description="Where orders go")
     execution_algorithm: Literal["auto", "market", "twap"] = Field(
@@ -78,7 +98,10 @@ class Settings(BaseSettings):
         0.002, gt=0, le=0.05, description="ATR sizing: risk of one position, fraction of equity"
     )
     risk_atr_multiple: float = Field(
-        3.0, gt=0, description="Distance in ATRs at which a position counts as wrong"
+        3.0, gt=0, description="Distance in ATRs at which a position counts as wrong: its protective stop"
+    )
+    risk_stop_fallback: float = Field(
+        0.05, gt=0, lt=1, description="Distance of a stop where no ATR is known, fraction of the price"
     )
     risk_target_fraction: float = Field(
         0.10, gt=0, le=1, description="Largest position the sizer asks for, of equity"
@@ -123,6 +146,25 @@ class Settings(BaseSettings):
     monitoring_log_format: Literal["console", "json"] = Field("console", description="How logs are written")
     monitoring_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level logged"
+    )
+
+    alert_blind_s: float = Field(
+        30.0, gt=0, le=60, description="Tell of a lost session or a silent market after this long, seconds"
+    )
+    alert_webhook_url: SecretStr = Field(
+        SecretStr(""), description="Alerts are posted here as JSON (Slack, Mattermost, Discord, your own)"
+    )
+    alert_smtp_host: str = Field("", description="Mail server that sends alerts; empty sends no mail")
+    alert_smtp_port: int = Field(
+        587, ge=1, le=65535, description="Mail port: 465 is TLS from the start, 587 demands STARTTLS"
+    )
+    alert_smtp_user: str = Field("", description="Login at the mail server; empty logs in nowhere")
+    alert_smtp_password: SecretStr = Field(SecretStr(""), description="Password at the mail server")
+    alert_mail_from: str = Field("", description="Sender of alert mails")
+    alert_mail_to: str = Field("", description="Receivers of alert mails, comma separated")
+    alert_apprise_urls: SecretStr = Field(
+        SecretStr(""),
+        description="Services of the extra apprise, separated by spaces (see its documentation)",
     )
 
     robo_data_dir: Path = Field(
@@ -191,7 +233,9 @@ def _explain(error: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in error["loc"]).upper()
     if error["type"] == "extra_forbidden":
         return f"{name} is no setting of RoboTrader{_meant(name)}"
-    return f"{name}={error['input']!r}: {error['msg']}"
+    field = Settings.model_fields.get(name.lower())
+    secret = field is not None and field.annotation is SecretStr
+    return f"{name}={'***' if secret else repr(error['input'])}: {error['msg']}"
 
 
 def _meant(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from robo_trader.config import Settings, load
 from robo_trader.core.errors import ConfigurationError
@@ -14,6 +15,7 @@ OTHER = {
     "ibkr_port": 4002,
     "ibkr_client_id": 8,
     "ibkr_account": "DU1234567",
+    "ibkr_restart_window": "23:00-23:30 America/New_York",
     "execution_mode": "dry-run",
     "execution_algorithm": "twap",
     "risk_position_sizing": "fixed",
@@ -24,6 +26,13 @@ OTHER = {
     "practice_mode": "never",
     "monitoring_log_format": "json",
     "monitoring_log_level": "DEBUG",
+    "alert_webhook_url": SecretStr("https://hooks.example/T0"),
+    "alert_smtp_host": "mail.example",
+    "alert_smtp_user": "me",
+    "alert_smtp_password": SecretStr("swordfish"),
+    "alert_mail_from": "robo@example.org",
+    "alert_mail_to": "me@example.org",
+    "alert_apprise_urls": SecretStr("ntfy://robo tgram://1/2"),
     "robo_data_dir": Path("elsewhere"),
 }
 
@@ -40,14 +49,15 @@ def another(name: str) -> object:
 def test_every_setting_can_be_set_by_environment_dotenv_and_toml(name: str, monkeypatch: pytest.MonkeyPatch):
     value = another(name)
     assert value != getattr(load(), name)
-    text = f'"{value}"' if isinstance(value, str | Path) else str(value).lower()
+    plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+    text = f'"{plain}"' if isinstance(plain, str | Path) else str(plain).lower()
     Path("robo_trader.toml").write_text(f"{name} = {text}\n")
     assert getattr(load(), name) == value
     Path("robo_trader.toml").unlink()
-    Path(".env").write_text(f"{name.upper()}={value}\n")
+    Path(".env").write_text(f"{name.upper()}={plain}\n")
     assert getattr(load(), name) == value
     Path(".env").unlink()
-    monkeypatch.setenv(name.upper(), str(value))
+    monkeypatch.setenv(name.upper(), str(plain))
     assert getattr(load(), name) == value
 
 
@@ -80,3 +90,18 @@ def test_the_fast_average_must_be_the_shorter_one():
 
 def test_the_fingerprint_tells_configurations_apart():
     assert load().fingerprint() == load().fingerprint() != load(risk_per_trade=0.001).fingerprint()
+
+
+def test_secrets_are_not_told_by_the_configuration_nor_by_a_complaint_about_it():
+    settings = load(
+        alert_webhook_url="https://hooks.example/T0",
+        alert_smtp_password="swordfish",
+        alert_apprise_urls="ntfy://robo",
+    )
+    told = settings.as_json() + settings.model_dump_json() + repr(settings)
+    assert "T0" not in told
+    assert "swordfish" not in told
+    assert "ntfy" not in told
+    with pytest.raises(ConfigurationError, match="ALERT_SMTP_PASSWORD") as complaint:
+        load(alert_smtp_password=4711)
+    assert "4711" not in str(complaint.value)

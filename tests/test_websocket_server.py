@@ -22,7 +22,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from robo_trader.core.events import Bar, Denied, Equity, Event, Fact, Fill, Halted, Quote, Side, Step, Timer
+from robo_trader.core.events import Bar, Event, Fill, Quote, Side, Timer
+from robo_trader.core.steps import Denied, Equity, Fact, Halted, Step
 from robo_trader.websocket_client.journal import HubJournal, JournalOptions
 from robo_trader.websocket_client.wire import PUBLISHER, VIEWER
 from robo_trader.websocket_server import Hub, HubOptions, bind, serving
@@ -301,7 +302,7 @@ async def test_the_last_words_of_a_desk_that_stops_arrive() -> None:
         async with desk(url) as journal:
             await hear(viewer, t="hb", desk=True)
             await tell(journal, Halted(1, "the account differs", "broker"))
-        assert (await hear(viewer, t="d", ch="status"))["data"]["halted"]["by"] == "broker"
+        assert (await hear(viewer, t="d", ch="status"))["data"]["holds"][0]["by"] == "broker"
 
 
 async def test_a_desk_that_starts_again_replaces_the_picture_of_the_earlier_one() -> None:

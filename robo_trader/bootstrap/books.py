@@ -11,7 +11,7 @@ from robo_trader.core.errors import DataError
 from robo_trader.core.events import AccountSnapshot
 from robo_trader.core.recovery import Stored
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.storage import queries
+from robo_trader.storage import queries, recall
 
 
 def require_own(path: Path, account: str) -> None:
@@ -31,11 +31,11 @@ def stored_books(path: Path, account: AccountSnapshot) -> Stored:
         return Stored()
     calendar = XnysCalendar()
     with closing(queries.connect_readonly(path)) as connection:
-        stored = queries.stored(connection)
+        stored = recall.stored(connection)
         today = calendar.session(account.ts)
         if today is None:
             return stored
         # What the session has lost so far stays counted over a restart.
         return msgspec.structs.replace(
-            stored, day=today.label, day_start=queries.day_start(connection, today.open)
+            stored, day=today.label, day_start=recall.day_start(connection, today.open)
         )

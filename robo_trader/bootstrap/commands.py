@@ -13,7 +13,7 @@ from robo_trader.bootstrap import places
 from robo_trader.bootstrap.plan import build_engine, read_plan
 from robo_trader.config import Settings
 from robo_trader.core.errors import DataError, GateFailed
-from robo_trader.core.events import SECOND_NS
+from robo_trader.core.events import SECOND_NS, OrderType, TradingState
 from robo_trader.storage import lock, queries
 from robo_trader.storage.database import backup as copy_database
 from robo_trader.storage.replay import replay
@@ -23,13 +23,14 @@ ALIVE_WITHIN_S = 10
 
 def database_of(settings: Settings, db: Path | None) -> Path:
     """Return the database the user means: the one named, else the one last written. Raises DataError for none."""
-    if db is not None:
-        return db
-    found = sorted(settings.robo_data_dir.glob("*.db"), key=lambda path: path.stat().st_mtime)
+    return database_in(settings.robo_data_dir) if db is None else db
+
+
+def database_in(home: Path) -> Path:
+    """Return the database last written in a data directory. Raises DataError where there is none."""
+    found = sorted(home.glob("*.db"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise DataError(
-            f"no database in {settings.robo_data_dir}: run the daemon first, or name one with --db"
-        )
+        raise DataError(f"no database in {home}: run the daemon first, or name one with --db")
     return found[-1]
 
 
@@ -40,7 +41,8 @@ def status(settings: Settings, db: Path | None, as_json: bool) -> int:
         state = queries.status(connection)
         beat = next((job for job in queries.jobs(connection) if job["name"] == "desk"), None)
     age_s = (time.time_ns() - beat["last_run_ns"]) / SECOND_NS if beat else None
-    holder = lock.holder(places.lock_path(state["session"]["account"])) if state["session"] else None
+    account = state["session"]["account"] if state["session"] else ""
+    holder = lock.holder(places.reach_of(settings.robo_data_dir, account).lock) if account else None
     alive = holder is not None and age_s is not None and age_s < ALIVE_WITHIN_S
     state |= {
         "database": str(path),
@@ -93,21 +95,58 @@ def _in_words(state: dict[str, Any]) -> str:
         f"{'  ended: ' + session['outcome'] if session['outcome'] else ''}",
         f"symbols {', '.join(session['symbols'])}  database {state['database']}",
     ]
-    if state["halt"] and state["halt"]["halted"]:
-        lines.append(
-            f"HALTED since {state['halt']['ts']} by {state['halt']['by']}: {state['halt']['reason']}"
-        )
+    lines += _trading(state)
     if equity:
         lines.append(
             f"equity {float(equity['cash']) + float(equity['value']):,.2f}  realised {float(equity['realised']):,.2f}"
             f"  unrealised {float(equity['unrealised']):,.2f}  at {equity['ts']} market time"
         )
-    lines += [f"holds {p['quantity']:>6} {p['symbol']}" for p in state["positions"] if p["quantity"]]
+    lines += [_position(held, state) for held in state["positions"] if held["quantity"]]
     lines += [
-        f"works {o['side']} {o['quantity']} {o['symbol']} ({o['status']})" for o in state["open_orders"]
+        f"works {o['side']} {o['quantity']} {o['symbol']} ({o['status']})"
+        for o in state["open_orders"]
+        if o["type"] != OrderType.STOP
     ]
+    lines += [_quarantine(row) for row in state["quarantines"]]
     lines.append("  ".join(f"{name} {count}" for name, count in state["counts"].items()))
     return "\n".join(lines)
+
+
+def _trading(state: dict[str, Any]) -> list[str]:
+    """Say what the desk may do and who stops it, and how the link to the broker is."""
+    halt, link = state["halt"], state["link"]
+    lines = [f"trading {halt['state'] if halt else TradingState.ACTIVE}"]
+    lines += [
+        f"  {hold['state'].upper()} since {hold['since']} by {hold['by']}: {hold['reason']}"
+        for hold in (halt["standing"] if halt else ())
+    ]
+    if link:
+        until = f" until {link['next_run']}" if link["next_run"] else ""
+        why = f": {link['detail']}" if link["detail"] else ""
+        lines.append(f"link {link['state']} since {link['last_run']}{until}{why}")
+    return lines
+
+
+def _position(held: dict[str, Any], state: dict[str, Any]) -> str:
+    """Say what is held, and what of it the stops at the broker cover at which price."""
+    symbol = held["symbol"]
+    stops = [
+        f"{stop['shares']} at {stop['stop_price']}" for stop in state["stops"] if stop["symbol"] == symbol
+    ]
+    bare = [
+        f"UNPROTECTED {row['shares']}: {row['why']}"
+        for row in state["unprotected"]
+        if row["symbol"] == symbol
+    ]
+    words = "  ".join([f"stop {', '.join(stops)}" if stops else "no stop", *bare])
+    return f"holds {held['quantity']:>6} {symbol:<6} {words}"
+
+
+def _quarantine(row: dict[str, Any]) -> str:
+    left = f"; {row['ignored']} left alone until {row['ignored_until']}" if row["ignored"] else ""
+    return (
+        f"QUARANTINED {row['symbol']} since {row['since']}: ours {row['ours']}, broker {row['broker']}{left}"
+    )
 
 
 def _age(seconds: float | None) -> str:

@@ -13,18 +13,25 @@ from pathlib import Path
 
 import structlog
 
+from robo_trader.alerts import Alerts, Severity
 from robo_trader.bootstrap import books, places, plan, reach, screens, training
-from robo_trader.bootstrap.link import Link
+from robo_trader.bootstrap.control import Control
+from robo_trader.bootstrap.kill_switch import KillFile
+from robo_trader.bootstrap.link import Link, link_options
 from robo_trader.bootstrap.session import TradingSession
+from robo_trader.bootstrap.watch import alert_options
 from robo_trader.config import Settings
 from robo_trader.core.errors import RoboTraderError
 from robo_trader.core.inbox import Inbox
 from robo_trader.features.feature_engine import kernels_cached
+from robo_trader.processes import Child
 from robo_trader.storage.database import Database
 from robo_trader.storage.lock import InstanceLock
 
 log = structlog.get_logger()
 STOP_BUDGET_S = 4.5
+LAST_ALERT_S, FAREWELL_S = 2.0, 0.5
+TICK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class Daemon:
         self._began = time.monotonic()
         self._session: TradingSession | None = None
         self._stopping = False
+        self._halted = False
+        self._alerts = Alerts(alert_options(request.settings))
 
     async def run(self) -> None:
         """Trade until told to stop. Raises RoboTraderError with the reason where it cannot go on."""
@@ -65,6 +74,11 @@ class Daemon:
             await work
         except asyncio.CancelledError:
             log.info("stopped")
+        except BaseException as error:
+            self._alerts.tell("ended", "the daemon ended", reason(error), Severity.CRITICAL)
+            await self._alerts.drain(LAST_ALERT_S)
+            raise
+        await self._alerts.drain(FAREWELL_S)
 
     def _on_stop(self, work: asyncio.Future[None]) -> None:
         """Stop in stages; should one hang, the process is gone within the budget all the same."""
@@ -79,8 +93,28 @@ class Daemon:
             self._session.stop("stopped")
 
     def _on_halt(self) -> None:
+        self._halted = True
         if self._session is not None:
             self._session.halt("SIGUSR1", "operator")
+
+    async def _tick(self) -> None:
+        """Tell alerts whose time has come, from before there is a session to after its end."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._alerts.tell_due()
+
+    async def _reach(self, gateway: Child) -> reach.Approach:
+        """Get the first session; the user is told where that takes long."""
+        self._alerts.begin(
+            "blind",
+            "not trading",
+            "there is no session with TWS since the start; the log says why",
+            Severity.CRITICAL,
+            self._settings.alert_blind_s,
+        )
+        approach = await reach.reach(self._settings, gateway)
+        self._alerts.over("blind", "there is a session with TWS")
+        return approach
 
     async def _run(self) -> None:
         settings = self._settings
@@ -89,16 +123,19 @@ class Daemon:
             stack.enter_context(InstanceLock(places.lock_path(where)))
             if self._request.dashboard:
                 screens.require_free_ports(settings)
+            stack.push_async_callback(end_task, asyncio.create_task(self._tick()))
             gateway = reach.practice_gateway(settings)
             stack.push_async_callback(gateway.stop)
-            connection = await reach.reach(settings, gateway)
+            approach = await self._reach(gateway)
+            connection = approach.connection
             stack.push_async_callback(connection.close)
             places.require_permitted(settings, connection.account, self._request.confirm_live)
             stack.enter_context(InstanceLock(places.lock_path(connection.account)))
             path = self._request.db or places.database_path(settings, connection.account)
+            self._alerts.label = f"RoboTrader {connection.account}"
             greet(self._request, connection.account, path, practising=gateway.started)
             database = await stack.enter_async_context(await Database.open(path))
-            link = Link(connection, gateway, Inbox(), self._request.symbols, self._request.bar_s)
+            link = Link(approach, Inbox(), self._request.symbols, self._request.bar_s, link_options(settings))
             await self._trade(stack, link, database)
 
     async def _trade(self, stack: AsyncExitStack, link: Link, database: Database) -> None:
@@ -124,17 +161,25 @@ class Daemon:
             use_ml=request.use_ml,
             model=model,
         )
-        session = TradingSession(the_plan, link, database)
+        at = places.reach_of(settings.robo_data_dir, account_name)
+        kill_file = KillFile(at.kill_file)
+        session = TradingSession(the_plan, link, database, self._alerts, kill_file, settings.alert_blind_s)
         if request.dashboard:
             # Of a gateway that somebody else runs we know no speed; the slowest never calls the fresh stale.
             speed = settings.practice_speed if link.practising else 1.0
-            session.listeners.append(
-                await screens.open_screens(stack, settings, database.path, the_plan, speed)
-            )
+            screen = await screens.open_screens(stack, settings, database.path, the_plan, speed)
+            screens.show_link(screen, link.state)
+            session.listeners.append(screen)
         await session.begin()
         account = await link.opening_account(dry_run)
         session.open(books.stored_books(database.path, account), account, history, request.resume)
         self._session = session
+        if self._halted:  # while there was no session yet to be halted
+            self._on_halt()
+        about = {"account": account_name, "session": the_plan.session_id, "pid": os.getpid()}
+        control = Control(at.socket, link.inbox, session.view, link.compare, kill_file, about)
+        session.listeners.append(control)
+        await stack.enter_async_context(control)
         log.info(
             "ready",
             what=f"after {time.monotonic() - self._began:.1f} s",
@@ -143,6 +188,19 @@ class Daemon:
             page=page_of(request),
         )
         await session.work(request.once, request.run_for_s)
+
+
+async def end_task(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def reason(error: BaseException) -> str:
+    """Say why the daemon ended: the first error of a group, by its kind and its words."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def greet(request: Request, account: str, database: Path, practising: bool) -> None:

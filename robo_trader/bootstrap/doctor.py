@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 
+from robo_trader.alerts import ways
 from robo_trader.bootstrap import places
 from robo_trader.bootstrap.reach import connection_options
+from robo_trader.bootstrap.watch import ONLY_THE_LOG, alert_options
 from robo_trader.config import Settings
-from robo_trader.core.errors import RoboTraderError
+from robo_trader.core.errors import ConfigurationError, RoboTraderError
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.feature_engine import FeatureEngine, kernels_cached
 from robo_trader.ibkr.connection import Connection, NothingListening
@@ -34,6 +36,7 @@ def examine(settings: Settings) -> int:
         "ports": _ports,
         "kernels": _kernels,
         "models": _models,
+        "alerts": _alerts,
         "tws": _tws,
     }
     failed = False
@@ -120,6 +123,16 @@ def _models(settings: Settings) -> Iterator[Finding]:
             yield False, str(error)
     if not names:
         yield True, "none yet: --use-ml trains one from the history of its market"
+
+
+def _alerts(settings: Settings) -> Iterator[Finding]:
+    try:
+        named = [way.name for way in ways(alert_options(settings))]
+    except ConfigurationError as error:
+        yield False, str(error)
+    else:
+        told = f"log, {', '.join(named)}; `robo-trader alert test` tries them"
+        yield True, told if named else ONLY_THE_LOG
 
 
 def _tws(settings: Settings) -> Iterator[Finding]:

@@ -1,30 +1,37 @@
-"""Everything between the desk and TWS: feed, history and broker over one connection, restored when it is lost."""
+"""Everything between the desk and TWS: feed, history and broker over one connection, kept up by `Upkeep`."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from robo_trader.bootstrap.reach import FIRST_PAUSE_S, connect_patiently
-from robo_trader.core.errors import ConfigurationError, ConnectionLost
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, AccountSnapshot, Bar, Event, Feed, FeedStatus, Order
+from robo_trader.bootstrap.link_state import LinkState
+from robo_trader.bootstrap.reach import Approach
+from robo_trader.bootstrap.reopening import Reopening
+from robo_trader.bootstrap.upkeep import Upkeep
+from robo_trader.config import Settings
+from robo_trader.core.errors import ConfigurationError
+from robo_trader.core.events import MINUTE_NS, SECOND_NS, AccountSnapshot, Bar, Event, Fill
 from robo_trader.core.inbox import Inbox
+from robo_trader.core.orders import OrderBook
 from robo_trader.core.protocols import Broker
+from robo_trader.core.steps import Step
 from robo_trader.data.history import HistoryOptions, wanted, warm
 from robo_trader.data.pipeline import Pipeline, PipelineOptions
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.broker import IbBroker
-from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.contracts import ContractRecord, Contracts
 from robo_trader.ibkr.feed import FeedOptions, IbFeed
 from robo_trader.ibkr.pacing import Pacer, PacingOptions
+from robo_trader.ibkr.restart_window import RestartWindow, parse_window
 from robo_trader.processes import Child
 from robo_trader.simulation.matching import Matching
 from robo_trader.simulation.simulated_broker import SimulatedBroker
@@ -41,27 +48,71 @@ def pacing_with(gateway: Child) -> PacingOptions:
     return PacingOptions(history_per_10_min=100_000) if gateway.started else PacingOptions()
 
 
+@dataclass(frozen=True)
+class LinkOptions:
+    """When TWS is expected to restart, how long before that nothing new is opened, and when silence is a failure.
+
+    The last two in seconds of the wall: a stream that is silent so long is stale, and one that is stale is asked for anew.
+    """
+
+    window: RestartWindow | None = None
+    lead_s: float = 300.0
+    stale_after_s: float = 20.0
+    resubscribe_after_s: float = 60.0
+
+
+def link_options(settings: Settings) -> LinkOptions:
+    """Say when TWS restarts."""
+    return LinkOptions(parse_window(settings.ibkr_restart_window), settings.ibkr_restart_lead_s)
+
+
 class Link:
-    """The desk's link to its market. `gateway` is our practice child, where there is one; it is kept running."""
+    """The desk's link to its market, over the session that `approach` gets and gets again."""
 
     def __init__(
-        self, connection: Connection, gateway: Child, inbox: Inbox, symbols: Sequence[str], bar_s: int
+        self,
+        approach: Approach,
+        inbox: Inbox,
+        symbols: Sequence[str],
+        bar_s: int,
+        options: LinkOptions = LinkOptions(),
     ) -> None:
-        self.connection = connection
-        self._gateway = gateway
+        self.connection = connection = approach.connection
+        self.state: LinkState = approach.state
         self.inbox = inbox
+        self._gateway = approach.gateway
         self._symbols = tuple(symbols)
         self._interval_ns = bar_s * SECOND_NS
         self._calendar = XnysCalendar()
-        pacer = Pacer(pacing_with(gateway))
+        pacer = Pacer(pacing_with(self._gateway))
         self._contracts = Contracts(connection, pacer)
-        options = PipelineOptions(interval_ns=self._interval_ns)
-        self.pipeline = Pipeline(inbox, self._calendar, options, lambda gap: self._feed.on_gap(gap))
+        pipeline_options = PipelineOptions(interval_ns=self._interval_ns)
+        self.pipeline = Pipeline(inbox, self._calendar, pipeline_options, lambda gap: self._feed.on_gap(gap))
         self._feed = IbFeed(
-            connection, self._contracts, pacer, self.pipeline, self._calendar, FeedOptions(self._interval_ns)
+            connection,
+            self._contracts,
+            pacer,
+            self.pipeline,
+            self._calendar,
+            FeedOptions(
+                self._interval_ns,
+                stale_after_s=options.stale_after_s,
+                resubscribe_after_s=options.resubscribe_after_s,
+            ),
+            on_stream=self._on_stream,
         )
         self._ib_broker = IbBroker(connection, self._contracts, inbox, pacer, lambda: inbox.now)
         self.broker: Broker = self._ib_broker
+        self._upkeep = Upkeep(
+            approach,
+            self._feed,
+            self.pipeline,
+            self._ib_broker,
+            inbox,
+            self._calendar,
+            Reopening(options.window, options.lead_s),
+            traded=self._symbols,
+        )
 
     @property
     def practising(self) -> bool:
@@ -76,6 +127,7 @@ class Link:
         records = [await self._contracts.qualify(symbol) for symbol in self._symbols]
         records += await self._held_besides()
         self._symbols = tuple(record.instrument.symbol for record in records)
+        self._upkeep.watched = list(self._symbols)
         return {record.instrument.symbol: record.instrument.tick for record in records}
 
     async def _held_besides(self) -> list[ContractRecord]:
@@ -131,60 +183,51 @@ class Link:
         if not dry_run:
             return snapshot
         self._ib_broker.mute()
+        self._upkeep.simulated = True
         account, cash = self.account_name(dry_run), snapshot.net_liquidation
         simulated = SimulatedBroker(self.inbox, Matching(), self._calendar, account, cash)
         self.inbox.tap = simulated.on_event
         self.broker = simulated
         return msgspec.structs.replace(await simulated.snapshot(), ts=snapshot.ts)
 
+    def _on_stream(self, symbol: str, trouble: str) -> None:
+        self.state.stream(symbol, trouble)
+        self._upkeep.look()
+
+    @property
+    def blind_since(self) -> int | None:
+        """Since when the market cannot be seen (wall, UTC ns), None while it can or need not be."""
+        return self.state.blind_since
+
     async def compare(self) -> None:
-        """Put the broker's account in the inbox, for the desk to compare with its books."""
+        """Put the broker's account in the inbox, for the desk to compare with its books.
+
+        Nothing is compared between two sessions: the next one begins with two looks of its own.
+        """
+        if not self._upkeep.is_reconciled:
+            return
         snapshot = await self.broker.snapshot()
         self.inbox.put(msgspec.structs.replace(snapshot, fills=()))
+        for holding in snapshot.holdings:
+            await self.watch(holding.symbol)
+
+    async def resolve_doubts(self, orders: OrderBook) -> None:
+        """Ask TWS again about orders it has been silent about for some seconds; costs nothing where there are none."""
+        await self._upkeep.resolve_doubts(orders)
+
+    async def watch(self, symbol: str) -> None:
+        """Watch a share that turned up in the account, so that its worth is known; one watched already is no news."""
+        await self._upkeep.watch(symbol)
+
+    async def record(self, event: Event, step: Step) -> None:
+        """Watch what was traded by somebody else: a listener of the desk."""
+        if isinstance(event, Fill):
+            self._upkeep.meet((event.symbol,))
 
     def stop_listening(self) -> None:
         """Hear no more of the market, but still what becomes of our orders."""
         self.connection.market = None
 
-    async def keep(self, live_orders: Callable[[], list[Order]]) -> None:
-        """Stream until cancelled; when the session is lost, say so, get a new one, and catch up on what was missed."""
-        while True:
-            try:
-                await self._feed.subscribe(self._symbols)
-                self._say(Feed.LIVE, "streaming")
-                reason = await self.connection.wait_lost()
-            except ConnectionLost as error:
-                reason = str(error)
-            self._say(Feed.LOST, reason)
-            await self._reconnect(live_orders)
-
-    async def _reconnect(self, live_orders: Callable[[], list[Order]]) -> None:
-        while True:
-            await self.connection.close()
-            try:
-                await connect_patiently(self.connection, self._gateway, math.inf)
-                await self._catch_up(live_orders)
-            except ConnectionLost as error:
-                log.warning("session_lost_again", reason=str(error))
-                await asyncio.sleep(FIRST_PAUSE_S)
-            else:
-                log.info("session_restored")
-                return
-
-    async def _catch_up(self, live_orders: Callable[[], list[Order]]) -> None:
-        """Tell the desk what happened to its orders meanwhile; telling it twice does no harm."""
-        if self.broker is not self._ib_broker:
-            return
-        snapshot = await self._ib_broker.snapshot()
-        given = [order.id for order in live_orders() if self._ib_broker.was_given(order.id)]
-        outcomes = await self._ib_broker.resolve(given)
-        # The desk believes two looks that differ from its books, lest a trade fell into one: it shall not wait for the
-        # second while it trades on what it no longer holds.
-        again = msgspec.structs.replace(await self._ib_broker.snapshot(), fills=())
-        events: list[Event] = [*snapshot.fills, *outcomes, snapshot, again]
-        for event in events:
-            self.inbox.put(event)
-
-    def _say(self, state: Feed, detail: str) -> None:
-        now = max(self.inbox.now, self.connection.server_time)
-        self.inbox.put(FeedStatus(now, "", state, detail))
+    async def keep(self, orders: OrderBook) -> None:
+        """Stream until cancelled; a session that is lost is replaced, and what was missed is caught up with."""
+        await self._upkeep.keep(orders)

@@ -6,6 +6,7 @@ import tempfile
 from os import environ, getuid
 from pathlib import Path
 
+from robo_trader.bootstrap.kill_switch import FILE_NAME, Reach
 from robo_trader.config import LIVE_PORTS, Settings
 from robo_trader.core.errors import ConfigurationError
 
@@ -55,6 +56,12 @@ def lock_path(name: str) -> Path:
     """Name a lock of this user on this machine, whatever directory a daemon was started in."""
     home = Path(environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"robo-trader-{getuid()}"
     return home / f"{name}.lock"
+
+
+def reach_of(data_dir: Path, account: str) -> Reach:
+    """Name where the daemon of an account is reached; a dry run by the account it looks at."""
+    path = lock_path(account.removeprefix("SIM-"))
+    return Reach(account, path.with_name(f"{path.stem}.sock"), path, data_dir / FILE_NAME)
 
 
 def parse_symbols(text: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from robo_trader.ml import registry
 from robo_trader.ml.model import Ensemble
 from robo_trader.risk.gates import GateOptions, all_gates
 from robo_trader.risk.sizing import AtrSizer, FixedSizer, SizingOptions
+from robo_trader.risk.stops import AtrStop, StopOptions
 from robo_trader.strategies.cadence import Cadence
 from robo_trader.strategies.ml_strategy import MLStrategy, MLStrategyOptions
 from robo_trader.strategies.moving_average import CrossoverOptions, MovingAverageCrossover
@@ -43,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
     sizing: str
     sizing_options: SizingOptions
     gate_options: GateOptions
+    stop_options: StopOptions
     executor_options: ExecutorOptions
     twap_options: TwapOptions
     crossover_options: CrossoverOptions
@@ -87,6 +89,7 @@ def build_plan(
             s.risk_atr_multiple,
             s.risk_max_price_age_s,
         ),
+        stop_options=StopOptions(s.risk_atr_multiple, s.risk_stop_fallback),
         executor_options=ExecutorOptions(s.execution_algorithm, s.execution_twap_above),
         twap_options=TwapOptions(s.execution_twap_slices, s.execution_twap_duration_s),
         crossover_options=CrossoverOptions(
@@ -116,6 +119,7 @@ def build_engine(plan: Plan) -> Engine:
             sizer=sizer,
             gates=all_gates(plan.gate_options),
             executor=SmartExecutor(algorithms, plan.executor_options),
+            stop_rule=AtrStop(plan.stop_options),
         )
     )
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import structlog
 
+from robo_trader.bootstrap import places
+from robo_trader.bootstrap.link_state import LinkState
 from robo_trader.bootstrap.plan import Plan
 from robo_trader.config import Settings
 from robo_trader.core.errors import ConfigurationError
@@ -42,7 +44,9 @@ async def open_screens(
     parent = ["--parent-pid", str(os.getpid())]
     hub = Child("robo_trader.websocket_server", [*ports, *parent], {"ROBO_HUB_TOKEN": token})
     page_ports = ["--port", str(settings.dashboard_port), "--hub-port", str(settings.hub_port)]
-    page = Child("robo_trader.dashboard", [*page_ports, "--db", str(database), *parent])
+    reach = places.reach_of(settings.robo_data_dir, plan.account)
+    control = ["--control", str(reach.socket), "--kill-file", str(reach.kill_file.absolute())]
+    page = Child("robo_trader.dashboard", [*page_ports, "--db", str(database), *control, *parent])
     for child in (hub, page):
         stack.push_async_callback(child.stop)
         await child.start()
@@ -58,6 +62,19 @@ async def open_screens(
     telling = asyncio.create_task(journal.run())
     stack.push_async_callback(_end, telling)
     return journal
+
+
+def show_link(journal: HubJournal, state: LinkState) -> None:
+    """Have the pages told of each change of the link to the broker; times are the wall's, in ns."""
+
+    def show() -> None:
+        row = state.as_row()
+        journal.describe(
+            link={"state": row.state, "why": row.detail, "since": row.last_run, "until": row.next_run}
+        )
+
+    state.on_change(show)
+    show()
 
 
 async def _keep(child: Child) -> None:

@@ -1,32 +1,44 @@
-"""One trading session: the engine at work on its inbox, its journals, and an orderly end."""
+"""One trading session: the engine at work on its inbox and its journals, watched over, and an orderly end."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 import structlog
 
+from robo_trader.alerts import Alerts
+from robo_trader.bootstrap import endings
+from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link
+from robo_trader.bootstrap.link_state import Phase
 from robo_trader.bootstrap.plan import Plan, build_engine, to_json
+from robo_trader.bootstrap.pulse import Pulse, settle
+from robo_trader.bootstrap.watch import AlertJournal, Look, Watch
 from robo_trader.core.engine import run
-from robo_trader.core.errors import ConnectionLost
-from robo_trader.core.events import AccountSnapshot, Bar, Event, Halt, Resume, Step
-from robo_trader.core.protocols import Journal
+from robo_trader.core.errors import ConnectionLost, DeskHalted
+from robo_trader.core.events import AccountSnapshot, Bar, Event, Halt, Resume
+from robo_trader.core.protocols import Listener, View
 from robo_trader.core.recovery import Stored, recover
+from robo_trader.core.steps import Step
 from robo_trader.logger import DeskLog
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
 
 log = structlog.get_logger()
-BEAT_S, COMMITS_A_BEAT, COMPARE_S = 1.0, 10, 60.0
-CANCEL_BUDGET_S = 1.0
+BEAT_S, COMMITS_A_BEAT = 1.0, 10
+BEATS_A_PULSE = 5
+COMPARE_S, DOUBTS_S = 60.0, 2.0
+CANCEL_BUDGET_S, LAST_WILL_S = 2.5, 1.5
 POLL_S = 0.05
+KILL_FILE = "KILL file"  # by whom the desk is halted
+_CONNECTED = frozenset({Phase.SYNCHRONISING, Phase.READY, Phase.DEGRADED})
 
 
 class FirstBars:
-    """A journal that notes when every symbol has had its first live bar."""
+    """A listener that notes when every symbol has had its first live bar."""
 
     def __init__(self, symbols: Sequence[str]) -> None:
         self._missing = set(symbols)
@@ -43,7 +55,9 @@ class FirstBars:
 class TradingSession:
     """Runs a plan over a link until it is stopped; what happens is in the database when it has ended."""
 
-    def __init__(self, plan: Plan, link: Link, database: Database) -> None:
+    def __init__(
+        self, plan: Plan, link: Link, database: Database, alerts: Alerts, kill_file: KillFile, blind_s: float
+    ) -> None:
         self._plan = plan
         self._link = link
         self._inbox = link.inbox
@@ -51,10 +65,20 @@ class TradingSession:
         self._engine = build_engine(plan)
         self._book = SqliteJournal(database, plan.session_id)
         self._first_bars = FirstBars(tuple(plan.ticks))
+        self._heard = AlertJournal(alerts, blind_s)
+        self._watch = Watch(alerts, self._heard, blind_s)
+        self._pulse = Pulse()
+        self._kill_file = kill_file
+        self._killed = ""
         # They hear of a step once it is on disk and on its way.
-        self.listeners: list[Journal] = [DeskLog(), self._first_bars]
+        self.listeners: list[Listener] = [DeskLog(), self._first_bars, self._heard, link]
         self._stop = asyncio.Event()
         self._outcome = ""
+
+    @property
+    def view(self) -> View:
+        """What may be seen of the desk."""
+        return self._engine.desk
 
     def stop(self, outcome: str) -> None:
         """Begin the end."""
@@ -75,7 +99,7 @@ class TradingSession:
     def open(
         self, stored: Stored, account: AccountSnapshot, history: Mapping[str, Sequence[Bar]], resume: str
     ) -> None:
-        """Put before the engine what it needs to know first; `resume` lifts a halt.
+        """Put before the engine what it needs to know first; `resume` lifts a halt, but not that of a KILL file.
 
         Not a coroutine: whatever the broker says after `account` was taken must find the opening in the inbox.
         """
@@ -83,28 +107,22 @@ class TradingSession:
             self._inbox.put(event)
         if resume:
             self._inbox.put(Resume(account.ts, resume, "operator"))
+        self._obey_kill_file(account.ts)
         for symbol, bars in history.items():
             self._link.pipeline.backfill(symbol, bars)
 
     async def work(self, once: bool, run_for_s: float | None) -> None:
         """Trade until stopped, the time is up or, with `once`, every symbol has had a bar. Errors climb."""
         outcome = "failed"
+        settle()
         try:
             async with asyncio.TaskGroup() as group:
                 desk = group.create_task(
                     run(self._engine, self._inbox, self._link.broker, self._book, self.listeners)
                 )
-                others = [
-                    group.create_task(task)
-                    for task in (
-                        self._link.keep(self._engine.desk.orders.live),
-                        self._flush(),
-                        self._compare(),
-                        self._until(once, run_for_s),
-                    )
-                ]
+                others = [group.create_task(task) for task in self._chores(once, run_for_s)]
                 await self._stop.wait()
-                await self._cancel_orders()
+                await self._take_back()
                 for task in others:
                     task.cancel()
                 self._inbox.close()
@@ -112,56 +130,135 @@ class TradingSession:
             outcome = self._outcome
         except BaseException as error:
             outcome = repr(error)
+            await self._last_will()
             raise
         finally:
-            await self._book.flush()
-            await self._database.end_session(self._plan.session_id, time.time_ns(), outcome)
-            log.info("session_ended", session=self._plan.session_id, outcome=outcome)
+            await self._close_books(outcome)
+
+    def _chores(self, once: bool, run_for_s: float | None) -> list[Coroutine[Any, Any, None]]:
+        """Return what goes on beside the desk while it trades."""
+        return [
+            self._link.keep(self._engine.desk.orders),
+            self._commit(),
+            self._beat(),
+            self._tell_link(),
+            self._every(COMPARE_S, self._link.compare),
+            self._every(DOUBTS_S, lambda: self._link.resolve_doubts(self._engine.desk.orders)),
+            self._pulse.run(),
+            self._until(once, run_for_s),
+        ]
+
+    # -------------------------------------------------------------------------------------------------- the ends
 
     async def _until(self, once: bool, run_for_s: float | None) -> None:
         if once:
             await self._first_bars.complete.wait()
-            while self._engine.desk.orders.live():  # noqa: ASYNC110 the engine knows no waiters
+            while endings.works(self._engine.desk.orders.live()):  # noqa: ASYNC110 the engine knows no waiters
                 await asyncio.sleep(POLL_S)
             self.stop("one bar of each symbol")
         elif run_for_s is not None:
             await asyncio.sleep(run_for_s)
             self.stop(f"ran for {run_for_s:g} s")
 
-    async def _cancel_orders(self) -> None:
-        """Take back what still works: its schedule ends with this process. Positions stay as they are."""
-        orders = self._engine.desk.orders
+    async def _take_back(self) -> None:
+        """Cancel what still works: its schedule ends with this process. Positions and their stops stay as they are."""
         self._link.stop_listening()
-        deadline = time.monotonic() + CANCEL_BUDGET_S
-        # What still waits in the inbox may bring more orders, and one on its way to the broker cannot be taken back
-        # yet: look and ask again until none is left.
-        while (orders.live() or len(self._inbox)) and time.monotonic() < deadline:
-            for order in orders.live():
-                await self._link.broker.cancel(order.id)
-            await asyncio.sleep(2 * POLL_S)
-        if orders.live():
-            log.warning("orders_left", orders=[order.id for order in orders.live()])
+        self._inbox.forget_market()
+        # Without a session nothing can be taken back; the next start does that first.
+        budget = CANCEL_BUDGET_S if self._is_connected else 0.0
+        orders = self._engine.desk.orders
+        left = await endings.take_back(self._link.broker, orders.live, lambda: len(self._inbox), budget)
+        if left:
+            log.warning("orders_left", orders=[order.id for order in left])
 
-    async def _flush(self) -> None:
-        thinned = 0
-        while True:
-            for _ in range(COMMITS_A_BEAT):
-                # An intent waits for all rows recorded before it: let there never be many.
-                await asyncio.sleep(BEAT_S / COMMITS_A_BEAT)
-                await self._book.commit()
+    async def _last_will(self) -> None:
+        """Nothing is sent any more and nobody would hear of a fill: take back what would open a position."""
+        desk = self._engine.desk
+        left = [order.id for order in endings.opens(desk.orders.live(), desk)]
+        await endings.last_will(self._link.broker, self._inbox, left, LAST_WILL_S)
+
+    async def _close_books(self, outcome: str) -> None:
+        session = self._plan.session_id
+        try:
             await self._book.flush()
-            if self._inbox.thinned > thinned:
-                log.warning(
-                    "thinned",
-                    what=f"{self._inbox.thinned - thinned} quotes and trades: the desk did not keep up",
-                )
-                thinned = self._inbox.thinned
-            await self._database.record_job("desk", time.time_ns(), None, "alive", self._plan.session_id)
+            await self._database.end_session(session, time.time_ns(), outcome)
+        except DeskHalted as error:
+            # Where that ended the session it is told already, and must not be hidden behind this.
+            log.error("books_not_closed", session=session, why=str(error))
+            if outcome == self._outcome:
+                raise
+        log.info("session_ended", session=session, outcome=outcome)
 
-    async def _compare(self) -> None:
+    # ----------------------------------------------------------------------------------------- beside the desk
+
+    async def _commit(self) -> None:
+        """Write down what is not urgent: an intent waits for all rows recorded before it, so let there never be many."""
         while True:
-            await asyncio.sleep(COMPARE_S)
+            await asyncio.sleep(BEAT_S / COMMITS_A_BEAT)
+            await self._book.commit()
+
+    async def _beat(self) -> None:
+        """Show each second that we live, and look after what nobody else does."""
+        beats = thinned = 0
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self._obey_kill_file(self._inbox.now)
+            self._watch.look(self._look())
+            if self._inbox.thinned > thinned:
+                lost = self._inbox.thinned - thinned
+                log.warning("thinned", what=f"{lost} quotes and trades: the desk did not keep up")
+                thinned = self._inbox.thinned
+            await self._book.flush()
+            now = time.time_ns()
+            await self._database.record_job("desk", now, None, "alive", self._plan.session_id)
+            if beats % BEATS_A_PULSE == 0:
+                state = "blocked" if self._pulse.blocks else "well"
+                detail = self._pulse.as_json(
+                    inbox=len(self._inbox), inbox_most=self._inbox.most, thinned=thinned
+                )
+                await self._database.record_job("loop", now, None, state, detail)
+            beats += 1
+
+    async def _tell_link(self) -> None:
+        """Write down how the link is, each time that changes."""
+        changed = asyncio.Event()
+        self._link.state.on_change(changed.set)
+        while True:
+            changed.clear()
+            row = self._link.state.as_row()
+            await self._database.record_job("link", row.last_run, row.next_run, row.state, row.detail)
+            await changed.wait()
+
+    async def _every(self, seconds: float, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask the broker again and again; without a session the next one begins with that."""
+        while True:
+            await asyncio.sleep(seconds)
+            if not self._is_connected:
+                continue
             try:
-                await self._link.compare()
+                await ask()
             except ConnectionLost as error:
                 log.warning("not_compared", why=str(error))
+
+    def _obey_kill_file(self, now: int) -> None:
+        """Halt where a KILL file has appeared or says something else; that it went away lifts nothing."""
+        said = self._kill_file.text() or ""
+        if said and said != self._killed:
+            self._inbox.put(Halt(now, said, KILL_FILE))
+        self._killed = said
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._link.state.phase in _CONNECTED
+
+    def _look(self) -> Look:
+        state = self._link.state
+        return Look(
+            blind_since=state.blind_since,
+            why_blind=f"{state.phase}: {state.why}",
+            connected=self._is_connected,
+            inbox=len(self._inbox),
+            inbox_load=self._inbox.load,
+            journal_load=self._book.load,
+            blocked_s=self._pulse.worst_since(),
+        )

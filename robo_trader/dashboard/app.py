@@ -1,8 +1,8 @@
 """The page on port 5555 and its REST answers: reads the database and shows the hub's stream, never decides.
 
-There is nothing to command here, so there is no login: what protects it is that it listens on loopback only,
-answers only to the names of loopback (no DNS rebinding), and sends a policy under which the page can talk to
-nobody but this server and the hub.
+There is no login: what protects it is that it listens on loopback only, answers only to the names of loopback (no DNS
+rebinding), and sends a policy under which the page can talk to nobody but this server and the hub. What a person may
+command is in `commands`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from robo_trader.bootstrap.kill_switch import Reach
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS, OrderStatus
 from robo_trader.core.parent import parent_ended
+from robo_trader.dashboard.commands import Switch, commands
 from robo_trader.storage import queries
 
 STATIC = Path(__file__).parent / "static"
@@ -47,11 +49,12 @@ Symbol = Annotated[str, Query(min_length=1, max_length=16)]
 
 @dataclass(frozen=True)
 class PageOptions:
-    """Where the page listens (loopback), which database it reads and where the hub is."""
+    """Where the page listens (loopback), which database it reads, where the hub is and how the daemon is reached."""
 
     db: Path
     port: int = 5555
     hub_port: int = 8765
+    reach: Reach | None = None
 
 
 def create_app(options: PageOptions) -> FastAPI:
@@ -63,8 +66,11 @@ def create_app(options: PageOptions) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.state.db = options.db
+    app.state.switch = Switch(options.reach)
     app.include_router(routes)
+    app.include_router(commands)
     index = (STATIC / "index.html").read_text().replace("{hub_port}", str(options.hub_port))
+    index = index.replace("{token}", app.state.switch.token if options.reach else "")
 
     @app.get("/")
     def page() -> HTMLResponse:
@@ -174,9 +180,9 @@ def _headers(
         response.headers["Content-Security-Policy"] = policy
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
-        # Static files carry an ETag: asked again each time, sent again only when changed.
-        api = request.url.path.startswith("/api/")
-        response.headers["Cache-Control"] = "no-store" if api else "no-cache"
+        # Static files carry an ETag: asked again each time, sent again only when changed. The page carries a token.
+        kept = request.url.path.startswith("/static/")
+        response.headers["Cache-Control"] = "no-cache" if kept else "no-store"
         return response
 
     return add
@@ -199,7 +205,9 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _problem(error.status_code, str(error.detail), "See /api/v1/state for what is here.")
+    if error.status_code in (404, 405):
+        return _problem(error.status_code, str(error.detail), "See /api/v1/state for what is here.")
+    return _problem(error.status_code, "Not done", str(error.detail))
 
 
 class _Server(uvicorn.Server):
@@ -238,14 +246,26 @@ async def run(options: PageOptions, parent_pid: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the page from the command line; return the exit code (0, or 2 for a usage error)."""
-    parser = argparse.ArgumentParser(prog="robo_trader.dashboard", description="The page, read-only.")
+    parser = argparse.ArgumentParser(prog="robo_trader.dashboard", description="The page.")
     parser.add_argument("--port", type=int, default=5555, help="port on 127.0.0.1 (default 5555)")
     parser.add_argument("--db", type=Path, required=True, help="the database to read")
     parser.add_argument("--hub-port", type=int, default=8765, help="the hub's port (default 8765)")
+    parser.add_argument(
+        "--control", type=Path, help="the daemon's control socket; without it the page only shows"
+    )
+    parser.add_argument(
+        "--kill-file", type=Path, help="the file that halts the daemon, where it does not answer"
+    )
     parser.add_argument("--parent-pid", type=int, default=0, help="end when this process ends")
     given = parser.parse_args(argv)
+    if (given.control is None) != (given.kill_file is None):
+        parser.error("--control and --kill-file go together")
+    reach = None
+    if given.control is not None:
+        lock = given.control.with_suffix(".lock")
+        reach = Reach(given.control.stem, given.control, lock, given.kill_file)
     try:
-        asyncio.run(run(PageOptions(given.db, given.port, given.hub_port), given.parent_pid))
+        asyncio.run(run(PageOptions(given.db, given.port, given.hub_port, reach), given.parent_pid))
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else "there is no such port"
         sys.stderr.write(f"The page cannot listen on 127.0.0.1:{given.port}: {reason}.\n")

@@ -12,7 +12,8 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
-from robo_trader.core.events import Event, Step
+from robo_trader.core.events import Event
+from robo_trader.core.steps import Step
 from robo_trader.websocket_client.picture import Picture
 from robo_trader.websocket_client.wire import (
     FRAME_BYTES,

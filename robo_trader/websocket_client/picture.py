@@ -10,37 +10,49 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from robo_trader.core.events import (
-    Abstained,
     AccountSnapshot,
-    Anomaly,
     Bar,
-    Decision,
-    Denied,
-    Equity,
     Event,
-    Fact,
     Feed,
     FeedStatus,
     Fill,
-    Halted,
     Lot,
-    Mismatch,
+    Modify,
     Order,
-    OrderChanged,
     OrderStatus,
-    PositionChanged,
+    OrderUpdate,
     Quote,
-    Resumed,
-    Signal,
-    Step,
     Submit,
     Timer,
     Trade,
+    TradingState,
 )
 from robo_trader.core.instrument import Instrument
+from robo_trader.core.steps import (
+    Abstained,
+    Agreed,
+    Anomaly,
+    CashMoved,
+    Corrected,
+    Decision,
+    Denied,
+    Equity,
+    Fact,
+    Halted,
+    Ignored,
+    Mismatch,
+    OrderChanged,
+    PositionChanged,
+    Resumed,
+    Signal,
+    Step,
+    Unprotected,
+)
+from robo_trader.websocket_client.protection import Protection
 from robo_trader.websocket_client.wire import Board, Outbox, Row, wall_ms
 
 NEW_YORK = ZoneInfo("America/New_York")
+_SEVERITY_OF = (TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED)  # rising
 SEVERITY = {Feed.LIVE: "info", Feed.GAP: "warn", Feed.STALE: "warn", Feed.LOST: "crit", Feed.REJECTED: "warn"}
 
 
@@ -54,7 +66,10 @@ class Picture:
         self._day = ""
         self._day_base: Decimal | None = None
         self._equity: Decimal | None = None
-        self._status: dict[str, Any] = {"halted": None, "market_ts": None}
+        self._protection = Protection()
+        self._holds: dict[str, Halted] = {}
+        self._left: dict[str, dict[str, int]] = {}  # shares that are not ours to trade, until when
+        self._status: dict[str, Any] = {"state": TradingState.ACTIVE, "holds": [], "market_ts": None}
 
     def describe(self, **facts: object) -> None:
         """Set fields of the status row that no event carries: mode, session, symbols and the like."""
@@ -77,14 +92,22 @@ class Picture:
                 self._on_feed(event)
             case AccountSnapshot():
                 self._on_account(event)
-            case _:  # order updates and halts are told by the facts they lead to
+            case OrderUpdate():
+                self._protect(self._protection.update(event))
+            case _:  # halts and what else a person wants are told by the facts they lead to
                 return
 
     def on_step(self, step: Step) -> None:
         """Take what the desk did about it."""
         for command in step.commands:
-            if isinstance(command, Submit):
-                self._on_order(command.order, OrderStatus.INTENT)
+            match command:
+                case Submit():
+                    for order in (command.order, command.stop):
+                        if order is not None:
+                            self._on_order(order, OrderStatus.INTENT)
+                    self._protect(self._protection.submit(command))
+                case Modify():
+                    self._protection.modify(command)
         for fact in step.facts:
             self._on_fact(fact)
 
@@ -102,18 +125,20 @@ class Picture:
                 self._append("decisions", fact)
             case Denied():
                 self._append("denied", fact)
-            case Halted():
-                self.describe(halted={"reason": fact.reason, "by": fact.by, "ts": fact.ts})
-                self._tell("crit", fact.ts, f"Halted by {fact.by}: {fact.reason}")
-            case Resumed():
-                self.describe(halted=None)
-                self._tell("info", fact.ts, f"Resumed by {fact.by}: {fact.reason}")
+            case Halted() | Resumed():
+                self._on_hold(fact)
             case Anomaly():
                 self._tell("warn", fact.ts, fact.what, fact.symbol)
-            case Mismatch():
-                self._tell(
-                    "crit", fact.ts, f"ours {fact.ours}, broker {fact.broker}: quarantined", fact.symbol
-                )
+            case Mismatch() | Agreed():
+                self._on_difference(fact)
+            case Ignored():
+                self._leave_alone(fact.symbol, fact.shares, fact.until)
+            case CashMoved():
+                self._tell("warn", fact.ts, f"cash {fact.amount:+} USD by no trade: {fact.why}")
+            case Corrected():
+                self._on_correction(fact)
+            case Unprotected():
+                self._on_bare(fact)
             case _:  # feature rows are for the database
                 return
 
@@ -131,6 +156,9 @@ class Picture:
     def _clock(self, ts: int) -> None:
         if ts > (self._status["market_ts"] or 0):
             self.describe(market_ts=ts)
+        for symbol in [symbol for symbol, left in self._left.items() if left["ignored_until"] <= ts]:
+            del self._left[symbol]
+            self._drop("quarantines", symbol)
 
     def _on_bar(self, bar: Bar) -> None:
         channel = f"bars:{bar.symbol}"
@@ -148,7 +176,77 @@ class Picture:
     def _on_fill(self, fill: Fill) -> None:
         known = self._board.get("fills", fill.exec_id)
         if known is None or fill.commission is not None:
-            self._put("fills", fill.exec_id, fill)
+            whose, apart, _ = fill.order_id.rpartition(":")
+            row = {**msgspec.structs.asdict(fill), "origin": whose if apart else "ours"}
+            self._put("fills", fill.exec_id, {**row, "superseded_by": ""})
+
+    def _on_correction(self, fact: Corrected) -> None:
+        known = self._board.get("fills", fact.replaces)
+        if known is not None:
+            self._put("fills", fact.replaces, {**known.data, "superseded_by": fact.exec_id})
+        was = f"{fact.was_quantity} at {fact.was_price}"
+        now = f"{fact.quantity} at {fact.price}" if fact.quantity else "nothing"
+        self._tell("crit", fact.ts, f"execution {fact.replaces} of {was} corrected to {now}", fact.symbol)
+
+    def _on_hold(self, fact: Halted | Resumed) -> None:
+        if isinstance(fact, Halted):
+            self._holds[fact.by] = fact
+            state = max((hold.state for hold in self._holds.values()), key=_SEVERITY_OF.index)
+        else:
+            lifted = set(self._holds) if fact.state is TradingState.ACTIVE else {*fact.lifted, fact.by}
+            self._holds = {by: hold for by, hold in self._holds.items() if by not in lifted}
+            state = fact.state
+        holds = [
+            {"by": hold.by, "state": hold.state, "reason": hold.reason, "ts": hold.ts}
+            for hold in self._holds.values()
+        ]
+        self.describe(state=state, holds=holds)
+        severity = "crit" if state is TradingState.HALTED else "warn" if holds else "info"
+        what = f"{fact.state} by" if isinstance(fact, Halted) else f"resumed, now {fact.state}, by"
+        self._tell(severity, fact.ts, f"{what} {fact.by}: {fact.reason}")
+
+    def _on_difference(self, fact: Mismatch | Agreed) -> None:
+        left = self._left.get(fact.symbol)
+        if isinstance(fact, Mismatch):
+            sides = {"ours": fact.ours, "broker": fact.broker}
+            self._put(
+                "quarantines", fact.symbol, {"symbol": fact.symbol, "since": fact.ts, **sides, **(left or {})}
+            )
+            said = f"ours {fact.ours}, broker {fact.broker}: quarantined"
+            self._tell("crit", fact.ts, said, fact.symbol)
+            return
+        if left is None:
+            self._drop("quarantines", fact.symbol)
+        else:
+            self._put("quarantines", fact.symbol, {"symbol": fact.symbol, "since": None, **left})
+        self._tell("info", fact.ts, f"out of quarantine with {fact.quantity}: {fact.how}", fact.symbol)
+
+    def _leave_alone(self, symbol: str, shares: int, until: int) -> None:
+        """Note shares that are not ours to trade; they are shown as long as that holds."""
+        self._left[symbol] = {"ignored": shares, "ignored_until": until}
+        known = self._board.get("quarantines", symbol)
+        row = known.data if known else {"symbol": symbol, "since": None}
+        self._put("quarantines", symbol, {**row, **self._left[symbol]})
+
+    def _on_bare(self, fact: Unprotected) -> None:
+        self._protect(self._protection.bare(fact))
+        severity = "crit" if fact.shares else "info"
+        said = f"{fact.shares} shares without a stop at the broker: {fact.why}"
+        self._tell(severity, fact.ts, said if fact.shares else "protected again", fact.symbol)
+
+    def _protect(self, symbol: str) -> None:
+        """Tell what is protected of a symbol, once it has changed; of none where it has not."""
+        if not symbol:
+            return
+        row = self._protection.row(symbol)
+        if row is None:
+            self._drop("protection", symbol)
+        else:
+            self._put("protection", symbol, row)
+
+    def _drop(self, channel: str, key: str) -> None:
+        self._board.remove(channel, key)
+        self._outbox.touch(channel, key)
 
     def _on_feed(self, status: FeedStatus) -> None:
         if not status.symbol:
@@ -161,11 +259,14 @@ class Picture:
         if not self._day and snapshot.day_start is not None:
             self._day, self._day_base = snapshot.day, snapshot.day_start
         for holding in snapshot.holdings:
+            if holding.not_ours_until > snapshot.ts:
+                self._leave_alone(holding.symbol, holding.not_ours, holding.not_ours_until)
             if self._board.get("positions", holding.symbol) is None:
                 self._on_position(holding.symbol, holding.quantity, holding.lots, snapshot.ts, None)
         for held in snapshot.orders:
             if self._board.get("orders", held.order.id) is None:
-                self._on_order(held.order, OrderStatus.WORKING, held.filled, snapshot.ts)
+                self._on_order(held.order, held.status, held.filled, snapshot.ts)
+                self._protect(self._protection.adopt(held))
 
     def _on_equity(self, books: Equity) -> None:
         equity = books.cash + books.value
@@ -188,8 +289,7 @@ class Picture:
         self, symbol: str, quantity: int, lots: tuple[Lot, ...], ts: int, realised: Decimal | None
     ) -> None:
         if quantity == 0:
-            self._board.remove("positions", symbol)
-            self._outbox.touch("positions", symbol)
+            self._drop("positions", symbol)
             return
         shares = sum(lot.quantity for lot in lots)
         paid = sum((lot.quantity * lot.price for lot in lots), Decimal(0))
@@ -220,6 +320,7 @@ class Picture:
         row: dict[str, Any] = dict(known.data) if known else {"id": change.order_id, "created": change.ts}
         row.update(status=change.status, filled=change.filled, updated=change.ts, message=change.reason)
         self._put("orders", change.order_id, row)
+        self._protect(self._protection.change(change))
         if change.status in (OrderStatus.REJECTED, OrderStatus.UNKNOWN):
             what = f"order {change.order_id} {change.status}: {change.reason}"
             self._tell("warn", change.ts, what, row.get("symbol", ""))

@@ -21,6 +21,8 @@ KEEP = {
     "account": 1,
     "equity": 2000,
     "positions": 500,
+    "quarantines": 500,
+    "protection": 500,
     "orders": 300,
     "fills": 500,
     "signals": 200,
@@ -31,7 +33,7 @@ KEEP = {
     "bars": 1000,
 }
 # Only the latest row of these matters; the others tell a story and go out in order.
-STATE = frozenset({"status", "account", "positions", "orders", "quotes"})
+STATE = frozenset({"status", "account", "positions", "quarantines", "protection", "orders", "quotes"})
 
 
 class Row(msgspec.Struct):

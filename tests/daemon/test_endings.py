@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
+from robo_trader.practice.gateway import PracticeGateway
+from robo_trader.simulation.flow import FlowOptions
 from robo_trader.simulation.market import SyntheticMarket
 from tests.daemon.conftest import Desk
+from tests.mail_server import Hook, serving
 
 pytestmark = pytest.mark.daemon
 
@@ -102,6 +107,9 @@ async def test_a_second_daemon_is_told_who_trades_the_account(desk: Desk):
     other_client = await desk.daemon(port, ibkr_client_id=8)
     assert await other_client.end() == 6
     assert str(first.process.pid) in other_client.text
+    elsewhere = await desk.daemon(port, ibkr_client_id=9, robo_data_dir="elsewhere", ibkr_host="localhost")
+    assert await elsewhere.end() == 6
+    assert not list(desk.home.glob("elsewhere/*.db"))
     first.signal(signal.SIGTERM)
     assert await ended(first) == 0
 
@@ -123,12 +131,144 @@ async def test_a_tws_that_never_answers_is_given_up(desk: Desk):
         assert "did not finish the handshake" in run.text
 
 
-async def test_sigterm_while_connecting_ends_it(desk: Desk):
-    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
-        run = await desk.daemon(server.sockets[0].getsockname()[1], ibkr_connect_timeout_s=60)
-        await asyncio.sleep(2.0)
+STREAMING = "state=ready"
+
+
+def drop(gateway: PracticeGateway) -> None:
+    gateway.plant("drop-rst")
+
+
+def refuse(gateway: PracticeGateway) -> None:
+    gateway.plant("refuse-connections")
+    gateway.plant("drop-rst")
+
+
+def silence(gateway: PracticeGateway) -> None:
+    gateway.plant("stale")
+    gateway.plant("drop-rst")
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters", "state"),
+    [
+        ("mute-handshake", {}, "state=connecting"),
+        ("no-accounts", {}, "state=connecting"),
+        ("withhold-end", {"of": "positions"}, "state=connecting"),
+        ("client-id-in-use", {}, "state=waiting"),
+        ("refuse-connections", {}, "state=waiting"),
+        ("history-timeout", {}, "state=synchronising"),
+    ],
+)
+async def test_sigterm_before_there_is_a_session_ends_it(
+    desk: Desk, fault: str, parameters: dict, state: str
+):
+    gateway, port = await desk.gateway()
+    gateway.plant(fault, **parameters)
+    run = await desk.daemon(port, ibkr_connect_timeout_s=60)
+    await run.until(state)
+    run.signal(signal.SIGTERM)
+    assert await ended(run) == 0, run.text
+    assert "ended as asked" in (desk.home / "data" / "last_exit.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("happens", "state"),
+    [
+        (lambda gateway: None, STREAMING),
+        (lambda gateway: gateway.plant("bars-busted"), "state=degraded"),
+        (lambda gateway: gateway.plant("freeze"), STREAMING),
+        (drop, "state=lost"),
+        (refuse, "state=waiting"),
+        (silence, "state=synchronising"),
+    ],
+    ids=["ready", "degraded", "frozen", "lost", "waiting", "synchronising"],
+)
+async def test_sigterm_while_trading_ends_it_from_every_state_of_the_link(
+    desk: Desk, happens: Callable[[PracticeGateway], None], state: str
+):
+    gateway, port = await desk.gateway(flow=FlowOptions(depth=0.00001))
+    run = await desk.daemon(port)
+    await run.until("status=partial")
+    times = run.text.count(state)
+    happens(gateway)
+    await run.until(state, times=times + 1 if state != STREAMING else 1)
+    run.signal(signal.SIGTERM)
+    assert await ended(run) == 0, run.text
+    assert desk.rows("SELECT outcome FROM sessions") == [("stopped",)]
+    assert "Traceback" not in run.text
+
+
+async def test_the_user_is_told_of_a_tws_that_is_lost_and_when_it_is_back(desk: Desk):
+    gateway, port = await desk.gateway()
+    with serving(Hook()) as hook:
+        run = await desk.daemon(port, alert_webhook_url=hook.url, alert_blind_s=0.3, ibkr_restart_window="")
+        await run.until(STREAMING)
+        gateway.plant("refuse-connections")
+        gateway.plant("drop-rst")
+        begun = await asyncio.to_thread(hook.wait, 20)
+        assert (begun["key"], begun["severity"]) == ("blind", "critical")
+        assert f"RoboTrader {gateway.account}: not trading" in begun["text"]
+        gateway.lift("refuse-connections")
+        over = await asyncio.to_thread(hook.wait, 20)
+        assert "over after" in over["text"]
         run.signal(signal.SIGTERM)
         assert await ended(run) == 0
+    assert "secret" not in run.text
+
+
+async def test_the_user_is_told_of_a_tws_that_never_was_there_and_of_the_end(desk: Desk):
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    with serving(Hook()) as hook:
+        run = await desk.daemon(port, ibkr_give_up_s=2.5, alert_webhook_url=hook.url, alert_blind_s=0.5)
+        assert (await asyncio.to_thread(hook.wait, 20))["key"] == "blind"
+        end = await asyncio.to_thread(hook.wait, 20)
+        assert end["key"] == "ended"
+        assert "BrokerUnreachable: nothing listens" in end["text"]
+        assert await run.end() == 3
+
+
+async def test_a_dead_webhook_delays_no_end(desk: Desk):
+    _, port = await desk.gateway()
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        run = await desk.daemon(port, alert_webhook_url=url)
+        await run.until("ready")
+        run.signal(signal.SIGUSR1)
+        await run.until("alert")
+        run.signal(signal.SIGTERM)
+        assert await ended(run) == 0, run.text
+
+
+async def test_a_kill_file_halts_a_running_desk_and_one_that_starts(desk: Desk):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port)
+    await run.until(" bar ")
+    (desk.home / "data" / "KILL").write_text("the news is bad")
+    await run.until("halted by KILL file")
+    assert "the news is bad" in run.text
+    run.signal(signal.SIGTERM)
+    assert await ended(run) == 0
+    (desk.home / "data" / "KILL").write_text("still bad")
+    again = await desk.daemon(port)
+    await again.until("still bad")
+    await again.until(" bar ", times=3)
+    assert "decision   BUY" not in again.text
+    again.signal(signal.SIGTERM)
+    assert await ended(again) == 0
+
+
+async def test_the_link_and_the_loop_are_in_the_books_for_whoever_looks(desk: Desk):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port)
+    await run.until(" bar ", times=3)
+    while len(rows := dict(desk.rows("SELECT name, state FROM jobs"))) < 3:
+        await asyncio.sleep(0.05)
+    assert rows.keys() == {"desk", "link", "loop"}
+    ((detail,),) = desk.rows("SELECT detail FROM jobs WHERE name = 'loop'")
+    assert json.loads(detail).keys() >= {"blocks", "max_ms", "rss_mb", "open_files"}
+    run.signal(signal.SIGTERM)
+    assert await ended(run) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -139,7 +279,8 @@ async def test_a_signal_while_trading_cancels_what_works_and_ends_it(desk: Desk,
     run.signal(number)
     assert await ended(run) == 0, run.text
     assert desk.rows("SELECT outcome FROM sessions") == [("stopped",)]
-    assert desk.rows("SELECT count(*) FROM orders WHERE status IN ('intent', 'working', 'partial')") == [(0,)]
+    left = desk.rows("SELECT type FROM orders WHERE status IN ('intent', 'working', 'partial')")
+    assert {kind for (kind,) in left} <= {"STP"}
 
 
 async def test_a_bar_of_nan_is_dropped_told_and_never_traded_on(desk: Desk):

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robo_trader.core.events import MINUTE_NS, Equity, decode_step
+from robo_trader.core.events import MINUTE_NS
+from robo_trader.core.steps import Equity, decode_step
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.base import Bars
 from robo_trader.features.feature_engine import FeatureEngine
@@ -53,7 +54,7 @@ async def test_a_session_of_real_bars_arrives_whole_and_books_features_and_repla
     assert desk.rows("SELECT count(*) > 20 FROM fills") == [(1,)]
     assert dict(desk.rows("SELECT symbol, quantity FROM positions WHERE quantity != 0")) == theirs.positions
     assert Decimal(desk.rows("SELECT cash FROM equity ORDER BY id DESC LIMIT 1")[0][0]) == theirs.cash
-    assert {a for (a,) in desk.rows("SELECT DISTINCT algorithm FROM orders")} == {"market", "twap"}
+    assert {a for (a,) in desk.rows("SELECT DISTINCT algorithm FROM orders")} == {"market", "stop", "twap"}
     replayed = await desk.command("replay")
     assert await replayed.end() == 0, replayed.text
 

@@ -15,23 +15,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from robo_trader.core.events import (
+from robo_trader.core.events import AccountSnapshot, Bar, Fill, Lot, Order, OrderStatus, Side, Submit
+from robo_trader.core.steps import (
     Abstained,
-    AccountSnapshot,
-    Bar,
     Decision,
     Denied,
     Equity,
-    Fill,
-    Lot,
-    Order,
     OrderChanged,
-    OrderStatus,
     PositionChanged,
-    Side,
     Signal,
     Step,
-    Submit,
 )
 from robo_trader.dashboard.app import STATIC, PageOptions, create_app
 from robo_trader.storage.database import Database

@@ -9,28 +9,35 @@ import pytest
 
 from robo_trader.core.events import (
     AccountSnapshot,
-    Anomaly,
     Bar,
-    Equity,
     Event,
-    Fact,
     Feed,
     FeedStatus,
     Fill,
-    Halted,
     Holding,
     Lot,
-    Mismatch,
     OpenOrder,
     Order,
-    OrderChanged,
     OrderStatus,
-    PositionChanged,
     Quote,
-    Resumed,
     Side,
-    Step,
     Submit,
+    TradingState,
+)
+from robo_trader.core.steps import (
+    Agreed,
+    Anomaly,
+    CashMoved,
+    Corrected,
+    Equity,
+    Fact,
+    Halted,
+    Ignored,
+    Mismatch,
+    OrderChanged,
+    PositionChanged,
+    Resumed,
+    Step,
 )
 from robo_trader.websocket_client.picture import Picture
 from robo_trader.websocket_client.wire import Board, Outbox, Row
@@ -150,27 +157,66 @@ def test_a_fill_told_again_gains_its_commission_and_never_loses_it(told: Told) -
         return Fill(OPEN, "s-1.1", "e-1", "NVDA", Side.BUY, 10, Decimal("180.10"), commission)
 
     told.hear(fill(None), fill(Decimal("1.00")), fill(None))
-    assert [row.commission for row in told.rows("fills")] == [Decimal("1.00")]
+    assert [(row["commission"], row["origin"]) for row in told.rows("fills")] == [(Decimal("1.00"), "ours")]
 
 
-def test_halts_feeds_and_oddities_reach_the_status_and_the_events(told: Told) -> None:
-    told.say(Halted(OPEN, "daily loss", "gate"))
-    assert told.row("status")["halted"] == {"reason": "daily loss", "by": "gate", "ts": OPEN}
-    told.say(
-        Resumed(OPEN, "looked at it", "user"), Anomaly(OPEN, "NVDA", "odd"), Mismatch(OPEN, "NVDA", 5, 6)
-    )
+def test_a_foreign_fill_tells_whose_it_is_and_a_corrected_one_what_replaced_it(told: Told) -> None:
+    def fill(exec_id: str, shares: int, order_id: str = "manual:77") -> Fill:
+        return Fill(OPEN, order_id, exec_id, "NVDA", Side.BUY, shares, Decimal("180.10"))
+
+    told.hear(fill("e.01", 10), fill("f.01", 5, "client-7:8"), fill("e.02", 8))
+    price = Decimal("180.10")
+    told.say(Corrected(OPEN, "NVDA", "e.02", "e.01", 8, price, 10, price))
+    found = {row["exec_id"]: (row["origin"], row["superseded_by"]) for row in told.rows("fills")}
+    assert found == {"e.01": ("manual", "e.02"), "f.01": ("client-7", ""), "e.02": ("manual", "")}
+    assert "10 at 180.10 corrected to 8 at 180.10" in told.row("events")["text"]
+
+
+def test_feeds_and_oddities_reach_the_status_and_the_events(told: Told) -> None:
+    told.say(Anomaly(OPEN, "NVDA", "odd"), CashMoved(OPEN, Decimal("-1.50"), Decimal(99), "a fee"))
     told.hear(FeedStatus(OPEN, "", Feed.LOST, "1100"), FeedStatus(OPEN, "NVDA", Feed.STALE))
-    status = told.row("status")
-    assert (status["halted"], status["connection"]["state"]) == (None, "lost")
+    assert told.row("status")["connection"]["state"] == "lost"
     assert (told.rows("events")[-1]["symbol"], told.rows("events")[-1]["text"]) == ("NVDA", "feed stale")
-    assert [row["severity"] for row in told.rows("events")] == [
-        "crit",
-        "info",
-        "warn",
-        "crit",
-        "crit",
-        "warn",
-    ]
+    assert [row["severity"] for row in told.rows("events")] == ["warn", "warn", "crit", "warn"]
+    assert "-1.50 USD" in told.rows("events")[1]["text"]
+
+
+def test_every_hold_is_told_until_it_is_lifted_and_the_hardest_is_the_state(told: Told) -> None:
+    told.say(Halted(OPEN, "restart at 23:45", "restart window", TradingState.REDUCING))
+    assert told.row("status")["state"] == "reducing"
+    told.say(Halted(OPEN + 1, "daily loss", "gate"))
+    status = told.row("status")
+    assert (status["state"], [hold["by"] for hold in status["holds"]]) == (
+        "halted",
+        ["restart window", "gate"],
+    )
+    told.say(Resumed(OPEN + 2, "looked at it", "operator", ("gate",), TradingState.REDUCING))
+    status = told.row("status")
+    assert (status["state"], [hold["by"] for hold in status["holds"]]) == ("reducing", ["restart window"])
+    told.say(Resumed(OPEN + 3, "it is over", "restart window", ("restart window",)))
+    assert (told.row("status")["state"], told.row("status")["holds"]) == ("active", [])
+    assert [row["severity"] for row in told.rows("events")] == ["warn", "crit", "warn", "info"]
+
+
+def test_a_quarantine_is_shown_with_both_sides_until_they_agree(told: Told) -> None:
+    told.say(Mismatch(OPEN, "NVDA", 5, 6), Mismatch(OPEN, "META", 1, 0))
+    assert told.rows("quarantines")[0] == {"symbol": "NVDA", "since": OPEN, "ours": 5, "broker": 6}
+    told.say(Agreed(OPEN + 2, "NVDA", 6, "adopted by operator"))
+    assert [row["symbol"] for row in told.rows("quarantines")] == ["META"]
+    assert "adopted by operator" in told.row("events")["text"]
+
+
+def test_shares_left_alone_are_shown_until_their_time(told: Told) -> None:
+    held = Holding("NVDA", 0, (), 7, not_ours=7, not_ours_until=OPEN + MINUTE)
+    told.hear(AccountSnapshot(OPEN, "DU1", Decimal(1), Decimal(1), (held,)))  # since an earlier session
+    told.say(Mismatch(OPEN, "META", 1, 0), Ignored(OPEN, "META", -1, OPEN + DAY, "lent out"))
+    told.say(Agreed(OPEN, "META", 1, "ignore by operator"))
+    rows = {row["symbol"]: row for row in told.rows("quarantines")}
+    assert (rows["NVDA"]["ignored"], rows["META"]["ignored"], rows["META"]["since"]) == (7, -1, None)
+    told.hear(bar(OPEN + MINUTE, 180.0))
+    told.say(Mismatch(OPEN + MINUTE, "NVDA", 0, 7), Mismatch(OPEN + MINUTE, "META", 1, 3))
+    rows = {row["symbol"]: row for row in told.rows("quarantines")}
+    assert (rows["NVDA"].get("ignored"), rows["META"]["ignored"]) == (None, -1)
 
 
 def test_history_sets_no_clock_and_is_told_whole(told: Told) -> None:

@@ -1,12 +1,16 @@
 // Puts the hub's stream, the database's past and the page together; draws at most a few times a second.
 
 import { CandleChart, EquityChart } from "./charts.js";
+import { commands } from "./commands.js";
+import { armed, confirm } from "./controls.js";
+import { DeskState } from "./desk.js";
 import { Feed } from "./feed.js";
 import { NOTHING, age, count, date, money, signed, time, tone, when } from "./format.js";
-import { TABLES, write } from "./panels.js";
+import { LIVELY, TABLES, write } from "./panels.js";
 
 const LISTS = Object.keys(TABLES);
 const DRAW_MS = 150;
+const PRESS_MS = 1500;
 const MODES = { practice: "blue", "dry-run": "blue", paper: "amber", live: "red" };
 // What each list is called in the REST answers; events are not in the database.
 const PAST = { orders: "orders", fills: "fills", signals: "signals", decisions: "decisions", denied: "violations" };
@@ -29,9 +33,21 @@ let announced = 0;
 
 const port = document.querySelector("meta[name=hub-port]").content;
 const feed = new Feed(`ws://${location.hostname}:${port}`, changed, linked);
-feed.subscribe(["status", "account", "equity", ...LISTS]);
+feed.subscribe(["status", "account", "equity", "protection", ...LISTS]);
+const desk = new DeskState(feed, ask, () => ["status", "positions", "quarantines"].forEach((name) => dirty.add(name)));
 
 // ------------------------------------------------------------------------------------------------ what is shown
+
+/** What the lists show: positions with what protects them, quarantines from wherever they are known. */
+function listed(name) {
+  if (name === "quarantines") return desk.quarantines();
+  if (name !== "positions") return rows(name).reverse();
+  const protection = desk.protection();
+  return rows(name).map((row) => {
+    const { covered, stops, unprotected, why } = protection.get(row.symbol) ?? {};
+    return { ...row, covered, stops, unprotected, bare: why, old: overdue(row) > 0 };
+  });
+}
 
 /** Oldest first: what the database remembers and the hub no longer says, then what the hub says. */
 function rows(channel) {
@@ -52,6 +68,7 @@ const account = () => feed.row("account") ?? past.account?.at(-1);
 function changed(channel) {
   dirty.add(channel);
   if (channel === "status") follow();
+  if (channel === "protection") dirty.add("positions");
 }
 
 let spoken = false; // was the daemon connected when last looked at?
@@ -127,7 +144,8 @@ async function remember() {
   const books = ((await ask("equity")) ?? []).map((row) => ({ ...row, equity: Number(row.cash) + Number(row.value) }));
   past.equity = books;
   past.account = books.slice(-1);
-  past.session = (await ask("state"))?.session;
+  await desk.look();
+  past.session = desk.told?.session;
   follow();
   if (symbol) rememberBars(symbol);
   redraw();
@@ -172,10 +190,10 @@ function drawStrip() {
   $("mode").textContent = mode ?? "no desk";
   $("mode").className = `badge ${feed.fresh() ? (MODES[mode] ?? "") : "stale"}`;
   document.body.dataset.mode = feed.fresh() ? (mode ?? "") : "";
-  const broker = now.connection?.state ?? now.connection ?? "unknown";
+  const link = desk.link() ?? { state: now.connection?.state ?? "unknown", why: now.connection?.detail };
   // The link is told only when it changes, so it is as fresh as the desk itself.
-  put("broker", broker, now.at && { at: feed.fresh() ? feed.now() : now.at }, broker === "lost" || broker === "stale" ? "loss" : "");
-  $("broker").title = now.connection?.detail ?? "";
+  put("broker", linkWords(link), now.at && { at: feed.fresh() ? feed.now() : now.at }, link.state === "ready" || link.state === "live" ? "" : "loss");
+  $("broker").title = link.why ?? "";
   put("clock", now.market_ts ? `${date(when(now, "market_ts"))} ${time(when(now, "market_ts"))}` : NOTHING, now.market_ts && now);
   put("equity", money(books?.equity), books);
   const share = books?.day_start > 0 ? ` (${signed((100 * books.day_pnl) / books.day_start)}%)` : "";
@@ -184,9 +202,11 @@ function drawStrip() {
   put("realised", signed(books?.realised), books, tone(books?.realised));
   put("cash", money(books?.cash), books);
   $("age").textContent = feed.told ? `${age(feed.now() - feed.told)} ago` : NOTHING;
-  $("trading").hidden = !now.mode;
-  $("trading").textContent = now.halted ? "halted" : "running";
-  $("trading").className = `chip ${now.halted ? "loss" : "gain"} ${feed.fresh() ? "" : "stale"}`;
+  const trading = desk.trading();
+  $("trading").hidden = !trading;
+  $("trading").textContent = trading?.state === "active" ? "trading" : (trading?.state ?? "");
+  $("trading").className = `chip ${{ active: "gain", reducing: "lively" }[trading?.state] ?? "loss"} ${feed.fresh() || desk.alive() ? "" : "stale"}`;
+  $("resume").hidden = !trading || trading.state === "active";
   const session = now.session ?? past.session?.id;
   $("session").textContent = session ? `Session ${session}, account ${now.account ?? past.session?.account ?? NOTHING}.` : "No session.";
   document.title = books?.equity ? `${money(books.equity)} · RoboTrader` : "RoboTrader";
@@ -196,16 +216,34 @@ function drawBanners() {
   const fresh = feed.fresh();
   document.body.classList.toggle("frozen", !fresh);
   const since = feed.told ? ` Values are as of ${age(feed.now() - feed.told)} ago.` : "";
+  const silence = desk.silence();
+  const beat = desk.alive()
+    ? " The daemon lives; what is shown is from its database."
+    : silence === null ? "" : ` Its last sign of life was ${age(silence)} ago.`;
   const reason = feed.open
     ? feed.desk
       ? "The daemon has stopped speaking."
       : "The daemon is not connected to the hub: nothing here is live."
     : "No connection to the hub; trying again.";
   $("banner").hidden = fresh;
-  write_once("banner", fresh ? "" : reason + since);
-  const halted = status().halted;
-  $("alarm").hidden = !halted;
-  write_once("alarm", halted ? `HALTED by ${halted.by}: ${halted.reason}. Cancels and reductions still pass.` : "");
+  write_once("banner", fresh ? "" : reason + beat + since);
+  const trading = desk.trading();
+  const link = desk.link();
+  const bare = [...desk.protection().values()].filter((row) => row.unprotected);
+  const alarms = [
+    ...(trading?.holds ?? []).map((hold) => `${hold.state.toUpperCase()} by ${hold.by} since ${time(when(hold))}: ${hold.reason}`),
+    ...(link && link.state !== "ready" ? [`LINK ${linkWords(link)}: ${link.why}`] : []),
+    ...bare.map((row) => `UNPROTECTED: ${count(row.unprotected)} ${row.symbol}, ${row.why}`),
+    ...desk.quarantines().filter((row) => row.since).map((row) => `QUARANTINE ${row.symbol}: ours ${row.ours}, broker ${row.broker}`),
+  ];
+  $("alarm").hidden = !alarms.length;
+  $("alarm").classList.toggle("lively", trading?.state !== "halted" && !bare.length);
+  write_once("alarm", alarms.join("\n"));
+}
+
+/** The state of the link in words, with until when it waits. */
+function linkWords({ state, until }) {
+  return until ? `${state} until ${time(until / 1e6)}` : state;
 }
 
 /** Change an announced element only when its words change, or a screen reader would read it again and again. */
@@ -228,11 +266,14 @@ function drawBars() {
   const bars = rows(`bars:${symbol}`);
   const last = bars.at(-1);
   const grown = bars.length - candles.drawn;
-  if (candles.symbol !== symbol || grown !== 1 || !candles.add(last)) candles.draw(symbol, bars, rows("fills"));
+  if (candles.symbol !== symbol || grown !== 1 || !candles.add(last)) candles.draw(symbol, bars, stood());
   else candles.drawn = bars.length;
   $("chart-empty").textContent = bars.length ? "" : `${symbol || "A symbol"}: bars appear once the feed has delivered history or the first minute has closed.`;
   $("chart").classList.toggle("stale", bars.length > 0 && overdue(last) > 0);
 }
+
+/** Executions as they stand: those corrected or taken back are not marked. */
+const stood = () => rows("fills").filter((row) => !row.superseded_by && row.quantity);
 
 function drawEquity() {
   const points = rows("equity");
@@ -243,9 +284,33 @@ function drawEquity() {
 }
 
 function drawList(name) {
-  const found = rows(name).map((row) => (name === "positions" ? { ...row, old: overdue(row) > 0 } : row));
-  write(name, name === "positions" ? found : found.reverse(), fromPast(name) ? "from the database" : "", pick);
+  if (Date.now() < pressed) { // what is being clicked on must not be replaced under the pointer
+    dirty.add(name);
+    return;
+  }
+  const found = listed(name);
+  if (name === "quarantines") $("quarantine-panel").hidden = !found.length;
+  write(name, found, fromPast(name) ? "from the database" : "", pick, armed ? act : null);
 }
+
+// ------------------------------------------------------------------------------------------------ what is done
+
+let pressed = 0; // until when a press of the pointer is minded: its end may come to another window
+addEventListener("pointerdown", () => { pressed = Date.now() + PRESS_MS; }, true);
+for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, () => { pressed = 0; }, true);
+
+const wishes = commands({
+  held: () => rows("positions"),
+  working: () => rows("orders").filter((row) => LIVELY.has(row.status) && row.type !== "STP"),
+  quarantines: () => desk.quarantines(),
+});
+
+function act(name, subject) {
+  confirm(wishes[name](subject));
+}
+
+$("switch").hidden = !armed;
+for (const button of $("switch").children) button.addEventListener("click", () => act(button.id));
 
 function announce() {
   const fills = feed.rows("fills");
@@ -262,7 +327,7 @@ function draw() {
   if (due.has(`quotes:${symbol}`) || ready) drawQuote();
   if (due.has("equity")) drawEquity();
   if (due.has("fills")) {
-    candles.mark(symbol, rows("fills"));
+    candles.mark(symbol, stood());
     announce();
   }
   LISTS.filter((name) => due.has(name)).forEach(drawList);
@@ -276,7 +341,7 @@ setInterval(() => {
   drawStrip();
   drawBanners();
   drawQuote();
-  drawList("positions");
+  ["positions", "quarantines"].forEach(drawList);
   $("chart").classList.toggle("stale", candles.drawn > 0 && overdue(rows(`bars:${symbol}`).at(-1)) > 0);
   $("curve").classList.toggle("stale", overdue(account()) > 0);
 }, 1000);

@@ -27,7 +27,18 @@ const figure = (head, cell, kind = "number") => ({ head, cell, kind });
 const wish = (row) => (row.direction > 0 ? "▲ long" : row.direction < 0 ? "▼ short" : "■ flat");
 const abstained = (row) => row.kind?.toLowerCase() === "abstained"; // the hub names the message, the database the kind
 const strength = (row) => (abstained(row) ? NOTHING : number(row.strength && Number(row.strength).toFixed(2)));
-const LIVELY = new Set(["intent", "working", "partial", "unknown"]);
+const moment = (ns) => (ns ? `${date(ns / 1e6)} ${time(ns / 1e6)}` : NOTHING);
+
+/** The prices of the stops at the broker, for how many shares where not for all, or the alarm. */
+function stopped(row) {
+  if (row.unprotected) return `UNPROTECTED ${count(row.unprotected)}`;
+  if (!row.covered) return "none";
+  const prices = row.stops.map((stop) => money(stop.price)).join(", ");
+  return row.covered === Math.abs(row.quantity) ? prices : `${prices} for ${count(row.covered)}`;
+}
+
+const type = (row) => (row.limit_price ? `LMT ${money(row.limit_price)}` : row.stop_price ? `STP ${money(row.stop_price)}` : text(row.type));
+export const LIVELY = new Set(["intent", "working", "partial", "unknown"]);
 const FAILED = new Set(["rejected", "unknown"]);
 
 export const TABLES = {
@@ -36,10 +47,38 @@ export const TABLES = {
     columns: [
       symbol,
       figure("Shares", (row) => count(row.quantity)),
-      figure("Average", (row) => money(row.average)),
+      figure("Average", (row) => money(row.average), "number opt"),
       figure("Last", (row) => money(row.last)),
       profit("Unrealised", "unrealised"),
-      { ...profit("Realised", "realised"), kind: "number opt" },
+      { ...profit("Realised", "realised"), kind: "number opt roomy" },
+      {
+        head: "Stop",
+        cell: stopped,
+        kind: "number",
+        tone: (row) => (row.unprotected ? "bare" : ""),
+        title: (row) => row.bare || (row.stops ?? []).map((stop) => `${stop.shares} at ${money(stop.price)}`).join("\n"),
+      },
+      { head: "", kind: "acts", acts: (row) => [["flatten", "Flatten", row.symbol]] },
+    ],
+  },
+  quarantines: {
+    empty: "Our books and the broker agree.",
+    columns: [
+      symbol,
+      figure("Ours", (row) => count(row.ours)),
+      figure("Broker", (row) => count(row.broker)),
+      { head: "Since", cell: (row) => moment(row.since), kind: "dim" },
+      {
+        head: "State",
+        cell: (row) => [row.since && "not traded", row.ignored && `${count(row.ignored)} left alone until ${moment(row.ignored_until)}`].filter(Boolean).join("; "),
+        tone: (row) => (row.since ? "loss" : "dim"),
+        kind: "prose",
+      },
+      {
+        head: "",
+        kind: "acts",
+        acts: (row) => (row.since ? [["adopt", "Adopt", row.symbol], ["flatten-theirs", "Flatten", row.symbol], ["ignore", "Ignore until …", row.symbol]] : []),
+      },
     ],
   },
   orders: {
@@ -47,7 +86,7 @@ export const TABLES = {
     columns: [
       at("created"), symbol, side,
       figure("Filled", (row) => `${count(row.filled)} / ${count(row.quantity)}`),
-      figure("Type", (row) => (row.limit_price ? `LMT ${money(row.limit_price)}` : text(row.type)), "opt"),
+      figure("Type", type, "opt"),
       {
         head: "Status",
         cell: (row) => text(row.status),
@@ -63,7 +102,11 @@ export const TABLES = {
       figure("Shares", (row) => count(row.quantity)),
       figure("Price", (row) => money(row.price)),
       figure("Commission", (row) => money(row.commission), "number opt"),
-      figure("Order", (row) => text(row.order_id), "dim opt"),
+      {
+        ...figure("By", (row) => (row.origin && row.origin !== "ours" ? row.origin : text(row.order_id)), "opt"),
+        tone: (row) => (row.origin && row.origin !== "ours" ? "lively" : "dim"),
+        title: (row) => (row.superseded_by ? `corrected by ${row.superseded_by}` : row.order_id),
+      },
     ],
   },
   signals: {
@@ -128,9 +171,26 @@ function element(name, className, content) {
   return made;
 }
 
-function line(columns, row, newest, pick) {
-  const made = element("tr", row.old ? "stale" : "");
+/** The buttons of a row; where nothing can be commanded there are none. */
+function buttons(cell, acts, act) {
+  for (const [name, label, subject] of act ? acts : []) {
+    const button = element("button", "act", label);
+    button.dataset.act = `${name} ${subject}`;
+    button.setAttribute("aria-label", `${label} ${subject}`);
+    button.addEventListener("click", () => act(name, subject));
+    cell.append(button);
+  }
+}
+
+function line(columns, row, newest, pick, act) {
+  const made = element("tr", `${row.old ? "stale" : ""} ${row.superseded_by ? "void" : ""}`.trim());
   for (const column of columns) {
+    if (column.acts) {
+      const cell = element("td", column.kind);
+      buttons(cell, column.acts(row), act);
+      made.append(cell);
+      continue;
+    }
     const cell = element("td", `${column.kind ?? ""} ${column.tone?.(row) ?? ""}`.trim());
     const words = column.cell(row, newest);
     cell.dataset.head = column.head;
@@ -147,8 +207,8 @@ function line(columns, row, newest, pick) {
   return made;
 }
 
-/** Write a table's rows, newest first; clicking a symbol calls `pick(symbol)`. */
-export function write(name, rows, note, pick) {
+/** Write a table's rows, newest first; clicking a symbol calls `pick(symbol)`, a row's button `act(name, symbol)`. */
+export function write(name, rows, note, pick, act) {
   const { columns, empty } = TABLES[name];
   const box = document.getElementById(name);
   box.parentElement.querySelector(".count").textContent = [rows.length || "", note].filter(Boolean).join(" · ");
@@ -161,8 +221,10 @@ export function write(name, rows, note, pick) {
   columns.forEach((column) => head.append(element("th", column.kind ?? "", column.head)));
   table.append(element("thead"), element("tbody"));
   table.tHead.append(head);
-  table.tBodies[0].append(...rows.slice(0, LONGEST).map((row) => line(columns, row, rows[0], pick)));
+  table.tBodies[0].append(...rows.slice(0, LONGEST).map((row) => line(columns, row, rows[0], pick, act)));
   const scrolled = box.scrollTop;
+  const focused = box.contains(document.activeElement) ? document.activeElement.dataset.act : undefined;
   box.replaceChildren(table);
   box.scrollTop = scrolled;
+  if (focused) box.querySelector(`[data-act="${CSS.escape(focused)}"]`)?.focus();
 }

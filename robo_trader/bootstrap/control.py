@@ -1,0 +1,263 @@
+"""The hand on the switch, inside the daemon: commands of a person become events, and are answered once they are done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from robo_trader.bootstrap import wishes
+from robo_trader.bootstrap.kill_switch import KillFile as KillFile
+from robo_trader.core.command_socket import CommandSocket
+from robo_trader.core.errors import ConfigurationError
+from robo_trader.core.events import (
+    AccountSnapshot,
+    Event,
+    Flatten,
+    Halt,
+    Remedy,
+    Resolve,
+    Resume,
+    TradingState,
+)
+from robo_trader.core.inbox import Inbox
+from robo_trader.core.protocols import View
+from robo_trader.core.steps import (
+    Agreed,
+    Fact,
+    Halted,
+    Ignored,
+    Mismatch,
+    Resumed,
+    Step,
+    Unprotected,
+)
+
+DONE_S = 1.5  # wall seconds a command waits for the desk before it is answered as accepted only
+OPERATOR = "operator"
+
+Answer = dict[str, object]
+
+
+class Control:
+    """Takes commands on the socket at `path`, and hears as a listener what the desk did about them.
+
+    `look` puts the broker's account into the inbox; `about` is told with the status.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        inbox: Inbox,
+        view: View,
+        look: Callable[[], Awaitable[None]],
+        kill_file: KillFile,
+        about: Mapping[str, object],
+    ) -> None:
+        self._socket = CommandSocket(path, self.obey, ours=True)
+        self._inbox = inbox
+        self._view = view
+        self._look = look
+        self._kill_file = kill_file
+        self._about = dict(about)
+        self._waiting: list[tuple[Event, asyncio.Future[Step]]] = []
+        self._looking: list[asyncio.Future[AccountSnapshot]] = []
+        self._holds: dict[str, Halted] = {}
+        self._differing: dict[str, Mismatch] = {}
+        self._left: dict[str, tuple[int, int]] = {}  # shares that are not ours to trade, and until when
+        self._unprotected: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._socket.open()
+        except OSError as error:
+            raise ConfigurationError(
+                f"control socket {self._socket.path}: {error.strerror or error}; set XDG_RUNTIME_DIR to a directory "
+                "of this user with a short path"
+            ) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._socket.close()
+
+    # ---------------------------------------------------------------------------------------- what the desk says
+
+    async def record(self, event: Event, step: Step) -> None:
+        """Note what the desk did, for the commands that wait for it."""
+        for fact in step.facts:
+            self._note(fact)
+        for waited, answer in self._waiting:
+            if waited is event and not answer.done():
+                answer.set_result(step)
+        if isinstance(event, AccountSnapshot):
+            for held in event.holdings:
+                if held.not_ours_until > event.ts:  # so the books opened
+                    self._left[held.symbol] = held.not_ours, held.not_ours_until
+            for look in self._looking:
+                if not look.done():
+                    look.set_result(event)
+
+    def _note(self, fact: Fact) -> None:
+        match fact:
+            case Halted():
+                self._holds[fact.by] = fact
+            case Resumed():
+                self._on_resumed(fact)
+            case Mismatch():
+                self._differing[fact.symbol] = fact
+            case Ignored():
+                self._left[fact.symbol] = fact.shares, fact.until
+            case Agreed():
+                self._differing.pop(fact.symbol, None)
+            case Unprotected():
+                self._unprotected[fact.symbol] = fact.why
+                if not fact.shares:
+                    del self._unprotected[fact.symbol]
+            case _:
+                return
+
+    def _on_resumed(self, fact: Resumed) -> None:
+        for by in fact.lifted:
+            self._holds.pop(by, None)
+        if fact.state is TradingState.ACTIVE:
+            self._holds.clear()
+
+    @property
+    def state(self) -> TradingState:
+        """What the desk may do."""
+        states = {hold.state for hold in self._holds.values()}
+        if not states:
+            return TradingState.ACTIVE
+        return TradingState.HALTED if TradingState.HALTED in states else TradingState.REDUCING
+
+    @property
+    def _stands(self) -> Answer:
+        return {"state": self.state, "stopped": self._view.stopped}
+
+    # --------------------------------------------------------------------------------------------- what is wanted
+
+    async def obey(self, wanted: Mapping[str, object]) -> Answer:
+        """Do one command and return what came of it. Raises RoboTraderError saying why it cannot be done."""
+        wish = wishes.read(wanted)
+        now = self._inbox.now
+        match wish:
+            case wishes.Halt():
+                return await self._put(Halt(now, wish.why, OPERATOR))
+            case wishes.Reduce():
+                return await self._reduce(wish, now)
+            case wishes.Resume():
+                return await self._resume(wish, now)
+            case wishes.Flatten():
+                return await self._flatten(wish, now)
+            case wishes.Resolve():
+                return await self._put(self._remedy(wish, now))
+            case wishes.Reconcile():
+                return await self._reconcile()
+            case wishes.Status():
+                return self._status()
+
+    async def _reduce(self, wish: wishes.Reduce, now: int) -> Answer:
+        mine = self._holds.get(OPERATOR)
+        if mine is not None and mine.state is TradingState.HALTED:
+            raise ConfigurationError("the desk is halted, which reaches further: resume first, with a reason")
+        return await self._put(Halt(now, wish.why, OPERATOR, TradingState.REDUCING))
+
+    async def _resume(self, wish: wishes.Resume, now: int) -> Answer:
+        wish.require_reason("resume")
+        # First the file: still there, it would halt the desk again within a second.
+        removed = self._kill_file.remove()
+        return {**await self._put(Resume(now, wish.why, OPERATOR)), "kill_file_removed": removed}
+
+    async def _flatten(self, wish: wishes.Flatten, now: int) -> Answer:
+        answer = await self._put(Flatten(now, self._position(wish), wish.why, OPERATOR))
+        if not answer["said"]:
+            answer["said"] = [
+                "nothing to send: it is closing already, or the broker knows of no such position"
+            ]
+        return answer
+
+    def _position(self, wish: wishes.Flatten) -> str:
+        symbol = wish.symbol.strip().upper()
+        if wish.all == bool(symbol):
+            raise ConfigurationError("name one symbol to flatten, or say --all, and not both")
+        if symbol and not self._view.position(symbol):
+            raise ConfigurationError(f"nothing of {symbol} is held: there is nothing to flatten")
+        return symbol
+
+    def _remedy(self, wish: wishes.Resolve, now: int) -> Resolve:
+        symbol = wish.symbol.strip().upper()
+        if not self._view.quarantined(symbol):
+            raise ConfigurationError(
+                f"{symbol or 'a symbol'} is not quarantined: there is nothing to resolve"
+            )
+        wish.require_reason(wish.how)
+        until = 0
+        if wish.how is Remedy.IGNORE:
+            until = wishes.parse_until(wish.until, now)
+        elif wish.until:
+            raise ConfigurationError(f"{wish.how} has no end: a time goes with ignore only")
+        return Resolve(now, symbol, wish.how, wish.why, OPERATOR, until)
+
+    async def _put(self, event: Event) -> Answer:
+        """Hand the desk an event; return what it did, once that is on disk and sent."""
+        step = asyncio.get_running_loop().create_future()
+        waiting = (event, step)
+        self._waiting.append(waiting)
+        try:
+            self._inbox.put(event)
+            done = await asyncio.wait_for(step, DONE_S)
+        except TimeoutError:
+            return {"done": False, "said": ["accepted; the desk has not come to it yet"], **self._stands}
+        finally:
+            self._waiting.remove(waiting)
+        return {"done": True, "said": wishes.in_words(done), **self._stands}
+
+    async def _reconcile(self) -> Answer:
+        """Take a fresh look at the broker's account; return both sides by symbol."""
+        told: asyncio.Future[AccountSnapshot] = asyncio.get_running_loop().create_future()
+        self._looking.append(told)
+        try:
+            await self._look()
+            account = await asyncio.wait_for(told, DONE_S)
+        except TimeoutError:
+            raise ConfigurationError("the desk has not come to the account yet; ask again") from None
+        finally:
+            self._looking.remove(told)
+        broker = {held.symbol: held.broker_quantity for held in account.holdings if held.broker_quantity}
+        ours = {symbol: shares for symbol in self._view.held() if (shares := self._view.position(symbol))}
+        return {"rows": [self._row(s, ours, broker) for s in sorted({*ours, *broker, *self._differing})]}
+
+    def _row(self, symbol: str, ours: Mapping[str, int], broker: Mapping[str, int]) -> Answer:
+        row: Answer = {
+            "symbol": symbol,
+            "ours": ours.get(symbol, 0),
+            "broker": broker.get(symbol, 0),
+            "quarantined": self._view.quarantined(symbol),
+        }
+        if symbol in self._differing:
+            row["since_ns"] = self._differing[symbol].ts
+        shares, until = self._left.get(symbol, (0, 0))
+        if until > self._inbox.now:
+            row |= {"ignored": shares, "ignored_until_ns": until}
+        return row
+
+    def _status(self) -> Answer:
+        holds = [
+            {"by": hold.by, "state": hold.state, "reason": hold.reason, "since_ns": hold.ts}
+            for hold in self._holds.values()
+        ]
+        positions = {s: shares for s in self._view.held() if (shares := self._view.position(s))}
+        return {
+            **self._about,
+            "state": self.state,
+            "holds": holds,
+            "now_ns": self._inbox.now,
+            "positions": positions,
+            "quarantined": sorted(s for s in self._differing if self._view.quarantined(s)),
+            "unprotected": self._unprotected,
+            "kill_file": self._kill_file.text() is not None,
+        }

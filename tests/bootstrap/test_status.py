@@ -1,0 +1,102 @@
+"""What `robo-trader status` says in words: who stops the desk, the link, what differs, what is protected."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from robo_trader.bootstrap import commands, places
+from robo_trader.config import Settings
+from robo_trader.core.events import (
+    MINUTE_NS,
+    Holding,
+    Lot,
+    Order,
+    OrderStatus,
+    OrderType,
+    Resume,
+    Side,
+    Submit,
+    TradingState,
+)
+from robo_trader.core.steps import Halted, Ignored, Mismatch, OrderChanged, Resumed, Step, Unprotected
+from robo_trader.storage.database import Database
+from robo_trader.storage.journal import SqliteJournal
+from robo_trader.storage.lock import InstanceLock
+from tests.desks import OPEN, bar, opening
+
+STOP = Order(
+    "s-9.1", "s-9", "NVDA", Side.SELL, 10, OrderType.STOP, stop_price=Decimal("175.50"), tif="GTC"
+)  # fmt: skip
+LATER = OPEN + MINUTE_NS
+
+
+@pytest.fixture
+async def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A session of a dry run that was halted by a limit and stopped by the nightly restart."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    path = tmp_path / "dry-run-DU1.db"
+    facts = [
+        Halted(LATER, "daily loss", "gate"),
+        Halted(LATER, "restart at 23:45", "restart window", TradingState.REDUCING),
+        Mismatch(LATER, "META", 1, 2),
+        Unprotected(LATER, "NVDA", 3, "no price"),
+        OrderChanged(LATER, STOP.id, OrderStatus.WORKING, 0),
+    ]
+    held = Holding("NVDA", 10, (Lot(10, Decimal("180.00")),), 10)
+    async with await Database.open(path) as database:
+        await database.start_session("s", OPEN, "dry-run", "SIM-DU1", ["NVDA"], "{}")
+        journal = SqliteJournal(database, "s")
+        await journal.record(opening(holdings=(held,)), Step())
+        await journal.record(bar(1, symbol="NVDA"), Step([Submit(STOP)], facts))
+        await journal.close()
+        await database.record_job("link", OPEN, LATER, "waiting", "the nightly restart")
+    return path
+
+
+def said(path: Path, capsys: pytest.CaptureFixture[str], as_json: bool = False) -> tuple[int, str]:
+    code = commands.status(Settings(robo_data_dir=path.parent), path, as_json)
+    return code, capsys.readouterr().out
+
+
+def test_every_hold_the_link_quarantines_and_stops_are_told(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, words = said(database, capsys)
+    assert code == 1
+    for line in (
+        "NOT RUNNING",
+        "trading halted",
+        "HALTED since 2026-01-05T14:31:00Z by gate: daily loss",
+        "REDUCING since 2026-01-05T14:31:00Z by restart window: restart at 23:45",
+        "link waiting since 2026-01-05T14:30:00Z until 2026-01-05T14:31:00Z: the nightly restart",
+        "holds     10 NVDA   stop 10 at 175.50  UNPROTECTED 3: no price",
+        "QUARANTINED META since 2026-01-05T14:31:00Z: ours 1, broker 2",
+    ):
+        assert line in words
+    assert "works" not in words  # a stop protects; it is not work in progress
+
+
+async def test_what_was_lifted_is_told_no_more(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with await Database.open(database) as opened:
+        await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA"], "{}")
+        journal = SqliteJournal(opened, "t")
+        lifted = Resumed(LATER, "seen", "operator", ("gate", "restart window"))
+        left = Ignored(LATER, "META", 1, LATER + MINUTE_NS, "lent")
+        await journal.record(Resume(LATER, "seen", "operator"), Step(facts=[lifted, left]))
+        await journal.close()
+    _, words = said(database, capsys)
+    assert "trading active" in words
+    assert "HALTED" not in words
+    assert "; 1 left alone until 2026-01-05T14:32:00Z" in words
+
+
+def test_a_dry_run_is_seen_to_hold_the_lock_of_the_account_it_looks_at(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with InstanceLock(places.lock_path("DU1")):
+        _, words = said(database, capsys, as_json=True)
+    assert json.loads(words)["pid"]
