@@ -133,7 +133,7 @@ class Link:
     async def _held_besides(self) -> list[ContractRecord]:
         """Return the shares the account holds that nobody asked to trade: without their prices equity is unknown."""
         records = []
-        for symbol in self._ib_broker.held():
+        for symbol in sorted(self._ib_broker.positions()):
             if symbol not in self._symbols:
                 try:
                     records.append(await self._contracts.qualify(symbol))
@@ -198,6 +198,10 @@ class Link:
     def blind_since(self) -> int | None:
         """Since when the market cannot be seen (wall, UTC ns), None while it can or need not be."""
         return self.state.blind_since
+
+    def positions(self) -> dict[str, int]:
+        """Return the account's positions as TWS tells them in passing. Raises ConnectionLost without a session."""
+        return self._ib_broker.positions()
 
     async def compare(self) -> None:
         """Put the broker's account in the inbox, for the desk to compare with its books.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
 
-from robo_trader.alerts import Alerts
+from robo_trader.alerts import Alerts, Severity
 from robo_trader.bootstrap import endings
 from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link
@@ -19,10 +19,11 @@ from robo_trader.bootstrap.pulse import Pulse, settle
 from robo_trader.bootstrap.watch import AlertJournal, Look, Watch
 from robo_trader.core.engine import run
 from robo_trader.core.errors import ConnectionLost, DeskHalted
-from robo_trader.core.events import AccountSnapshot, Bar, Event, Halt, Resume
+from robo_trader.core.events import OPERATOR, AccountSnapshot, Bar, Event, Halt, Resume
 from robo_trader.core.protocols import Listener, View
 from robo_trader.core.recovery import Stored, recover
 from robo_trader.core.steps import Step
+from robo_trader.ibkr.connection import RequestRefused
 from robo_trader.logger import DeskLog
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
@@ -65,6 +66,7 @@ class TradingSession:
         self._engine = build_engine(plan)
         self._book = SqliteJournal(database, plan.session_id)
         self._first_bars = FirstBars(tuple(plan.ticks))
+        self._alerts = alerts
         self._heard = AlertJournal(alerts, blind_s)
         self._watch = Watch(alerts, self._heard, blind_s)
         self._pulse = Pulse()
@@ -103,10 +105,11 @@ class TradingSession:
 
         Not a coroutine: whatever the broker says after `account` was taken must find the opening in the inbox.
         """
+        self._inbox.start(account.ts)
         for event in recover(stored, account):
             self._inbox.put(event)
         if resume:
-            self._inbox.put(Resume(account.ts, resume, "operator"))
+            self._inbox.put(Resume(account.ts, resume, OPERATOR))
         self._obey_kill_file(account.ts)
         for symbol, bars in history.items():
             self._link.pipeline.backfill(symbol, bars)
@@ -142,8 +145,7 @@ class TradingSession:
             self._commit(),
             self._beat(),
             self._tell_link(),
-            self._every(COMPARE_S, self._link.compare),
-            self._every(DOUBTS_S, lambda: self._link.resolve_doubts(self._engine.desk.orders)),
+            self._look_after(),
             self._pulse.run(),
             self._until(once, run_for_s),
         ]
@@ -166,10 +168,17 @@ class TradingSession:
         self._inbox.forget_market()
         # Without a session nothing can be taken back; the next start does that first.
         budget = CANCEL_BUDGET_S if self._is_connected else 0.0
-        orders = self._engine.desk.orders
-        left = await endings.take_back(self._link.broker, orders.live, lambda: len(self._inbox), budget)
+        desk = self._engine.desk
+
+        def waiting() -> int:
+            return len(self._inbox) + len(endings.unsettled(desk))
+
+        left = await endings.take_back(self._link.broker, desk.orders.live, waiting, budget)
         if left:
             log.warning("orders_left", orders=[order.id for order in left])
+        if bare := endings.unsettled(desk):
+            text = f"{', '.join(bare)}: its stop was being changed, and the broker did not say that it was; look there"
+            self._alerts.tell("stops", "stopped with a stop in doubt", text, Severity.CRITICAL)
 
     async def _last_will(self) -> None:
         """Nothing is sent any more and nobody would hear of a fill: take back what would open a position."""
@@ -229,23 +238,35 @@ class TradingSession:
             await self._database.record_job("link", row.last_run, row.next_run, row.state, row.detail)
             await changed.wait()
 
-    async def _every(self, seconds: float, ask: Callable[[], Awaitable[None]]) -> None:
-        """Ask the broker again and again; without a session the next one begins with that."""
+    async def _look_after(self) -> None:
+        """Ask about orders in doubt, and compare the account: each minute, and at once where it seems to differ.
+
+        Without a session there is nobody to ask; the next one begins with that.
+        """
+        compared = time.monotonic()
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(DOUBTS_S)
             if not self._is_connected:
                 continue
             try:
-                await ask()
-            except ConnectionLost as error:
+                await self._link.resolve_doubts(self._engine.desk.orders)
+                is_due = time.monotonic() - compared >= COMPARE_S
+                if is_due or (not self._is_simulated and self._engine.doubts(self._link.positions())):
+                    await self._link.compare()
+                    compared = time.monotonic()
+            except (ConnectionLost, RequestRefused) as error:
                 log.warning("not_compared", why=str(error))
 
     def _obey_kill_file(self, now: int) -> None:
-        """Halt where a KILL file has appeared or says something else; that it went away lifts nothing."""
+        """Halt while there is a KILL file, also one left anew within a beat; that it went away lifts nothing."""
         said = self._kill_file.text() or ""
-        if said and said != self._killed:
+        if said and (said != self._killed or KILL_FILE not in self._engine.desk.stops_by):
             self._inbox.put(Halt(now, said, KILL_FILE))
         self._killed = said
+
+    @property
+    def _is_simulated(self) -> bool:
+        return self._plan.mode == "dry-run"
 
     @property
     def _is_connected(self) -> bool:

@@ -16,8 +16,9 @@ from robo_trader.core.steps import Unprotected
 
 # A stop that was refused or lost is placed again at once, and then only after this long.
 RETRY_NS = 30 * SECOND_NS
-# A change of a stop that nobody confirms is looked at again after this long.
+# A change of a stop that nobody confirms is asked for again after this long, and then after ever longer.
 PATIENCE_NS = 30 * SECOND_NS
+MOST_ASKS = 6
 TIMER = "stop:"
 
 
@@ -96,8 +97,8 @@ class Cover:
         if symbol in self._bare:
             draft.command(SetTimer(self._desk.now + RETRY_NS, TIMER + symbol))
         for stop in self._orders.stops(symbol):
-            if stop.wanted is not None and self._desk.now - stop.asked >= PATIENCE_NS:
-                stop.wanted = None
+            if stop.wanted is not None and self._desk.now - stop.asked >= PATIENCE_NS << stop.asks:
+                stop.wanted, stop.asks = None, min(stop.asks + 1, MOST_ASKS)
                 self._shrink(stop, 0, draft)
 
     def forgive(self) -> None:
@@ -136,7 +137,7 @@ class Cover:
 
     def _shrink(self, stop: OrderState, quantity: int, draft: Draft) -> None:
         """Change a stop to fewer shares, or cancel it. One that refused a change is cancelled, after a pause."""
-        draft.command(SetTimer(self._desk.now + PATIENCE_NS, TIMER + stop.order.symbol))
+        draft.command(SetTimer(self._desk.now + (PATIENCE_NS << stop.asks), TIMER + stop.order.symbol))
         if stop.was_refused:
             if self._desk.now - stop.asked < PATIENCE_NS:
                 return

@@ -92,10 +92,7 @@ class Desk:
     @property
     def state(self) -> TradingState:
         """Return what the desk may do."""
-        states = {state for state, _ in self.stops_by.values()}
-        if TradingState.HALTED in states:
-            return TradingState.HALTED
-        return TradingState.REDUCING if states else TradingState.ACTIVE
+        return TradingState.furthest(state for state, _ in self.stops_by.values())
 
     @property
     def stopped(self) -> str:

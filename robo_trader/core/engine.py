@@ -13,6 +13,7 @@ from robo_trader.core.cover import Cover
 from robo_trader.core.desk import Desk
 from robo_trader.core.draft import Draft
 from robo_trader.core.events import (
+    OPERATOR,
     AccountSnapshot,
     Bar,
     Cancel,
@@ -63,7 +64,6 @@ from robo_trader.core.steps import (
 )
 from robo_trader.core.way_out import WayOut
 
-OPERATOR = "operator"  # a person; lifts a halt whoever called it
 MOMENT = 64  # events decided before a commit, at most
 BREATH = 8  # events decided before others get their turn
 
@@ -130,6 +130,10 @@ class Engine:
             case _:
                 assert_never(event)
         return draft.step()
+
+    def doubts(self, positions: Mapping[str, int]) -> bool:
+        """Return whether the broker's positions, by symbol, call for comparing the account now."""
+        return self._opened and self._reconciliation.is_news(positions)
 
     # ------------------------------------------------------------------------------------------- the market
 
@@ -268,10 +272,11 @@ class Engine:
 
     def _on_halt(self, halt: Halt, draft: Draft) -> None:
         """Stop what adds exposure. A halt also drops slices still to come and cancels entries at work."""
-        stopped = halt.state, halt.reason
-        if self.desk.stops_by.get(halt.by) == stopped:
-            return
-        self.desk.stops_by[halt.by] = stopped
+        known = self.desk.stops_by.get(halt.by)
+        is_looser = known is not None and TradingState.furthest((known[0], halt.state)) is not halt.state
+        if is_looser or known == (halt.state, halt.reason):
+            return  # only to resume makes a halt less
+        self.desk.stops_by[halt.by] = halt.state, halt.reason
         draft.fact(Halted(halt.ts, halt.reason, halt.by, halt.state))
         for symbol in self.desk.held() if halt.state is TradingState.HALTED else ():
             for parent, coming in self._executor.working(symbol):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 
@@ -13,6 +14,7 @@ import msgspec
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 DAY_NS = 1_440 * MINUTE_NS
+OPERATOR = "operator"  # `by` of what a person wants, who alone lifts a halt, whoever called it
 
 
 class Side(StrEnum):
@@ -46,6 +48,11 @@ class TradingState(StrEnum):
     ACTIVE = "active"
     REDUCING = "reducing"  # nothing new is opened; lifted by whoever asked for it
     HALTED = "halted"  # what works and would open is taken back as well; only a person lifts it
+
+    @staticmethod
+    def furthest(states: Iterable[TradingState]) -> TradingState:
+        """Return the one that stops most, ACTIVE for none."""
+        return max(states, key=list(TradingState).index, default=TradingState.ACTIVE)
 
 
 class Remedy(StrEnum):

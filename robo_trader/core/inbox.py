@@ -28,6 +28,10 @@ class Inbox:
         # Sees each event just before the desk does: how a simulated broker lives in the same time as the desk.
         self.tap: Callable[[Event], None] | None = None
 
+    def start(self, ts: int) -> None:
+        """Let the clock show `ts` (UTC ns) though no event has come yet: what is said at the start is dated by it."""
+        self.now = max(self.now, ts)
+
     def put(self, event: Event) -> None:
         """Add an event. Raises InboxFull when it is full of what must not be dropped."""
         waiting = len(self._events) + len(self._late)

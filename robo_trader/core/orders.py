@@ -30,10 +30,10 @@ class OrderState:
     """One child order: its status, what has traded by execution, and the broker's permanent id.
 
     `wanted` is the quantity of a change the broker has yet to confirm, 0 for a cancel, None for no change; `asked` is
-    when it was wanted, and `was_refused` whether the last change came to nothing.
+    when it was wanted, `asks` how often in vain, and `was_refused` whether the last change came to nothing.
     """
 
-    __slots__ = ("asked", "broker_id", "executed", "order", "sign", "status", "wanted", "was_refused")
+    __slots__ = ("asked", "asks", "broker_id", "executed", "order", "sign", "status", "wanted", "was_refused")
 
     def __init__(self, order: Order, status: OrderStatus = S.INTENT, executed: int = 0, broker_id: int = 0):
         self.order = order
@@ -43,6 +43,7 @@ class OrderState:
         self.broker_id = broker_id
         self.wanted: int | None = None
         self.asked = 0
+        self.asks = 0
         self.was_refused = False
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from robo_trader.core.desk import Desk
@@ -50,6 +51,17 @@ class Reconciliation:
         changed = [s for s in sorted(known) if self._differs(s, theirs.get(s, 0), snapshot.ts, draft)]
         self._compare_cash(snapshot, draft)
         return changed
+
+    def is_news(self, theirs: Mapping[str, int]) -> bool:
+        """Return whether positions the broker tells of in passing call for a look, or the last look for a second one."""
+        known = {*theirs, *self._portfolio.held(), *self._left}
+        return any(self._is_odd(symbol, theirs.get(symbol, 0)) for symbol in known)
+
+    def _is_odd(self, symbol: str, told: int) -> bool:
+        broker = told - self._left.get(symbol, (0, 0))[0]
+        if broker == self._desk.position(symbol) or self._desk.working(symbol):
+            return False
+        return self._desk.mismatched.get(symbol, 0) < 2 or broker != self._desk.theirs.get(symbol)
 
     def resolve(self, wish: Resolve, draft: Draft) -> bool:
         """Do what a person decided about a quarantined symbol; return whether that could be done."""

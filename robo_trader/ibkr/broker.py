@@ -133,7 +133,7 @@ class IbBroker:
     # ------------------------------------------------------------------------------------------------ questions
 
     async def snapshot(self) -> AccountSnapshot:
-        """Ask TWS for the whole account. Raises ConnectionLost where it does not answer."""
+        """Ask TWS for the whole account. Raises ConnectionLost where it does not answer, RequestRefused where it says no."""
         await self._questions.positions()
         number = await self._questions.open_orders()
         await self._questions.executions()
@@ -151,7 +151,7 @@ class IbBroker:
             ),
             fills=self._executions.all(),
         )
-        self._voice.speaking = True
+        self._voice.speak(ts)
         self._pursuit.resume(number)
         return account
 
@@ -196,9 +196,9 @@ class IbBroker:
         said = ticket.filled, ticket.left, ticket.perm_id, reason
         return OrderUpdate(ts, order_id, status, *said)
 
-    def held(self) -> list[str]:
-        """Return the symbols of the account's share positions, as of the last word on them."""
-        return sorted(holding.symbol for holding in holdings(self._connection))
+    def positions(self) -> dict[str, int]:
+        """Return the account's share positions by symbol, as of the last word on them; TWS tells each change."""
+        return {holding.symbol: holding.quantity for holding in holdings(self._connection)}
 
     # -------------------------------------------------------------------------------------------- what TWS says
 

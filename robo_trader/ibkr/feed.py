@@ -232,12 +232,12 @@ class IbFeed:
         self._seen_ts = max(self._seen_ts, ts)
         if self._is_delayed(stream):
             return
-        stream.heard_at, stream.heard_ts = self._monotonic(), ts
         open_, high, low, close = map(observed_price, ohlc)
         size = observed_size(volume)
         if open_ is None or high is None or low is None or close is None or size is None:
             self._say(Feed.REJECTED, stream.symbol, f"a bar without prices: {ohlc}, {volume}")
-            return
+            return  # it counts for silence
+        stream.heard_at, stream.heard_ts = self._monotonic(), ts
         self._broken = 0
         if stream.trouble:
             self._trouble(stream, "")

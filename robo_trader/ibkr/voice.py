@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from robo_trader.core.events import Fill, OrderStatus, OrderUpdate
 from robo_trader.core.protocols import Inbox
 from robo_trader.ibkr.executions import Executions
@@ -21,10 +23,16 @@ class Voice:
     ) -> None:
         """`now` is the desk's clock in UTC ns."""
         self.speaking = False  # whether what TWS says is passed on
+        self._since = 0  # since when, UTC ns
         self._inbox = inbox
         self._executions = executions
         self._questions = questions
         self._now = now
+
+    def speak(self, since: int) -> None:
+        """Pass on from now on what TWS says: the account as of `since` (UTC ns) holds what was said before."""
+        if not self.speaking:
+            self.speaking, self._since = True, since
 
     def tell(self, ticket: Ticket, status: OrderStatus, reason: str = "") -> None:
         """Pass on a word of TWS where it is news."""
@@ -40,7 +48,9 @@ class Voice:
     def tell_fill(self, fill: Fill) -> None:
         """Pass on an execution, a correction of one, or its commission."""
         if self.speaking:
-            self._inbox.put(fill)
+            # By the exchange's clock it may be older than the account; before that the desk has no books to put it in.
+            late = fill.ts < self._since
+            self._inbox.put(msgspec.structs.replace(fill, ts=self._since) if late else fill)
 
     def say(self, tickets: Iterable[Ticket], status: OrderStatus, reason: str) -> None:
         """Say what we know by ourselves, which needs no session."""
@@ -56,8 +66,8 @@ class Voice:
         ticket.status, ticket.reason = status, reason or ticket.reason
 
     def after_fills(self) -> int:
-        """Return the desk's time, or that of the last execution where the desk has yet to hear of it.
+        """Return the desk's time, or that of the last execution or the account where the desk has yet to hear of it.
 
-        Events wait in order of time: a word must not overtake the executions it rests on.
+        Events wait in order of time: a word must not overtake what it rests on.
         """
-        return max(self._now(), self._executions.latest_ts)
+        return max(self._now(), self._since, self._executions.latest_ts)

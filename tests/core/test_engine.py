@@ -268,6 +268,13 @@ def test_a_halt_is_lifted_by_a_person_whoever_called_it_and_what_reduces_stays()
     assert (over.lifted, over.state) == (("KILL file",), TradingState.REDUCING)
 
 
+def test_who_has_halted_can_only_resume_not_make_it_less():
+    engine = desk(Scripted(), [HaltGate()])
+    play(engine, opening(), Halt(OPEN, "kill", "operator"))
+    assert not play(engine, Halt(OPEN, "a little", "operator", TradingState.REDUCING)).facts
+    assert engine.desk.state is TradingState.HALTED
+
+
 def test_to_flatten_closes_once_though_an_exit_is_at_work_already():
     want = Scripted()
     engine = desk(want)

@@ -37,6 +37,13 @@ async def test_a_timer_set_for_the_past_is_due_at_once():
     assert await anext(inbox) == Timer(50, "late")
 
 
+def test_the_clock_may_be_started_before_the_first_event_and_never_goes_back():
+    inbox = Inbox()
+    inbox.start(5)
+    inbox.start(3)
+    assert inbox.now == 5
+
+
 async def test_an_event_wakes_a_waiting_reader():
     inbox = Inbox()
     reader = asyncio.ensure_future(anext(inbox))

@@ -135,3 +135,17 @@ def test_cash_that_is_still_moving_or_waits_for_a_commission_is_not_believed():
     play(engine, bought)
     for minute in (20, 26, 32):
         assert not facts(play(engine, told(minute, 1, "90000")), CashMoved)
+
+
+def test_a_position_told_in_passing_calls_for_a_look_until_it_is_agreed_or_quarantined():
+    engine = desk(Scripted())
+    assert not engine.doubts({"NVDA": 60})  # the books are not open
+    play(engine, opening(holdings=(HELD,)))
+    assert not engine.doubts({"NVDA": 100})
+    assert engine.doubts({"NVDA": 60})
+    assert engine.doubts({})
+    play(engine, told(1, 60))
+    assert engine.doubts({"NVDA": 60})
+    play(engine, told(2, 60))
+    assert not engine.doubts({"NVDA": 60})
+    assert engine.doubts({"NVDA": 50})

@@ -7,7 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from robo_trader.core.errors import DeskHalted
-from robo_trader.core.events import OrderStatus, OrderType, Side
+from robo_trader.core.events import SECOND_NS, Fill, OrderStatus, OrderType, Side
+from robo_trader.ibkr.executions import Executions
+from robo_trader.ibkr.voice import Voice
+from tests.ibkr.conftest import ListInbox
 
 S = OrderStatus
 LIMIT = OrderType.LIMIT
@@ -33,18 +36,40 @@ def signed(fills):
 
 async def test_a_market_order_is_filled_and_its_commission_follows(gateway, desks, order):
     desk = await trading(gateway, desks())
-    desk.now = 77
+    desk.now = gateway[0].now() - 60 * SECOND_NS
     await desk.broker.submit(order("s-1.1", 10))
     await desk.settle()
     assert statuses(desk) == [S.WORKING, S.FILLED]
     first, second = desk.inbox.fills
     # A word rests on the executions told before it, and events wait in order of time.
-    assert [update.ts for update in desk.inbox.updates] == [77, first.ts]
+    assert [update.ts for update in desk.inbox.updates] == [desk.now, first.ts]
     assert (first.order_id, first.symbol, first.side, first.quantity) == ("s-1.1", "AAPL", Side.BUY, 10)
     assert first.price == first.price.quantize(Decimal("0.01"))
     assert first.ts // 10**9 == gateway[0].now() // 10**9
     assert (first.commission, second.commission) == (None, Decimal(1))
     assert second.exec_id == first.exec_id
+
+
+async def test_nothing_that_is_told_after_the_account_is_dated_before_it(gateway, desks, order):
+    """Else it would come before the account in the inbox, where no books are open yet, and be lost."""
+    desk = desks()
+    await desk.connection.connect()
+    account = await desk.broker.snapshot()
+    assert desk.now == 0
+    await desk.broker.submit(order("s-1.1", 10))
+    await desk.settle()
+    assert desk.inbox.events
+    assert min(event.ts for event in desk.inbox.events) >= account.ts
+
+
+def test_a_fill_older_than_the_account_of_its_session_is_dated_as_it_became_known():
+    inbox, executions = ListInbox(), Executions()
+    voice = Voice(inbox, executions, questions=None, now=lambda: 0)
+    voice.speak(since=100)
+    voice.speak(since=200)  # each later account of the session
+    for ts in (99, 150):
+        voice.tell_fill(Fill(ts, "s-1.1", f"{ts}.01", "AAPL", Side.BUY, 10, Decimal(100)))
+    assert [fill.ts for fill in inbox.fills] == [100, 150]
 
 
 async def test_the_books_of_the_broker_agree_to_the_cent(gateway, desks, order):
