@@ -82,3 +82,20 @@ def test_status_before_the_first_run_says_what_to_do(tmp_path: Path):
     said = command(tmp_path, "status")
     assert said.returncode == 5
     assert "run the daemon first" in said.stderr
+
+
+def test_a_kill_works_where_settings_and_database_are_broken(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "practice-DUP1.db").write_text("these are my notes, not a database")
+    said = command(tmp_path, "kill", "--reason", "enough", risk_per_trade="much")
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "enough" in (tmp_path / "data" / "KILL").read_text()
+
+
+def test_to_resume_needs_a_reason_and_to_halt_a_daemon(tmp_path: Path):
+    said = command(tmp_path, "resume")
+    assert said.returncode == 2
+    assert "--reason" in said.stderr
+    said = command(tmp_path, "halt", "--account", "DU1")
+    assert (said.returncode, "no daemon of DU1 runs" in said.stderr) == (1, True)
+    assert "Traceback" not in said.stderr
