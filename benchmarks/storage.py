@@ -255,7 +255,7 @@ async def live(path: Path, asked: argparse.Namespace) -> dict[str, float]:
         readers = Readers(path, asked.readers)
         with readers:
             beside = await trade(database, desk, journal, asked.seconds, asked.orders)
-        await journal.close()
+        await journal.flush()
     return {
         **_waits("order_ms_alone", alone),
         **_waits("order_ms_beside_readers", beside),

@@ -314,6 +314,8 @@ def practice_order(
     control: ControlDir = None,
 ) -> None:
     """Place an order as by hand in TWS: of no API client."""
+    if side.upper() not in ("BUY", "SELL"):
+        raise typer.BadParameter(f"{side!r}: BUY or SELL", param_hint="SIDE")
     order = {"do": "order", "side": side.upper(), "shares": shares, "symbol": symbol, "limit": limit}
     _command(port, control, order)
 

@@ -123,7 +123,7 @@ class Webhook:
             raise NotDelivered(f"the server answered {error.code} {error.reason}") from None
         except urllib.error.URLError as error:
             raise NotDelivered(str(error.reason)) from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise NotDelivered(f"{type(error).__name__}: {error}") from None
 
 
@@ -309,9 +309,11 @@ class Alerts:
         words = f"{took}: {text}" if text else took
         self._send(Alert(key, f"over: {matter.alert.subject}", words, Severity.INFO, self._wall_ns()))
 
-    def tell(self, key: str, subject: str, text: str, severity: Severity = Severity.WARNING) -> None:
-        """Tell something that has happened and has no end."""
-        self._send(Alert(key, subject, text, severity, self._wall_ns()))
+    def tell(
+        self, key: str, subject: str, text: str, severity: Severity = Severity.WARNING, logged: bool = False
+    ) -> None:
+        """Tell something that has happened and has no end; with `logged` it stands in the log already, or will."""
+        self._send(Alert(key, subject, text, severity, self._wall_ns()), logged)
 
     def tell_due(self) -> None:
         """Tell the matters that have stood long enough; call it each second."""
@@ -320,10 +322,6 @@ class Alerts:
             if matter.due is not None and matter.due <= now:
                 matter.due = None
                 self._send(matter.alert)
-
-    def standing(self, prefix: str = "") -> list[str]:
-        """Return the keys of what has been told and is not over."""
-        return [key for key, m in self._matters.items() if m.due is None and key.startswith(prefix)]
 
     def known(self, prefix: str = "") -> list[str]:
         """Return the keys of what has begun and is not over, told or not."""
@@ -335,9 +333,10 @@ class Alerts:
         while any(courier.busy for courier in self.couriers) and time.monotonic() < deadline:  # noqa: ASYNC110 threads
             await asyncio.sleep(0.02)
 
-    def _send(self, alert: Alert) -> None:
+    def _send(self, alert: Alert, logged: bool = False) -> None:
         tell = {Severity.INFO: log.info, Severity.WARNING: log.warning, Severity.CRITICAL: log.error}
-        tell[alert.severity]("alert", what=alert.subject, matter=alert.key, why=alert.text)
+        if not logged:
+            tell[alert.severity]("alert", what=alert.subject, matter=alert.key, why=alert.text)
         if not self.couriers or self._is_too_much():
             return
         text = (

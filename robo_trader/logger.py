@@ -13,7 +13,9 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from robo_trader.core.events import (
+    NOT_FILLED,
     SECOND_NS,
+    AccountSnapshot,
     Bar,
     Command,
     Event,
@@ -26,6 +28,7 @@ from robo_trader.core.events import (
     Submit,
     TradingState,
 )
+from robo_trader.core.orders import LIVE
 from robo_trader.core.steps import (
     Abstained,
     Agreed,
@@ -118,6 +121,7 @@ class DeskLog:
         self._closes: dict[str, float] = {}
         self._at = 0
         self._equity: Equity | None = None
+        self._stops: set[str] = set()  # ids of live stops: a fill of one is no decision of the day
 
     async def record(self, event: Event, step: Step) -> None:
         """Write what happened; history is silent."""
@@ -132,19 +136,26 @@ class DeskLog:
                 self._closes[event.symbol] = event.close
             case Fill() if any(isinstance(fact, OrderChanged | Anomaly) for fact in step.facts):
                 what = f"{event.side} {event.quantity} {event.symbol} @ {event.price}"
-                self._log.info("fill", what=what, order=event.order_id)
+                why = "its protective stop" if event.order_id in self._stops else ""
+                self._log.info("fill", what=what, order=event.order_id, why=why)
             case FeedStatus():
-                tell = self._log.info if event.state is Feed.LIVE else self._log.warning
+                is_well = event.state is Feed.LIVE or (
+                    event.state is Feed.GAP and not event.detail.startswith(NOT_FILLED)
+                )
+                tell = self._log.info if is_well else self._log.warning
                 tell("feed", what=event.symbol or "all", state=str(event.state), why=event.detail)
+            case AccountSnapshot():
+                self._stops.update(found.order.id for found in event.orders if found.order.protects)
             case _:
                 pass
         self._equity = next((fact for fact in reversed(step.facts) if isinstance(fact, Equity)), self._equity)
         if self._closes.keys() == self._symbols:
             self._tell_bars()
-        for command in step.commands:
-            self._command(command)
+        # What was decided, and then what follows from it.
         for fact in step.facts:
             self._fact(fact)
+        for command in step.commands:
+            self._command(command)
 
     def _tell_bars(self) -> None:
         if not self._closes:
@@ -169,6 +180,7 @@ class DeskLog:
                 | Submit(stop=Order() as stop)
                 | Modify(Order(protects=True) as stop)
             ):
+                self._stops.add(stop.id)
                 what = f"{stop.side} {stop.quantity} {stop.symbol} @ {stop.stop_price}"
                 self._log.info("stop", what=what, order=stop.id, why=stop.reason)
             case _:
@@ -198,6 +210,8 @@ class DeskLog:
             case OrderChanged():
                 # An intent is told by its decision already.
                 tell = self._log.debug if fact.status is OrderStatus.INTENT else self._log.info
+                if fact.status not in LIVE:
+                    self._stops.discard(fact.order_id)
                 tell(
                     "order",
                     what=fact.order_id,

@@ -136,9 +136,13 @@ def _require_live_broker(settings: Settings) -> None:
 
 
 def _leave_reason(settings: Settings, reason: str) -> None:
-    settings.robo_data_dir.mkdir(parents=True, exist_ok=True)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    (settings.robo_data_dir / "last_exit.txt").write_text(f"{now} {reason}\n")
+    path = settings.robo_data_dir / "last_exit.txt"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{now} {reason}\n")
+    except OSError as error:  # a full disk may be what ended it, and must not hide behind this
+        structlog.get_logger().warning("reason_not_left", what=str(path), why=error.strerror)
 
 
 if __name__ == "__main__":

@@ -72,9 +72,10 @@ def desk(
     algorithm: str = "market",
     features: PlainFeatures | None = None,
     stops: StopRule | None = None,
+    slices: int = 5,
 ) -> Engine:
     executor = SmartExecutor(
-        {"market": MarketAlgorithm(), "twap": TwapAlgorithm(TwapOptions(5, 300, 60))},
+        {"market": MarketAlgorithm(), "twap": TwapAlgorithm(TwapOptions(slices, 300, 60))},
         ExecutorOptions(algorithm),
     )
     parts = Parts(

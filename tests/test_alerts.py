@@ -82,7 +82,7 @@ def test_a_matter_that_stands_is_told_when_its_time_has_come_and_in_its_latest_w
         alerts.tell_due()
         alerts.begin("k", "doubt", "too late")
     assert told(logs) == [("doubt", "last words")]
-    assert alerts.standing() == ["k"]
+    assert alerts.known() == ["k"]
 
 
 def test_the_webhook_gets_json_that_chats_show_and_programs_read():

@@ -14,15 +14,19 @@ from typer.testing import CliRunner
 
 from robo_trader import config
 from robo_trader.__main__ import app
+from robo_trader.bootstrap import daemon, watch
+from robo_trader.bootstrap.link_state import Phase
 from robo_trader.config import Settings
 from robo_trader.core import errors
 from robo_trader.practice.faults.catalogue import make, read
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
 from robo_trader.simulation.market import SyntheticMarket
+from robo_trader.storage.schema import MIGRATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PRACTICE = ROOT / "docs" / "practice.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
 # The last directory stands for itself only: models that a user trained may lie beside its README.
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), ROOT / "trained_models" / "README.md"]
@@ -161,6 +165,30 @@ def test_the_picture_of_the_page_is_a_png_of_bearable_size():
     assert width >= 1000
     assert height >= 600
     assert len(picture) < 250_000
+
+
+def section(document: Path, heading: str) -> str:
+    """Return what a document says under one of its headings."""
+    return document.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_every_state_of_the_link_is_documented_in_its_order():
+    assert re.findall(r"^\| (\w+) \|", section(OPERATIONS, "The link"), re.MULTILINE)[1:] == [*Phase]
+
+
+def test_every_matter_of_an_alert_is_documented():
+    told = re.findall(r"^\| `(\w+)` \|", section(OPERATIONS, "Alerts"), re.MULTILINE)
+    source = "".join(Path(module.__file__).read_text() for module in (watch, daemon))
+    begun = set(re.findall(r'\.(?:begin|tell)\(\s*f?"(\w+)', source)) | set(
+        re.findall(r'(?:key|doubt) = f"(\w+):', source)
+    )
+    assert {*told} == begun
+
+
+def test_every_table_of_the_database_is_in_readme():
+    files = section(README, "Files it writes")
+    tables = re.findall(r"CREATE TABLE (\w+)", "".join(MIGRATIONS))
+    assert [name for name in tables if name != "sessions" and name not in files] == []
 
 
 def test_help_is_given_for_every_option():

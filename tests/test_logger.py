@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from robo_trader.core.events import (
     MINUTE_NS,
+    NOT_FILLED,
     Bar,
     Feed,
     FeedStatus,
@@ -111,6 +112,29 @@ async def test_an_order_is_told_from_signal_to_fill(told):
     assert [entry["what"] for entry in shown][1:] == [
         "AAPL long", "BUY 10 AAPL", "s-1.1", "BUY 10 AAPL @ 129.8", "s-1.1",
     ]  # fmt: skip
+
+
+async def test_a_stop_is_told_after_the_decision_it_follows_from_and_its_fill_as_its_own(told):
+    desk = DeskLog()
+    entry = Order("s-1.1", "s-1", "AAPL", Side.BUY, 10)
+    stop = Order("s-2.1", "s-2", "AAPL", Side.SELL, 10, OrderType.STOP, stop_price=Decimal("95.5"))
+    decided = Decision(NINE_THIRTY_ONE, "AAPL", "ml", "s-1", Side.BUY, 10, "market", "P=0.67")
+    await desk.record(Timer(NINE_THIRTY_ONE, "t"), Step([Submit(entry, stop)], [decided]))
+    for order in (entry, stop):
+        fill = Fill(NINE_THIRTY_ONE, order.id, f"e-{order.id}", "AAPL", order.side, 10, Decimal(95))
+        await desk.record(fill, step(OrderChanged(NINE_THIRTY_ONE, order.id, OrderStatus.FILLED, 10)))
+    fills = [entry["why"] for entry in told if entry["event"] == "fill"]
+    assert [entry["event"] for entry in told][:2] == ["decision", "stop"]
+    assert fills == ["", "its protective stop"]
+
+
+@pytest.mark.parametrize(
+    ("detail", "level"),
+    [("missed bars filled in from history: 1", "info"), (f"{NOT_FILLED}: 09:30", "warning")],
+)
+async def test_a_gap_is_a_warning_only_where_it_stays(told, detail, level):
+    await DeskLog().record(FeedStatus(NINE_THIRTY_ONE, "AAPL", Feed.GAP, detail), NOTHING)
+    assert [entry["log_level"] for entry in told] == [level]
 
 
 async def test_a_commission_told_later_is_not_told_as_a_second_fill(told):

@@ -17,6 +17,7 @@ from robo_trader.core.events import SECOND_NS, OrderType, TradingState
 from robo_trader.storage import lock, queries
 from robo_trader.storage.database import backup as copy_database
 from robo_trader.storage.replay import replay
+from robo_trader.storage.rows import iso
 
 ALIVE_WITHIN_S = 10
 
@@ -42,7 +43,7 @@ def status(settings: Settings, db: Path | None, as_json: bool) -> int:
         beat = next((job for job in queries.jobs(connection) if job["name"] == "desk"), None)
     age_s = (time.time_ns() - beat["last_run_ns"]) / SECOND_NS if beat else None
     account = state["session"]["account"] if state["session"] else ""
-    holder = lock.holder(places.reach_of(settings.robo_data_dir, account).lock) if account else None
+    holder = lock.holder(places.address_of(settings.robo_data_dir, account).lock) if account else None
     alive = holder is not None and age_s is not None and age_s < ALIVE_WITHIN_S
     state |= {
         "database": str(path),
@@ -99,7 +100,7 @@ def _in_words(state: dict[str, Any]) -> str:
     if equity:
         lines.append(
             f"equity {float(equity['cash']) + float(equity['value']):,.2f}  realised {float(equity['realised']):,.2f}"
-            f"  unrealised {float(equity['unrealised']):,.2f}  at {equity['ts']} market time"
+            f" this session  unrealised {float(equity['unrealised']):,.2f}  at {equity['ts']} market time"
         )
     lines += [_position(held, state) for held in state["positions"] if held["quantity"]]
     lines += [
@@ -108,7 +109,9 @@ def _in_words(state: dict[str, Any]) -> str:
         if o["type"] != OrderType.STOP
     ]
     lines += [_quarantine(row) for row in state["quarantines"]]
-    lines.append("  ".join(f"{name} {count}" for name, count in state["counts"].items()))
+    if any(not row["ignored"] for row in state["quarantines"]):
+        lines.append("  `robo-trader reconcile` shows both sides and how to resolve it")
+    lines.append("this session: " + "  ".join(f"{name} {count}" for name, count in state["counts"].items()))
     return "\n".join(lines)
 
 
@@ -117,14 +120,28 @@ def _trading(state: dict[str, Any]) -> list[str]:
     halt, link = state["halt"], state["link"]
     lines = [f"trading {halt['state'] if halt else TradingState.ACTIVE}"]
     lines += [
-        f"  {hold['state'].upper()} since {hold['since']} by {hold['by']}: {hold['reason']}"
+        f"  {hold['state'].upper()} since {hold['since']} market time by {hold['by']}: {hold['reason']}"
         for hold in (halt["standing"] if halt else ())
     ]
+    if halt and halt["state"] == TradingState.HALTED:
+        lines.append(f"  {how_to_resume(state['alive'])} lifts it")
+        if not state["alive"] and any(hold["by"] == "KILL file" for hold in halt["standing"]):
+            lines.append("  but first remove the KILL file: `robo-trader resume --reason …`")
     if link:
-        until = f" until {link['next_run']}" if link["next_run"] else ""
+        until = f" until {_wall(link['next_run_ns'])}" if link["next_run_ns"] else ""
         why = f": {link['detail']}" if link["detail"] else ""
-        lines.append(f"link {link['state']} since {link['last_run']}{until}{why}")
+        is_past = "" if state["alive"] else "was "
+        lines.append(f"link {is_past}{link['state']} since {_wall(link['last_run_ns'])}{until}{why}")
     return lines
+
+
+def how_to_resume(alive: bool) -> str:
+    """Name the command that lifts a halt, with a daemon or without one."""
+    return "`robo-trader resume --reason …`" if alive else "`robo-trader run … --resume REASON`"
+
+
+def _wall(ts: int) -> str:
+    return iso(ts // SECOND_NS * SECOND_NS)
 
 
 def _position(held: dict[str, Any], state: dict[str, Any]) -> str:
@@ -144,9 +161,7 @@ def _position(held: dict[str, Any], state: dict[str, Any]) -> str:
 
 def _quarantine(row: dict[str, Any]) -> str:
     left = f"; {row['ignored']} left alone until {row['ignored_until']}" if row["ignored"] else ""
-    return (
-        f"QUARANTINED {row['symbol']} since {row['since']}: ours {row['ours']}, broker {row['broker']}{left}"
-    )
+    return f"QUARANTINED {row['symbol']} since {row['since']} market time: ours {row['ours']}, broker {row['broker']}{left}"
 
 
 def _age(seconds: float | None) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from robo_trader.bootstrap import wishes
-from robo_trader.bootstrap.kill_switch import KillFile as KillFile
+from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.core.command_socket import CommandSocket
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.core.events import (
+    OPERATOR,
     AccountSnapshot,
     Event,
     Flatten,
@@ -22,6 +23,7 @@ from robo_trader.core.events import (
     Resume,
     TradingState,
 )
+from robo_trader.core.holds import Holds
 from robo_trader.core.inbox import Inbox
 from robo_trader.core.protocols import View
 from robo_trader.core.steps import (
@@ -35,16 +37,27 @@ from robo_trader.core.steps import (
     Unprotected,
 )
 
+LOOK_S = 3.0  # wall seconds the broker has to tell the account to who asks for it
 DONE_S = 1.5  # wall seconds a command waits for the desk before it is answered as accepted only
-OPERATOR = "operator"
 
 Answer = dict[str, object]
+
+
+class Account(Protocol):
+    """The broker's account, as far as a person's commands need it."""
+
+    @property
+    def lost(self) -> str:
+        """Why it cannot be reached now, empty where it can."""
+
+    async def compare(self) -> None:
+        """Put it into the inbox. Raises RoboTraderError where it is not to be had."""
 
 
 class Control:
     """Takes commands on the socket at `path`, and hears as a listener what the desk did about them.
 
-    `look` puts the broker's account into the inbox; `about` is told with the status.
+    `about` is told with the status.
     """
 
     def __init__(
@@ -52,19 +65,19 @@ class Control:
         path: Path,
         inbox: Inbox,
         view: View,
-        look: Callable[[], Awaitable[None]],
+        link: Account,
         kill_file: KillFile,
         about: Mapping[str, object],
     ) -> None:
         self._socket = CommandSocket(path, self.obey, ours=True)
         self._inbox = inbox
         self._view = view
-        self._look = look
+        self._link = link
         self._kill_file = kill_file
         self._about = dict(about)
         self._waiting: list[tuple[Event, asyncio.Future[Step]]] = []
         self._looking: list[asyncio.Future[AccountSnapshot]] = []
-        self._holds: dict[str, Halted] = {}
+        self._holds = Holds()
         self._differing: dict[str, Mismatch] = {}
         self._left: dict[str, tuple[int, int]] = {}  # shares that are not ours to trade, and until when
         self._unprotected: dict[str, str] = {}
@@ -103,10 +116,8 @@ class Control:
 
     def _note(self, fact: Fact) -> None:
         match fact:
-            case Halted():
-                self._holds[fact.by] = fact
-            case Resumed():
-                self._on_resumed(fact)
+            case Halted() | Resumed():
+                self._holds.hear(fact)
             case Mismatch():
                 self._differing[fact.symbol] = fact
             case Ignored():
@@ -120,23 +131,9 @@ class Control:
             case _:
                 return
 
-    def _on_resumed(self, fact: Resumed) -> None:
-        for by in fact.lifted:
-            self._holds.pop(by, None)
-        if fact.state is TradingState.ACTIVE:
-            self._holds.clear()
-
-    @property
-    def state(self) -> TradingState:
-        """What the desk may do."""
-        states = {hold.state for hold in self._holds.values()}
-        if not states:
-            return TradingState.ACTIVE
-        return TradingState.HALTED if TradingState.HALTED in states else TradingState.REDUCING
-
     @property
     def _stands(self) -> Answer:
-        return {"state": self.state, "stopped": self._view.stopped}
+        return {"state": self._holds.state, "stopped": self._view.stopped}
 
     # --------------------------------------------------------------------------------------------- what is wanted
 
@@ -161,7 +158,7 @@ class Control:
                 return self._status()
 
     async def _reduce(self, wish: wishes.Reduce, now: int) -> Answer:
-        mine = self._holds.get(OPERATOR)
+        mine = self._holds.by.get(OPERATOR)
         if mine is not None and mine.state is TradingState.HALTED:
             raise ConfigurationError("the desk is halted, which reaches further: resume first, with a reason")
         return await self._put(Halt(now, wish.why, OPERATOR, TradingState.REDUCING))
@@ -173,18 +170,24 @@ class Control:
         return {**await self._put(Resume(now, wish.why, OPERATOR)), "kill_file_removed": removed}
 
     async def _flatten(self, wish: wishes.Flatten, now: int) -> Answer:
-        answer = await self._put(Flatten(now, self._position(wish), wish.why, OPERATOR))
-        if not answer["said"]:
-            answer["said"] = [
-                "nothing to send: it is closing already, or the broker knows of no such position"
-            ]
+        symbol = self._position(wish)
+        if not symbol and not self._view.held():
+            raise ConfigurationError("nothing is held and nothing is at work: there is nothing to flatten")
+        answer = await self._put(Flatten(now, symbol, wish.why, OPERATOR))
+        said = answer["said"]
+        assert isinstance(said, list), "what was said is a list"
+        if not said:
+            said.append("nothing to send: it is closing already, or the broker knows of no such position")
+        elif not any(line.startswith("sent ") for line in said) and answer["done"]:
+            said.append("the exit follows as soon as the broker has confirmed that its stop is gone")
         return answer
 
     def _position(self, wish: wishes.Flatten) -> str:
         symbol = wish.symbol.strip().upper()
         if wish.all == bool(symbol):
             raise ConfigurationError("name one symbol to flatten, or say --all, and not both")
-        if symbol and not self._view.position(symbol):
+        # An entry at work is no position yet and is given up all the same.
+        if symbol and symbol not in self._view.held():
             raise ConfigurationError(f"nothing of {symbol} is held: there is nothing to flatten")
         return symbol
 
@@ -214,17 +217,29 @@ class Control:
             return {"done": False, "said": ["accepted; the desk has not come to it yet"], **self._stands}
         finally:
             self._waiting.remove(waiting)
-        return {"done": True, "said": wishes.in_words(done), **self._stands}
+        said = wishes.in_words(done)
+        if self._link.lost and wishes.sends(done):
+            said.append(
+                f"but {self._link.lost}; what is changed or taken back follows with the next one, an order does not; "
+                "look again then"
+            )
+        return {"done": True, "said": said, **self._stands}
 
     async def _reconcile(self) -> Answer:
         """Take a fresh look at the broker's account; return both sides by symbol."""
         told: asyncio.Future[AccountSnapshot] = asyncio.get_running_loop().create_future()
         self._looking.append(told)
+        # Never broken off: the rest of its answers would be taken for those of the next one.
+        look = asyncio.ensure_future(self._link.compare())
         try:
-            await self._look()
-            account = await asyncio.wait_for(told, DONE_S)
+            async with asyncio.timeout(LOOK_S):
+                await asyncio.shield(look)
+                account = await told
         except TimeoutError:
-            raise ConfigurationError("the desk has not come to the account yet; ask again") from None
+            look.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else hears it
+            raise ConfigurationError(
+                f"the account was not told within {LOOK_S:g} s; `robo-trader status` says how the link is, ask again"
+            ) from None
         finally:
             self._looking.remove(told)
         broker = {held.symbol: held.broker_quantity for held in account.holdings if held.broker_quantity}
@@ -248,12 +263,12 @@ class Control:
     def _status(self) -> Answer:
         holds = [
             {"by": hold.by, "state": hold.state, "reason": hold.reason, "since_ns": hold.ts}
-            for hold in self._holds.values()
+            for hold in self._holds.by.values()
         ]
         positions = {s: shares for s in self._view.held() if (shares := self._view.position(s))}
         return {
             **self._about,
-            "state": self.state,
+            "state": self._holds.state,
             "holds": holds,
             "now_ns": self._inbox.now,
             "positions": positions,

@@ -16,12 +16,14 @@ import structlog
 from robo_trader.alerts import Alerts, Severity
 from robo_trader.bootstrap import books, places, plan, reach, screens, training
 from robo_trader.bootstrap.control import Control
+from robo_trader.bootstrap.endings import end_task, reason
 from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link, link_options
 from robo_trader.bootstrap.session import TradingSession
 from robo_trader.bootstrap.watch import alert_options
 from robo_trader.config import Settings
 from robo_trader.core.errors import RoboTraderError
+from robo_trader.core.events import OPERATOR
 from robo_trader.core.inbox import Inbox
 from robo_trader.features.feature_engine import kernels_cached
 from robo_trader.processes import Child
@@ -75,7 +77,8 @@ class Daemon:
         except asyncio.CancelledError:
             log.info("stopped")
         except BaseException as error:
-            self._alerts.tell("ended", "the daemon ended", reason(error), Severity.CRITICAL)
+            # It is the last line of the log as well.
+            self._alerts.tell("ended", "the daemon ended", reason(error), Severity.CRITICAL, logged=True)
             await self._alerts.drain(LAST_ALERT_S)
             raise
         await self._alerts.drain(FAREWELL_S)
@@ -95,7 +98,7 @@ class Daemon:
     def _on_halt(self) -> None:
         self._halted = True
         if self._session is not None:
-            self._session.halt("SIGUSR1", "operator")
+            self._session.halt("SIGUSR1", OPERATOR)
 
     async def _tick(self) -> None:
         """Tell alerts whose time has come, from before there is a session to after its end."""
@@ -161,7 +164,7 @@ class Daemon:
             use_ml=request.use_ml,
             model=model,
         )
-        at = places.reach_of(settings.robo_data_dir, account_name)
+        at = places.address_of(settings.robo_data_dir, account_name)
         kill_file = KillFile(at.kill_file)
         session = TradingSession(the_plan, link, database, self._alerts, kill_file, settings.alert_blind_s)
         if request.dashboard:
@@ -177,7 +180,7 @@ class Daemon:
         if self._halted:  # while there was no session yet to be halted
             self._on_halt()
         about = {"account": account_name, "session": the_plan.session_id, "pid": os.getpid()}
-        control = Control(at.socket, link.inbox, session.view, link.compare, kill_file, about)
+        control = Control(at.socket, link.inbox, session.view, link, kill_file, about)
         session.listeners.append(control)
         await stack.enter_async_context(control)
         log.info(
@@ -188,19 +191,6 @@ class Daemon:
             page=page_of(request),
         )
         await session.work(request.once, request.run_for_s)
-
-
-async def end_task(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-def reason(error: BaseException) -> str:
-    """Say why the daemon ended: the first error of a group, by its kind and its words."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
 
 
 def greet(request: Request, account: str, database: Path, practising: bool) -> None:

@@ -19,7 +19,8 @@ from robo_trader.config import Settings
 from robo_trader.core.errors import ConfigurationError, RoboTraderError
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.feature_engine import FeatureEngine, kernels_cached
-from robo_trader.ibkr.connection import Connection, NothingListening
+from robo_trader.ibkr.connection import Connection
+from robo_trader.ibkr.refusals import NothingListening
 from robo_trader.ml import registry
 from robo_trader.storage import lock, queries
 
@@ -31,6 +32,7 @@ def examine(settings: Settings) -> int:
     """Run every check and print what each found; return 0 where all pass, 1 where one fails."""
     checks: dict[str, Callable[[Settings], Iterator[Finding]]] = {
         "python": _python,
+        "settings": _settings,
         "packages": _packages,
         "data": _data,
         "ports": _ports,
@@ -52,6 +54,9 @@ def _python(settings: Settings) -> Iterator[Finding]:
         sys.version_info[:2] in ((3, 11), (3, 12), (3, 13)),
         f"{sys.version.split()[0]}, 3.11 to 3.13 are tested",
     )
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
     yield True, f"configuration {settings.fingerprint()}; `robo-trader config` prints it"
 
 

@@ -1,4 +1,4 @@
-"""How a session takes back its orders: in an orderly end, and when nothing can be written down any more."""
+"""How a session takes back its orders, in an orderly end and when nothing can be written down; how a task is ended."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
+from robo_trader.core.desk import Desk
 from robo_trader.core.events import Event, Order, OrderStatus, OrderUpdate
 from robo_trader.core.inbox import Inbox
+from robo_trader.core.orders import LIVE
 from robo_trader.core.protocols import Broker, View
 
 log = structlog.get_logger()
 POLL_S = 0.02
 # An order that was on its way when it was asked for back could not be taken back: it is asked for again.
 AGAIN_S = 0.5
-_ENDS = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.NEVER_SENT})
 
 
 def works(orders: Iterable[Order]) -> list[Order]:
@@ -29,12 +30,37 @@ def opens(orders: Iterable[Order], view: View) -> list[Order]:
     return [order for order in works(orders) if view.position(order.symbol) * order.side.sign >= 0]
 
 
+def unsettled(desk: Desk) -> list[str]:
+    """Return the symbols with a stop on its way or being changed, or with an order that waits for that.
+
+    An exit goes out when its stop is gone: ended in between, the position would have neither.
+    """
+    orders = desk.orders
+    moving = {
+        symbol
+        for symbol in orders.stopped_symbols()
+        for stop in orders.stops(symbol)
+        if stop.wanted is not None or stop.status is OrderStatus.INTENT
+    }
+    return sorted(moving | {symbol for symbol, shares in desk.waiting.items() if shares})
+
+
+def kept(desk: Desk) -> str:
+    """Say what stays open, and for how many shares of it stops stay at the broker."""
+    held = {symbol: desk.position(symbol) for symbol in sorted(desk.portfolio.held())}
+    # One attached to an entry that was not filled whole covers no more than there is.
+    stopped = {
+        s: min(abs(sum(state.remaining for state in desk.orders.stops(s))), abs(held[s])) for s in held
+    }
+    return ", ".join(f"{shares} {symbol} (stops for {stopped[symbol]})" for symbol, shares in held.items())
+
+
 async def take_back(
     broker: Broker, live: Callable[[], Sequence[Order]], waiting: Callable[[], int], budget_s: float
 ) -> list[Order]:
     """Cancel all that works but the stops, all at once, until none is left; return what is after `budget_s`.
 
-    `waiting` counts the events the desk has yet to hear: they may bring more orders.
+    `waiting` counts what the desk has yet to hear: it may bring more orders.
     """
     deadline = time.monotonic() + budget_s
     asked: dict[str, float] = {}
@@ -84,4 +110,17 @@ async def last_will(broker: Broker, inbox: Inbox, order_ids: Iterable[str], budg
 
 
 def _ended(event: Event) -> set[str]:
-    return {event.order_id} if isinstance(event, OrderUpdate) and event.status in _ENDS else set()
+    return {event.order_id} if isinstance(event, OrderUpdate) and event.status not in LIVE else set()
+
+
+async def end_task(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def reason(error: BaseException) -> str:
+    """Say why a session ended: the first error of a group, by its kind and its words."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"

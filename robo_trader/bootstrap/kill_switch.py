@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robo_trader.core.command_socket import ask
-from robo_trader.core.errors import RoboTraderError, Unanswered
+from robo_trader.core.errors import NobodyAnswers, RoboTraderError
 from robo_trader.storage import lock
 
 FILE_NAME = "KILL"  # in the data directory
@@ -26,8 +26,11 @@ class KillFile:
     def text(self) -> str | None:
         """Return why to halt, None where there is no such file. What cannot be read halts as well."""
         try:
-            with self.path.open(encoding="utf-8", errors="replace") as file:
-                said = " ".join(file.read(2 * LONGEST).split())
+            # Of a pipe nothing may ever come: it must not hang whoever looks.
+            with open(
+                self.path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)
+            ) as file:
+                said = " ".join((file.read(2 * LONGEST) or b"").decode(errors="replace").split())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -55,7 +58,7 @@ class KillFile:
 
 
 @dataclass(frozen=True)
-class Reach:
+class Address:
     """Where the daemon of an account is reached: its command socket, its lock, and the file that halts it."""
 
     account: str
@@ -66,7 +69,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class Killed:
-    """What a kill achieved: `sure` where nothing can open any more, and what was done, line by line."""
+    """What a kill achieved: `sure` where the desk decides nothing more before it halts, and what was done, line by line."""
 
     sure: bool
     said: tuple[str, ...]
@@ -77,15 +80,15 @@ _NOBODY = Killed(True, ("no daemon runs",))
 _NAMELESS = Killed(True, ("a daemon is just starting or ending: it minds the file",))
 
 
-def kill(reach: Reach, reason: str, via: str) -> Killed:
+def kill(address: Address, reason: str, via: str) -> Killed:
     """Halt the desk of an account by every way that still works: the file for good, then the socket, then a signal.
 
     Never raises: it is for when things are broken.
     """
-    left = leave_file(reach.kill_file, reason, via)
-    told = _ask(reach.socket, reason, via)
+    left = leave_file(address.kill_file, reason, via)
+    told = _ask(address.socket, reason, via)
     if not told.sure:
-        signalled = _signal(reach.lock)
+        signalled = _signal(address.lock)
         nobody = signalled in (_NOBODY, _NAMELESS)
         told = Killed(left.sure if nobody else signalled.sure, told.said * (not nobody) + signalled.said)
     return Killed(told.sure, left.said + told.said)
@@ -122,18 +125,22 @@ def _signal(path: Path) -> Killed:
     return Killed(True, (f"signalled process {found.pid} (SIGUSR1)",))
 
 
-def tell(reach: Reach, command: dict[str, object]) -> dict[str, object]:
+def tell(address: Address, command: dict[str, object]) -> dict[str, object]:
     """Give the daemon of an account a command and return its answer.
 
-    Raises Unanswered naming what to do where none answers, ConfigurationError where it refuses.
+    Raises NobodyAnswers naming what to do where none answers, ConfigurationError where it refuses.
     """
     try:
-        return ask(reach.socket, command)
-    except Unanswered as error:
-        who = lock.holder(reach.lock)
+        return ask(address.socket, command)
+    except NobodyAnswers as error:
+        who = lock.holder(address.lock)
         if who is None:
-            raise Unanswered(f"no daemon of {reach.account} runs: {error}") from error
-        raise Unanswered(
-            f"the daemon of {reach.account} (process {who.pid}) does not take commands yet, or no more: {error}; "
+            raise NobodyAnswers(
+                f"no daemon of {address.account} runs; to have the next one come up halted: `robo-trader kill`"
+                if command["do"] == "halt"
+                else f"no daemon of {address.account} runs: start one with `robo-trader run`"
+            ) from error
+        raise NobodyAnswers(
+            f"the daemon of {address.account} (process {who.pid}) does not take commands yet, or no more: {error}; "
             "`robo-trader kill` halts it in any case"
         ) from error

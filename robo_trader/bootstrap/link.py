@@ -18,7 +18,7 @@ from robo_trader.bootstrap.reach import Approach
 from robo_trader.bootstrap.reopening import Reopening
 from robo_trader.bootstrap.upkeep import Upkeep
 from robo_trader.config import Settings
-from robo_trader.core.errors import ConfigurationError
+from robo_trader.core.errors import ConfigurationError, ConnectionLost
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, AccountSnapshot, Bar, Event, Fill
 from robo_trader.core.inbox import Inbox
 from robo_trader.core.orders import OrderBook
@@ -194,22 +194,23 @@ class Link:
         self.state.stream(symbol, trouble)
         self._upkeep.look()
 
-    @property
-    def blind_since(self) -> int | None:
-        """Since when the market cannot be seen (wall, UTC ns), None while it can or need not be."""
-        return self.state.blind_since
-
     def positions(self) -> dict[str, int]:
         """Return the account's positions as TWS tells them in passing. Raises ConnectionLost without a session."""
         return self._ib_broker.positions()
 
+    @property
+    def lost(self) -> str:
+        """Why there is no session whose account the desk has heard, empty where there is one."""
+        return self._upkeep.lost
+
     async def compare(self) -> None:
         """Put the broker's account in the inbox, for the desk to compare with its books.
 
-        Nothing is compared between two sessions: the next one begins with two looks of its own.
+        Nothing is compared between two sessions: the next one begins with two looks of its own. Raises ConnectionLost
+        then, and where TWS does not answer, RequestRefused where it says no.
         """
-        if not self._upkeep.is_reconciled:
-            return
+        if self.lost:
+            raise ConnectionLost(self.lost)
         snapshot = await self.broker.snapshot()
         self.inbox.put(msgspec.structs.replace(snapshot, fills=()))
         for holding in snapshot.holdings:

@@ -13,7 +13,7 @@ import structlog
 from robo_trader.core.events import SECOND_NS
 
 log = structlog.get_logger()
-_NAMED = 5  # streams named in a state's words; the rest is counted
+_NAMED = 5  # streams, and troubles, named in a state's words; the rest is counted
 
 
 class Phase(StrEnum):
@@ -166,11 +166,14 @@ class LinkState:
         shown = self._seen()
         if shown == self._shown:
             return
-        if shown.phase is not self._shown.phase:
+        is_new = shown.phase is not self._shown.phase
+        if is_new:
             self._since = self._wall_ns()
         self._shown = shown
         until = {} if shown.until is None else {"until": _clock(shown.until)}
         tell = log.info if shown.phase in _QUIET else log.warning
+        if shown.phase is Phase.DEGRADED and not is_new:
+            tell = log.debug  # each stream speaks for itself
         tell("link", state=str(shown.phase), why=shown.why, **until)
         for listener in self._listeners:
             listener()
@@ -186,9 +189,17 @@ class LinkState:
         return _Said(Phase.WAITING, f"{why}; {base.why}", until)
 
     def _troubles(self) -> str:
-        told = [f"{s} since {_clock(t.since)}: {t.why}" for s, t in sorted(self.streams.items())]
+        alike: dict[tuple[str, str], list[str]] = {}
+        for symbol, trouble in sorted(self.streams.items()):
+            alike.setdefault((_clock(trouble.since), trouble.why), []).append(symbol)
+        told = [f"{_names(symbols)} since {since}: {why}" for (since, why), symbols in alike.items()]
         more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
         return "; ".join(told[:_NAMED]) + more
+
+
+def _names(symbols: list[str]) -> str:
+    more = f" and {len(symbols) - _NAMED} more" if len(symbols) > _NAMED else ""
+    return ", ".join(symbols[:_NAMED]) + more
 
 
 def _clock(ts: int) -> str:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robo_trader.bootstrap import commands as look
-from robo_trader.bootstrap import kill_switch, places
-from robo_trader.bootstrap.commands import database_in, database_of
-from robo_trader.bootstrap.kill_switch import Reach
+from robo_trader.bootstrap import commands, kill_switch, places
+from robo_trader.bootstrap.kill_switch import Address
 from robo_trader.config import Settings
-from robo_trader.core.errors import ConfigurationError, DataError, GateFailed, RoboTraderError, Unanswered
+from robo_trader.core.errors import ConfigurationError, DataError, GateFailed, NobodyAnswers, RoboTraderError
 from robo_trader.storage import lock, queries
 from robo_trader.storage.rows import iso
 
@@ -39,7 +37,7 @@ def status(settings: Settings, which: Which) -> int:
     Returns 0 while the daemon is alive, 1 where it is not. Raises DataError where neither can be asked.
     """
     try:
-        return look.status(settings, _database(settings, which), which.as_json)
+        return commands.status(settings, _database(settings, which), which.as_json)
     except DataError as broken:
         try:
             answer = kill_switch.tell(_the_daemon(settings.robo_data_dir, which), {"do": "status"})
@@ -56,7 +54,8 @@ def command(settings: Settings, which: Which, wish: Mapping[str, object]) -> int
     said = answer.get("said")
     words = [str(line) for line in said] if isinstance(said, list) else []
     stopped = f": {answer['stopped']}" if answer.get("stopped") else ""
-    _print(which, answer, [*words, f"trading {answer.get('state')}{stopped}"])
+    lift = [f"{commands.how_to_resume(alive=True)} lifts it"] if wish["do"] in ("halt", "reduce") else []
+    _print(which, answer, [*words, f"trading {answer.get('state')}{stopped}", *lift])
     return 0
 
 
@@ -64,27 +63,29 @@ def resume(settings: Settings, which: Which, reason: str) -> int:
     """Have the daemon trade again; where none runs, take away the file that would halt the next one."""
     try:
         return command(settings, which, {"do": "resume", "reason": reason})
-    except Unanswered as error:
+    except NobodyAnswers as error:
         kill_file = kill_switch.KillFile(settings.robo_data_dir / kill_switch.FILE_NAME)
-        if not reason.strip() or not kill_file.remove():
+        if not reason.strip():
             raise
-        raise Unanswered(
-            f"removed {kill_file.path}; {error}. A halt in the books stands until "
-            f"`robo-trader run … --resume {reason!r}`"
+        removed = f"removed {kill_file.path}; " if kill_file.remove() else ""
+        raise NobodyAnswers(
+            f"{removed}{error}. A halt in the books stands until `robo-trader run … --resume {reason!r}`"
         ) from error
 
 
 def kill(home: Path, which: Which, reason: str) -> int:
-    """Halt by every way that still works and print each; return 0 where nothing can open any more, else 1.
+    """Halt by every way that still works and print each; return 0 where one of them is sure to, else 1.
 
     `home` is the data directory; no setting is asked, for they may be what is broken.
     """
-    done = [kill_switch.kill(reach, reason, "kill") for reach in _all(home, which)]
+    done = [kill_switch.kill(address, reason, "kill") for address in _all(home, which)]
     if not done:
         done = [kill_switch.leave_file(home / kill_switch.FILE_NAME, reason, "kill")]
     lines = list(dict.fromkeys(line for killed in done for line in killed.said))
     sure = all(killed.sure for killed in done)
-    _print(which, {"halted": sure, "said": lines}, lines)
+    _print(
+        which, {"halted": sure, "said": lines}, [*lines, "to trade again: `robo-trader resume --reason …`"]
+    )
     return 0 if sure else RoboTraderError.exit_code
 
 
@@ -109,7 +110,7 @@ def _compare(settings: Settings, which: Which) -> int:
     known = _quarantines(settings, which)
     try:
         answer = kill_switch.tell(_the_daemon(settings.robo_data_dir, which), {"do": "reconcile"})
-    except Unanswered as error:
+    except NobodyAnswers as error:
         rows = list(known.values())
         words = [*_table(rows), f"{error}; a daemon must run to compare, and to resolve"]
         _print(which, {"rows": rows, "error": str(error)}, words)
@@ -117,9 +118,8 @@ def _compare(settings: Settings, which: Which) -> int:
     found = answer["rows"]
     assert isinstance(found, list), "the daemon answers with rows"
     rows = [{**known.get(row["symbol"], {}), **row} for row in found]
-    _print(
-        which, {"rows": rows}, _table(rows) or ["the books and the broker agree: no position on either side"]
-    )
+    words = _table(rows) or ["the books and the broker agree: no position on either side"]
+    _print(which, {"rows": rows}, [*words, *_remedies(rows)])
     differs = any(row["ours"] + (row.get("ignored") or 0) != row["broker"] for row in rows)
     return GateFailed.exit_code if differs else 0
 
@@ -128,6 +128,17 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
     return [
         f"{row['symbol']:<8} ours {row['ours']:>8}  broker {row['broker']:>8}  {_verdict(row)}"
         for row in rows
+    ]
+
+
+def _remedies(rows: list[dict[str, Any]]) -> list[str]:
+    """Say how to resolve the first that needs it."""
+    quarantined = [row["symbol"] for row in rows if row.get("quarantined")]
+    if not quarantined:
+        return []
+    return [
+        f"resolve with `robo-trader reconcile {quarantined[0]}` and --adopt (the broker is right), --flatten (and close "
+        "it) or --ignore-until 2h (not ours), each with --reason …; it ends by itself where both sides agree again"
     ]
 
 
@@ -151,7 +162,7 @@ def _quarantines(settings: Settings, which: Which) -> dict[str, dict[str, Any]]:
 def _database(settings: Settings, which: Which) -> Path:
     """Return the database meant: the one named, else the account's, else the one last written. Raises DataError."""
     if which.db is not None or which.account is None:
-        return database_of(settings, which.db)
+        return commands.database_of(settings, which.db)
     found = sorted(
         settings.robo_data_dir.glob(f"*-{which.account}.db"), key=lambda path: path.stat().st_mtime
     )
@@ -163,29 +174,31 @@ def _database(settings: Settings, which: Which) -> Path:
 # --------------------------------------------------------------------------------------------- which daemon
 
 
-def _the_daemon(home: Path, which: Which) -> Reach:
+def _the_daemon(home: Path, which: Which) -> Address:
     """Return the one daemon that is meant. Raises ConfigurationError where several could be."""
     if which.account:
-        return places.reach_of(home, which.account)
+        return places.address_of(home, which.account)
     if which.db is not None:
-        return places.reach_of(home, _account_of(which.db))
+        return places.address_of(home, _account_of(which.db))
     accounts = _accounts(home)
-    running = [account for account in accounts if lock.holder(places.reach_of(home, account).lock)]
+    running = [account for account in accounts if lock.holder(places.address_of(home, account).lock)]
     if len(running) > 1:
         raise ConfigurationError(f"daemons of {', '.join(running)} run: say which with --account")
-    return places.reach_of(home, (running or accounts or [_account_of(database_in(home))])[0])
+    return places.address_of(home, (running or accounts or [_account_of(commands.database_in(home))])[0])
 
 
-def _all(home: Path, which: Which) -> list[Reach]:
+def _all(home: Path, which: Which) -> list[Address]:
     """Return every daemon a kill is for: those of this data directory, or where none of them runs, of this user."""
     if which.account or which.db:
         return [_the_daemon(home, which)]
-    here = [places.reach_of(home, account) for account in _accounts(home)]
+    here = [places.address_of(home, account) for account in _accounts(home)]
     locks = places.lock_path("any").parent.glob("*.lock")
     of_user = [
-        places.reach_of(home, path.stem) for path in sorted(locks) if not _SESSION_LOCK.fullmatch(path.stem)
+        places.address_of(home, path.stem) for path in sorted(locks) if not _SESSION_LOCK.fullmatch(path.stem)
     ]
-    return [reach for reach in here if lock.holder(reach.lock)] or [r for r in of_user if lock.holder(r.lock)]
+    return [address for address in here if lock.holder(address.lock)] or [
+        r for r in of_user if lock.holder(r.lock)
+    ]
 
 
 def _accounts(home: Path) -> list[str]:

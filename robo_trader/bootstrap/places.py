@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from os import environ, getuid
+from os import W_OK, X_OK, access, environ, getuid
 from pathlib import Path
 
-from robo_trader.bootstrap.kill_switch import FILE_NAME, Reach
+from robo_trader.bootstrap.kill_switch import FILE_NAME, Address
 from robo_trader.config import LIVE_PORTS, Settings
 from robo_trader.core.errors import ConfigurationError
 
 BAR_SIZES = {"1 min": 60, "5 mins": 300, "30 mins": 1800}
+RUNTIME = Path("/run/user")  # where systemd makes each user's XDG_RUNTIME_DIR
 
 
 def kind_of(account: str) -> str:
@@ -54,14 +55,20 @@ def model_name(account: str) -> str:
 
 def lock_path(name: str) -> Path:
     """Name a lock of this user on this machine, whatever directory a daemon was started in."""
-    home = Path(environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"robo-trader-{getuid()}"
-    return home / f"{name}.lock"
+    return _runtime_dir() / f"robo-trader-{getuid()}" / f"{name}.lock"
 
 
-def reach_of(data_dir: Path, account: str) -> Reach:
+def _runtime_dir() -> Path:
+    # cron, sudo and services leave the variable out: they must find the lock of a daemon that was started with it.
+    of_login = RUNTIME / str(getuid())
+    usual = of_login if access(of_login, W_OK | X_OK) else Path(tempfile.gettempdir())
+    return Path(environ.get("XDG_RUNTIME_DIR") or usual)
+
+
+def address_of(data_dir: Path, account: str) -> Address:
     """Name where the daemon of an account is reached; a dry run by the account it looks at."""
     path = lock_path(account.removeprefix("SIM-"))
-    return Reach(account, path.with_name(f"{path.stem}.sock"), path, data_dir / FILE_NAME)
+    return Address(account, path.with_name(f"{path.stem}.sock"), path, data_dir / FILE_NAME)
 
 
 def parse_symbols(text: str) -> tuple[str, ...]:

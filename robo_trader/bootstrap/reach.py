@@ -14,8 +14,9 @@ from robo_trader.bootstrap.link_state import LinkState
 from robo_trader.config import Settings
 from robo_trader.core.errors import BrokerUnreachable, ConfigurationError, ConnectionLost, RoboTraderError
 from robo_trader.core.events import SECOND_NS
-from robo_trader.ibkr.connection import Connection, ConnectionOptions, NothingListening
+from robo_trader.ibkr.connection import Connection, ConnectionOptions
 from robo_trader.ibkr.pacing import Window
+from robo_trader.ibkr.refusals import NothingListening
 from robo_trader.processes import Child
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0

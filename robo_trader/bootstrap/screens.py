@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from robo_trader.bootstrap import places
+from robo_trader.bootstrap.endings import end_task
 from robo_trader.bootstrap.link_state import LinkState
 from robo_trader.bootstrap.plan import Plan
 from robo_trader.config import Settings
@@ -44,13 +45,13 @@ async def open_screens(
     parent = ["--parent-pid", str(os.getpid())]
     hub = Child("robo_trader.websocket_server", [*ports, *parent], {"ROBO_HUB_TOKEN": token})
     page_ports = ["--port", str(settings.dashboard_port), "--hub-port", str(settings.hub_port)]
-    reach = places.reach_of(settings.robo_data_dir, plan.account)
-    control = ["--control", str(reach.socket), "--kill-file", str(reach.kill_file.absolute())]
+    address = places.address_of(settings.robo_data_dir, plan.account)
+    control = ["--control", str(address.socket), "--kill-file", str(address.kill_file.absolute())]
     page = Child("robo_trader.dashboard", [*page_ports, "--db", str(database), *control, *parent])
     for child in (hub, page):
         stack.push_async_callback(child.stop)
         await child.start()
-        stack.push_async_callback(_end, asyncio.create_task(_keep(child)))
+        stack.push_async_callback(end_task, asyncio.create_task(_keep(child)))
     journal = HubJournal(f"ws://127.0.0.1:{settings.hub_port}", token)
     journal.describe(
         mode="dry-run" if plan.mode == "dry-run" else plan.kind,
@@ -60,7 +61,7 @@ async def open_screens(
         interval_s=plan.bar_s / speed,
     )
     telling = asyncio.create_task(journal.run())
-    stack.push_async_callback(_end, telling)
+    stack.push_async_callback(end_task, telling)
     return journal
 
 
@@ -86,8 +87,3 @@ async def _keep(child: Child) -> None:
         await asyncio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE_S)
         await child.start()
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

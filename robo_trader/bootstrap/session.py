@@ -23,7 +23,7 @@ from robo_trader.core.events import OPERATOR, AccountSnapshot, Bar, Event, Halt,
 from robo_trader.core.protocols import Listener, View
 from robo_trader.core.recovery import Stored, recover
 from robo_trader.core.steps import Step
-from robo_trader.ibkr.connection import RequestRefused
+from robo_trader.ibkr.refusals import RequestRefused
 from robo_trader.logger import DeskLog
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
@@ -132,7 +132,7 @@ class TradingSession:
                 await desk
             outcome = self._outcome
         except BaseException as error:
-            outcome = repr(error)
+            outcome = endings.reason(error)
             await self._last_will()
             raise
         finally:
@@ -196,6 +196,8 @@ class TradingSession:
             log.error("books_not_closed", session=session, why=str(error))
             if outcome == self._outcome:
                 raise
+        if kept := endings.kept(self._engine.desk):
+            log.info("positions_stay", what=kept)
         log.info("session_ended", session=session, outcome=outcome)
 
     # ----------------------------------------------------------------------------------------- beside the desk
@@ -246,7 +248,7 @@ class TradingSession:
         compared = time.monotonic()
         while True:
             await asyncio.sleep(DOUBTS_S)
-            if not self._is_connected:
+            if self._link.lost:
                 continue
             try:
                 await self._link.resolve_doubts(self._engine.desk.orders)

@@ -18,8 +18,8 @@ from robo_trader.core.orders import OrderBook, OrderState
 from robo_trader.data.pipeline import Pipeline
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.broker import IbBroker
-from robo_trader.ibkr.connection import RequestRefused
 from robo_trader.ibkr.feed import IbFeed
+from robo_trader.ibkr.refusals import RequestRefused
 
 log = structlog.get_logger()
 LOOK_S = 0.1
@@ -51,7 +51,7 @@ class Upkeep:
         self._calendar = calendar
         self._reopening = reopening
         self._traded = frozenset(traded)
-        self._lost = ""  # why there is no session that agrees with our books
+        self.lost = ""  # why there is no session that agrees with our books
         self._streaming = False
         self._asked: dict[str, float] = {}  # since when nothing was said of an order
         self._refused: set[str] = set()  # shares that cannot be watched
@@ -59,11 +59,6 @@ class Upkeep:
         self._met = asyncio.Event()
         self.watched: list[str] = list(traded)
         self.simulated = False  # whether orders go to a broker of our own
-
-    @property
-    def is_reconciled(self) -> bool:
-        """Whether there is a session, and the desk has heard what it missed before."""
-        return not self._lost
 
     async def keep(self, orders: OrderBook) -> None:
         """Stream until cancelled, over as many sessions as it takes."""
@@ -74,7 +69,7 @@ class Upkeep:
                 reason = await self._stream()
                 self._streaming = False
                 self._state.lost(reason)
-                self._lost = f"the session with TWS is lost: {reason}"
+                self.lost = f"the session with TWS is lost: {reason}"
                 self.look()  # before anything else: a quick reconnect must not hide that there was a gap
                 self._say(Feed.LOST, reason)
                 await self._reconnect(orders)
@@ -96,10 +91,10 @@ class Upkeep:
             await self._approach.connect()
             try:
                 await self._catch_up(orders)
-            except ConnectionLost as error:
+            except (ConnectionLost, RequestRefused) as error:
                 self._state.lost(str(error))
             else:
-                self._lost = ""
+                self.lost = ""
                 return
 
     async def _catch_up(self, orders: OrderBook) -> None:
@@ -129,7 +124,7 @@ class Upkeep:
         ]
         self._asked = {order_id: self._asked.get(order_id, now) for order_id in doubted}
         due = [order_id for order_id, since in self._asked.items() if now - since >= DOUBT_S]
-        if not due or self._lost:
+        if not due or self.lost:
             return
         self._asked |= dict.fromkeys(due, now)
         snapshot = await self._broker.snapshot()
@@ -152,8 +147,10 @@ class Upkeep:
             self._refused.add(symbol)
             log.warning("held_unpriced", what=symbol, why=f"{error}; no new exposure while it is held")
         else:
+            if symbol in self.watched:
+                return  # somebody else met it meanwhile
             self.watched.append(symbol)
-            log.info("watching", what=symbol, why="held, not traded")
+            log.info("watching", what=symbol, why="traded or held in the account by others")
 
     def meet(self, symbols: Iterable[str]) -> None:
         """Watch these from now on, as soon as may be."""
@@ -192,7 +189,7 @@ class Upkeep:
     def _sight(self) -> Sight:
         now = self._now()
         is_open = self._calendar.session(now) is not None
-        return Sight(now, self._lost, self._state.dark if is_open else "", self._wanted(is_open))
+        return Sight(now, self.lost, self._state.dark if is_open else "", self._wanted(is_open))
 
     def _wanted(self, is_open: bool) -> str:
         """Say what is still to come: prices only while the market is open, the rest of the night needs none."""

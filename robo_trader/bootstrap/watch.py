@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from robo_trader.alerts import AlertOptions, Alerts, Severity, try_ways
+from robo_trader.bootstrap.reopening import RESTART, SESSION
 from robo_trader.config import Settings
 from robo_trader.core.errors import RoboTraderError
 from robo_trader.core.events import SECOND_NS, Event, OrderStatus, TradingState
@@ -23,7 +24,6 @@ from robo_trader.core.steps import (
     Unprotected,
 )
 
-SESSION, RESTART_WINDOW = "session", "restart window"
 REJECTED_IN_A_ROW = 3
 STUCK_S, DOUBT_S = 10.0, 30.0
 LONG_BLOCK_S, CALM_S = 1.0, 60.0
@@ -90,12 +90,13 @@ class AlertJournal:
                 self._on_order(fact)
             case Mismatch():
                 text = (
-                    f"our books have {fact.ours} shares, the broker {fact.broker}; the symbol is not traded"
+                    f"our books have {fact.ours} shares, the broker {fact.broker}; the symbol is not traded until they "
+                    "agree again, or you resolve it with `robo-trader reconcile` or on the page"
                 )
                 self._alerts.begin(f"quarantine:{fact.symbol}", f"{fact.symbol} quarantined", text)
             case Agreed():
                 self._alerts.over(
-                    f"quarantine:{fact.symbol}", f"{fact.quantity} shares on both sides: {fact.how}"
+                    f"quarantine:{fact.symbol}", f"our books have {fact.quantity} shares: {fact.how}"
                 )
             case Unprotected():
                 self._on_unprotected(fact)
@@ -109,16 +110,17 @@ class AlertJournal:
         if fact.by == SESSION:
             self.held_back = self.held_back or (self._wall_ns(), fact.reason)
         elif fact.state is TradingState.HALTED:
-            self._alerts.begin(f"stopped:{fact.by}", f"halted by {fact.by}", fact.reason, Severity.CRITICAL)
-        elif fact.by != RESTART_WINDOW:  # that one comes every night, and the user has set it
-            self._alerts.begin(f"stopped:{fact.by}", f"only reducing, by {fact.by}", fact.reason)
+            text = f"{fact.reason}; to trade again: `robo-trader resume --reason …`"
+            self._alerts.begin(f"halted:{fact.by}", f"halted by {fact.by}", text, Severity.CRITICAL)
+        elif fact.by != RESTART:  # that one comes every night, and the user has set it
+            self._alerts.begin(f"reducing:{fact.by}", f"only reducing, by {fact.by}", fact.reason)
 
     def _on_resumed(self, fact: Resumed) -> None:
         lifted = {*fact.lifted, fact.by}
         everything = fact.state is TradingState.ACTIVE
         if everything or SESSION in lifted:
             self.held_back = None
-        for key in self._alerts.known("stopped:"):
+        for key in (*self._alerts.known("reducing:"), *self._alerts.known("halted:")):
             if everything or key.partition(":")[2] in lifted:
                 self._alerts.over(key, f"resumed by {fact.by}: {fact.reason}")
 

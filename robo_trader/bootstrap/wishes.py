@@ -11,7 +11,7 @@ import msgspec
 
 from robo_trader.bootstrap.kill_switch import LONGEST
 from robo_trader.core.errors import ConfigurationError
-from robo_trader.core.events import SECOND_NS, Cancel, Modify, Remedy, Submit
+from robo_trader.core.events import SECOND_NS, Cancel, Modify, Remedy, SetTimer, Submit
 from robo_trader.core.steps import Agreed, Anomaly, Denied, Halted, Ignored, Resumed, Step
 from robo_trader.storage.rows import iso
 
@@ -107,11 +107,20 @@ def parse_until(text: str, now: int) -> int:
     return until
 
 
+def sends(step: Step) -> bool:
+    """Return whether a step has something for the broker."""
+    return any(not isinstance(command, SetTimer) for command in step.commands)
+
+
 def in_words(step: Step) -> list[str]:
     """Say what a step ordered and what it found."""
     said: list[str] = []
     for command in step.commands:
         match command:
+            case Submit(order=order) if order.protects:
+                said.append(
+                    f"stop {order.side} {order.quantity} {order.symbol} at {order.stop_price} ({order.id})"
+                )
             case Submit(order=order):
                 said.append(f"sent {order.side} {order.quantity} {order.symbol} ({order.id})")
             case Modify(order=order):

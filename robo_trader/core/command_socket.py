@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from robo_trader.core.errors import ConfigurationError, RoboTraderError, Unanswered
+from robo_trader.core.errors import ConfigurationError, NobodyAnswers, RoboTraderError
 
 MAX_LINE = 1 << 16  # bytes of a command
 MAX_ANSWER = 1 << 20  # bytes
@@ -59,27 +59,42 @@ class CommandSocket:
             return
         self._guests.add(writer)
         try:
-            while line := await asyncio.wait_for(reader.readline(), IDLE_S):
+            while line := await _line(reader):
                 writer.write(msgspec.json.encode(await self._answer(line)) + b"\n")
                 await writer.drain()
-        except (ValueError, ConnectionError, TimeoutError):
-            pass  # a line without end, or a guest that left or says nothing
+        except ConnectionError:
+            pass  # a guest that left
         finally:
             self._guests.discard(writer)
             writer.close()
 
     async def _answer(self, line: bytes) -> Answer:
         try:
-            wanted = msgspec.json.decode(line, type=dict[str, object])
-            return {"ok": True, **await self._obey(wanted)}
-        except (msgspec.DecodeError, RoboTraderError) as error:
+            return {"ok": True, **await self._obey(read_json(line))}
+        except RoboTraderError as error:
             return {"ok": False, "error": str(error)}
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """Return the next line; nothing at the end, nor of a guest that says nothing or says it without end."""
+    try:
+        return await asyncio.wait_for(reader.readline(), IDLE_S)
+    except (ValueError, TimeoutError):
+        return b""
+
+
+def read_json(text: bytes) -> dict[str, object]:
+    """Return a command or an answer. Raises ConfigurationError where the bytes are no JSON object."""
+    try:
+        return msgspec.json.decode(text, type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"not a command: {error}") from error
 
 
 def ask(path: Path, command: Wish, answer_s: float = ANSWER_S) -> dict[str, object]:
     """Give the process that listens there a command and return its answer.
 
-    Raises Unanswered where nobody of this user listens or nothing is said in `answer_s` wall seconds,
+    Raises NobodyAnswers where nobody of this user listens or nothing is said in `answer_s` wall seconds,
     ConfigurationError where the command is refused.
     """
     try:
@@ -90,9 +105,9 @@ def ask(path: Path, command: Wish, answer_s: float = ANSWER_S) -> dict[str, obje
             plug.sendall(msgspec.json.encode(command) + b"\n")
             with plug.makefile("rb") as answers:
                 line = answers.readline(MAX_ANSWER)
-        answer = msgspec.json.decode(line, type=dict[str, object])
-    except (OSError, msgspec.DecodeError) as error:
-        raise Unanswered(f"nobody answers at {path} ({error})") from error
+        answer = read_json(line)
+    except (OSError, ConfigurationError) as error:
+        raise NobodyAnswers(f"nobody answers at {path} ({error})") from error
     if not answer.pop("ok", False):
         raise ConfigurationError(str(answer.get("error")))
     return answer

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import msgspec
 
 from robo_trader.core.desk import Desk
 from robo_trader.core.draft import Draft
-from robo_trader.core.events import SECOND_NS, Cancel, Modify, Order, OrderType, SetTimer, Side, Submit
+from robo_trader.core.events import (
+    SECOND_NS,
+    Cancel,
+    Modify,
+    Order,
+    OrderStatus,
+    OrderType,
+    SetTimer,
+    Side,
+    Submit,
+)
 from robo_trader.core.orders import OrderState
 from robo_trader.core.protocols import StopRule
 from robo_trader.core.steps import Unprotected
@@ -19,16 +29,21 @@ RETRY_NS = 30 * SECOND_NS
 # A change of a stop that nobody confirms is asked for again after this long, and then after ever longer.
 PATIENCE_NS = 30 * SECOND_NS
 MOST_ASKS = 6
+MOST_STOPS = 8  # of a symbol; beyond that a standing one grows
+LOOKS = 2  # at the account, which a difference takes to be believed
 TIMER = "stop:"
+NO_PRICE = "no stop price can be known: neither ATR nor price"
+UNSEEN = "no price has been seen since it was lost"
 
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """When a stop was lost, whether another had been lost shortly before, and why."""
+    """When a stop was lost, whether another had been lost shortly before, why, and after how many looks at the account."""
 
     ts: int
     again: bool
     why: str
+    looks: int
 
 
 class Cover:
@@ -41,6 +56,8 @@ class Cover:
         self._levels: dict[str, Decimal] = {}  # the tightest stop price of each position so far
         self._bare: dict[str, int] = {}  # shares told to be without a stop
         self._lost: dict[str, _Loss] = {}  # the last stop that ended without our doing
+        self._looks = 0  # at the account
+        self._wakes: dict[str, int] = {}  # the next timer of a symbol
 
     @property
     def is_kept(self) -> bool:
@@ -52,9 +69,21 @@ class Cover:
         if price is not None:
             self._levels[symbol] = price
 
+    def forget(self, symbol: str) -> None:
+        """A person has said what is held: what the stops of before were meant for is no guide any more."""
+        self._levels.pop(symbol, None)
+        self._lost.pop(symbol, None)
+
+    def attaches(self, symbol: str) -> bool:
+        """Return whether an entry takes a stop along; brokers limit the orders of a side, so there are never many."""
+        return len(self._orders.stops(symbol)) < MOST_STOPS
+
     def attached(self, order: Order) -> Order | None:
         """Return the stop that goes out with an entry, None where its price cannot be known."""
-        return self._stop(order.symbol, order.side, order.quantity, order.id)
+        price = self._price(order.symbol, order.side)
+        return (
+            None if price is None else self._stop(order.symbol, order.side, order.quantity, order.id, price)
+        )
 
     def shares(self, symbol: str, side: Side) -> int:
         """Return the shares that stops of one side may still trade, whatever becomes of changes under way."""
@@ -67,6 +96,7 @@ class Cover:
         held = self._desk.surely_held(symbol)
         if not held:
             self._levels.pop(symbol, None)
+            self._lost.pop(symbol, None)
         stops = self._orders.stops(symbol)
         for stop in stops:
             if stop.sign * held >= 0 and stop.wanted is None and self._entry(stop) is None:
@@ -77,9 +107,10 @@ class Cover:
         if missing < 0:
             self._reduce(right, -missing, draft)
         if missing <= 0:
-            self._tell(symbol, 0, "", draft)
+            if all(stop.status is not OrderStatus.INTENT for stop in right):
+                self._tell(symbol, 0, "", draft)
         elif all(stop.wanted is None for stop in stops):  # a change under way may still turn out otherwise
-            self._add(symbol, Side.BUY if held > 0 else Side.SELL, missing, draft)
+            self._add(symbol, Side.BUY if held > 0 else Side.SELL, missing, right, draft)
 
     def on_end(self, stop: OrderState, why: str) -> None:
         """A stop ended without trading. Where neither we nor its entry's end meant it to, it is lost."""
@@ -87,23 +118,20 @@ class Cover:
         if stop.wanted is None and (entry is None or entry.executed):
             symbol, last = stop.order.symbol, self._lost.get(stop.order.symbol)
             again = last is not None and self._desk.now - last.ts < RETRY_NS
-            self._lost[symbol] = _Loss(self._desk.now, again, why)
+            self._lost[symbol] = _Loss(self._desk.now, again, why, self._looks)
 
     def on_timer(self, symbol: str, draft: Draft) -> None:
-        """Cancel what did not answer to a change or a cancel, and let a stop that was lost be tried again."""
-        loss = self._lost.get(symbol)
-        if loss is not None and self._desk.now - loss.ts >= RETRY_NS:
-            del self._lost[symbol]
-        if symbol in self._bare:
-            draft.command(SetTimer(self._desk.now + RETRY_NS, TIMER + symbol))
+        """Cancel what did not answer to a change or a cancel; what is bare is looked at by who settles next."""
+        self._wakes.pop(symbol, None)
         for stop in self._orders.stops(symbol):
             if stop.wanted is not None and self._desk.now - stop.asked >= PATIENCE_NS << stop.asks:
                 stop.wanted, stop.asks = None, min(stop.asks + 1, MOST_ASKS)
                 self._shrink(stop, 0, draft)
 
-    def forgive(self) -> None:
-        """The broker has been asked anew: what failed before may be tried again."""
-        self._lost.clear()
+    def on_account(self) -> None:
+        """The account has been looked at: what failed before may be tried again."""
+        self._looks += 1
+        self._lost = {symbol: replace(loss, again=False) for symbol, loss in self._lost.items()}
 
     # ------------------------------------------------------------------------------------------- the quantity
 
@@ -124,7 +152,7 @@ class Cover:
         for stop in reversed(stops):
             counted = self._counted(stop)
             if stop.wanted is not None:
-                excess -= counted - max(0, stop.wanted - stop.executed)
+                excess -= max(0, counted - max(0, stop.wanted - stop.executed))
                 continue
             if excess <= 0:
                 return
@@ -137,41 +165,71 @@ class Cover:
 
     def _shrink(self, stop: OrderState, quantity: int, draft: Draft) -> None:
         """Change a stop to fewer shares, or cancel it. One that refused a change is cancelled, after a pause."""
-        draft.command(SetTimer(self._desk.now + (PATIENCE_NS << stop.asks), TIMER + stop.order.symbol))
         if stop.was_refused:
-            if self._desk.now - stop.asked < PATIENCE_NS:
-                return
             quantity = 0
+            if self._desk.now - stop.asked < PATIENCE_NS:
+                self._wake(stop.order.symbol, PATIENCE_NS, draft)
+                return
+        self._change(stop, quantity, draft)
+
+    def _change(self, stop: OrderState, quantity: int, draft: Draft) -> None:
+        """Ask for another quantity, or for the end of a stop; until that is confirmed nothing else is asked of it."""
+        self._wake(stop.order.symbol, PATIENCE_NS << stop.asks, draft)
         stop.wanted, stop.asked = quantity, self._desk.now
         changed = msgspec.structs.replace(stop.order, quantity=quantity)
         draft.command(Modify(changed) if quantity else Cancel(stop.order.id))
 
-    def _add(self, symbol: str, entry: Side, shares: int, draft: Draft) -> None:
-        loss = self._lost.get(symbol)
-        if loss is not None and loss.again and self._desk.now - loss.ts < RETRY_NS:
-            self._give_up(symbol, shares, f"stops do not last: {loss.why}", draft)
+    def _add(self, symbol: str, entry: Side, shares: int, stops: list[OrderState], draft: Draft) -> None:
+        """Protect what has no stop, unless that must wait."""
+        price = self._price(symbol, entry)
+        wait = NO_PRICE if price is None else self._wait(symbol, entry, price)
+        if wait or price is None:
+            self._wake(symbol, SECOND_NS if wait == UNSEEN else RETRY_NS, draft)
+            if wait != UNSEEN or self._desk.now - self._lost[symbol].ts >= RETRY_NS:
+                self._tell(symbol, shares, wait, draft)
             return
-        stop = self._stop(symbol, entry, shares, "")
-        if stop is None:
-            self._give_up(symbol, shares, "no stop price can be known: neither ATR nor price", draft)
+        standing = [stop for stop in stops if self._may_grow(stop)]
+        if len(stops) >= MOST_STOPS and standing:
+            self._change(standing[0], standing[0].order.quantity + shares, draft)
             return
+        stop = self._stop(symbol, entry, shares, "", price)
         changed = self._orders.submit(stop)
         assert changed is not None, "its number is new"
         draft.command(Submit(stop))
         draft.fact(msgspec.structs.replace(changed, ts=self._desk.now))
 
-    def _give_up(self, symbol: str, shares: int, why: str, draft: Draft) -> None:
-        """Say that shares are bare, and look again later."""
-        if symbol not in self._bare:
-            draft.command(SetTimer(self._desk.now + RETRY_NS, TIMER + symbol))
-        self._tell(symbol, shares, why, draft)
+    def _may_grow(self, stop: OrderState) -> bool:
+        """Whether a stop stands untouched: not triggered, not in doubt, on its own."""
+        return stop.status is OrderStatus.WORKING and not stop.was_refused and self._entry(stop) is None
+
+    def _wait(self, symbol: str, entry: Side, price: Decimal) -> str:
+        """Say why a stop that was lost may not be placed again yet, empty where it may.
+
+        A broker cancels stops for a split, and at the old price the new shares would be sold at once: so there must be
+        a price since, and where the market is beyond the stop by then, the account must have been compared.
+        """
+        loss, market = self._lost.get(symbol), self._desk.price(symbol)
+        if loss is None:
+            return ""
+        if loss.again and self._desk.now - loss.ts < RETRY_NS:
+            return f"stops do not last: {loss.why}"
+        if market is None or (self._desk.portfolio.price_ts(symbol) or 0) <= loss.ts:
+            return UNSEEN
+        is_beyond = (float(price) - market) * entry.sign >= 0
+        if is_beyond and self._looks - loss.looks < LOOKS:
+            return f"the market is beyond the stop that was lost ({loss.why}): comparing the account first"
+        return ""
+
+    def _wake(self, symbol: str, after_ns: int, draft: Draft) -> None:
+        """Look at a symbol again, once, however often that is asked for."""
+        at = self._desk.now + after_ns
+        if not self._desk.now < self._wakes.get(symbol, 0) <= at:
+            self._wakes[symbol] = at
+            draft.command(SetTimer(at, TIMER + symbol))
 
     # ---------------------------------------------------------------------------------------------- the price
 
-    def _stop(self, symbol: str, entry: Side, shares: int, attached_to: str) -> Order | None:
-        price = self._price(symbol, entry)
-        if price is None:
-            return None
+    def _stop(self, symbol: str, entry: Side, shares: int, attached_to: str, price: Decimal) -> Order:
         parent_id = self._desk.next_parent_id()
         return Order(
             f"{parent_id}.1", parent_id, symbol, entry.other, shares, OrderType.STOP, algorithm="stop",
@@ -179,13 +237,17 @@ class Cover:
         )  # fmt: skip
 
     def _price(self, symbol: str, entry: Side) -> Decimal | None:
-        """Return the rule's price or the one that stood, whichever is tighter: averaging down loosens no stop."""
+        """Return the rule's price or the one that stood, whichever is tighter: averaging down loosens no stop.
+
+        In quarantine the shares may not be those the old price was meant for.
+        """
         assert self._rule is not None, "asked only where stops are kept"
-        wished = self._rule.price(symbol, entry, self._desk)
+        observed = self._rule.price(symbol, entry, self._desk)
+        wished = None if observed is None else self._desk.portfolio.instrument(symbol).price(observed)
+        if self._desk.quarantined(symbol) and wished is not None:
+            self._levels[symbol] = wished
         known = self._levels.get(symbol) if self._desk.position(symbol) * entry.sign > 0 else None
-        if wished is None:
-            return known
-        return _tighter(self._desk.portfolio.instrument(symbol).price(wished), known, entry)
+        return known if wished is None else _tighter(wished, known, entry)
 
     def _note_level(self, symbol: str, stops: list[OrderState]) -> None:
         for stop in stops:

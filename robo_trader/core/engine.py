@@ -36,6 +36,7 @@ from robo_trader.core.events import (
     Trade,
     TradingState,
 )
+from robo_trader.core.flattening import Flattening
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.orders import LIVE
 from robo_trader.core.protocols import (
@@ -95,6 +96,7 @@ class Engine:
         self._orders = self.desk.orders
         self._cover = Cover(self.desk, parts.stop_rule)
         self._way_out = WayOut(self.desk, parts.gates, parts.executor, self._cover)
+        self._flattening = Flattening(self.desk, parts.executor, self._way_out)
         self._reconciliation = Reconciliation(self.desk)
         self._opened = False
         self._equity_ts = 0
@@ -124,7 +126,7 @@ class Engine:
             case Resume():
                 self._on_resume(event, draft)
             case Flatten():
-                self._on_flatten(event, draft)
+                self._flattening.begin(event, draft)
             case Resolve():
                 self._on_resolve(event, draft)
             case _:
@@ -242,7 +244,7 @@ class Engine:
             now = (fill.quantity, fill.price, was.quantity, was.price)
             draft.fact(Corrected(self.desk.now, fill.symbol, fill.exec_id, was.exec_id, *now))
         if booking.shares:
-            self._reconciliation.on_fill(fill, booking.shares)
+            self._reconciliation.on_fill(fill, booking.shares, draft)
             if booking.shares > 0:
                 self._executor.on_fill(msgspec.structs.replace(fill, quantity=booking.shares))
             changed = self._orders.fill(fill, booking.shares)
@@ -251,6 +253,7 @@ class Engine:
         draft.fact(self._portfolio.changed(fill.symbol, fill.ts))
         self._state_equity(self.desk.now, draft)
         self._way_out.settle(fill.symbol, draft)
+        self._flattening.go_on(fill.symbol, draft)
 
     def _on_update(self, update: OrderUpdate, draft: Draft) -> None:
         state = self._orders.state(update.order_id)
@@ -267,6 +270,7 @@ class Engine:
         if state.order.protects and state.status not in LIVE:
             self._cover.on_end(state, update.reason)
         self._way_out.settle(state.order.symbol, draft)
+        self._flattening.go_on(state.order.symbol, draft)
 
     # ------------------------------------------------------------------------------------- what people want
 
@@ -292,26 +296,14 @@ class Engine:
         if lifted:
             draft.fact(Resumed(resume.ts, resume.reason, resume.by, tuple(lifted), self.desk.state))
 
-    def _on_flatten(self, wish: Flatten, draft: Draft) -> None:
-        """Close at the market what is held, and give up whatever else works there."""
-        for symbol in [wish.symbol] if wish.symbol else self.desk.held():
-            for parent, _ in self._executor.working(symbol):
-                self._way_out.emit(self._executor.stop(parent.id), draft)
-            held = self.desk.surely_held(symbol)
-            if not held:
-                continue
-            parent_id, side = self.desk.next_parent_id(), Side.SELL if held > 0 else Side.BUY
-            order = Order(f"{parent_id}.1", parent_id, symbol, side, abs(held), reason=wish.reason)
-            said = (wish.by, parent_id, side, abs(held), order.algorithm, wish.reason)
-            draft.fact(Decision(self.desk.now, symbol, *said))
-            self._way_out.close(order, draft)
-
     def _on_resolve(self, wish: Resolve, draft: Draft) -> None:
         if not self._reconciliation.resolve(wish, draft):
             return
         self._state_equity(wish.ts, draft)
+        if wish.how is not Remedy.IGNORE:
+            self._cover.forget(wish.symbol)
         if wish.how is Remedy.FLATTEN:
-            self._on_flatten(Flatten(wish.ts, wish.symbol, wish.reason, wish.by), draft)
+            self._flattening.begin(Flatten(wish.ts, wish.symbol, wish.reason, wish.by), draft)
         self._way_out.settle(wish.symbol, draft)
 
     # ----------------------------------------------------------------------------------------- the account
@@ -336,7 +328,7 @@ class Engine:
             draft.command(SetTimer(snapshot.ts + 1, STOP_TIMER + symbol))
 
     def _on_account(self, snapshot: AccountSnapshot, draft: Draft) -> None:
-        self._cover.forgive()
+        self._cover.on_account()
         changed = self._reconciliation.compare(snapshot, draft)
         for symbol in sorted({*changed, *self._portfolio.held(), *self._orders.stopped_symbols()}):
             self._way_out.settle(symbol, draft)
@@ -344,7 +336,8 @@ class Engine:
     def _state_equity(self, ts: int, draft: Draft) -> None:
         equity = self._portfolio.summary(ts)
         if equity is not None:
-            draft.fact(equity)
+            began = self.desk.day_start if self.desk.session() is not None else None
+            draft.fact(msgspec.structs.replace(equity, day_start=began))
 
 
 async def run(

@@ -7,7 +7,7 @@ class RoboTraderError(Exception):
     exit_code = 1
 
 
-class Unanswered(RoboTraderError):
+class NobodyAnswers(RoboTraderError):
     """No running process took a command; caught by whoever has another way to give it, else by the command line."""
 
 

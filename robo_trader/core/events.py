@@ -76,13 +76,16 @@ class OrderStatus(StrEnum):
     NEVER_SENT = "never_sent"  # the broker does not know it after a restart
 
 
+NOT_FILLED = "not filled"
+
+
 class Feed(StrEnum):
     """What a `FeedStatus` says of a stream."""
 
     LIVE = "live"
     STALE = "stale"
     LOST = "lost"
-    GAP = "gap"  # bars were missed and have been back-filled
+    GAP = "gap"  # bars were missed and have been back-filled, or were given up: the detail begins with NOT_FILLED
     REJECTED = "rejected"  # a bar or tick failed validation and was dropped
 
 

@@ -1,4 +1,4 @@
-"""How the broker numbers an execution and its corrections: `....01` is the first word of it, `....02` replaces that."""
+"""Whose an execution is, and how it and its corrections are numbered: `....01` is the first word, `....02` replaces it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ def version(exec_id: str) -> int:
     """
     head, _, number = exec_id.rpartition(".")
     return int(number) if head and _is_number(number) else 0
+
+
+def origin(order_id: str) -> str:
+    """Say whose order an execution was of: "ours", or who else of the account traded.
+
+    >>> origin("20260105-1-1.1"), origin("manual:4711"), origin("client-7:4712")
+    ('ours', 'manual', 'client-7')
+    """
+    head, colon, _ = order_id.partition(":")
+    return head if colon else "ours"
 
 
 def _is_number(text: str) -> bool:

@@ -183,6 +183,6 @@ def _resized(state: OrderState, update: OrderUpdate) -> bool:
     if changed:
         state.order = msgspec.structs.replace(state.order, quantity=shown)
     if state.wanted is not None and (shown == state.wanted or update.reason):
-        state.was_refused, state.wanted = shown != state.wanted, None
+        state.was_refused, state.wanted, state.asks = shown != state.wanted, None, 0
         return True
     return changed

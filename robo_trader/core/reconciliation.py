@@ -35,11 +35,14 @@ class Reconciliation:
             self._desk.theirs[holding.symbol] = broker
             draft.fact(Mismatch(ts, holding.symbol, holding.quantity, broker))
 
-    def on_fill(self, fill: Fill, shares: int) -> None:
+    def on_fill(self, fill: Fill, shares: int, draft: Draft) -> None:
         """Both sides move by a fill; cash is in motion."""
         self._cash = None
-        if fill.symbol in self._desk.theirs:
-            self._desk.theirs[fill.symbol] += fill.side.sign * shares
+        symbol = fill.symbol
+        if symbol in self._desk.theirs:
+            theirs = self._desk.theirs[symbol] = self._desk.theirs[symbol] + fill.side.sign * shares
+            if self._desk.quarantined(symbol):
+                draft.fact(Mismatch(self._desk.now, symbol, self._desk.position(symbol), theirs))
 
     def compare(self, snapshot: AccountSnapshot, draft: Draft) -> list[str]:
         """Compare positions and cash; return the symbols whose standing changed.
@@ -77,10 +80,12 @@ class Reconciliation:
             self._left[symbol] = shares, wish.until
             draft.fact(Ignored(wish.ts, symbol, shares, wish.until, who))
         else:
+            before = self._portfolio.equity()
             try:
                 self._portfolio.adopt(symbol, theirs)
             except LedgerError:
                 return self._refuse(wish, "no price is known to take the broker's shares over at", draft)
+            self._shift_day_start(before)
             draft.fact(self._portfolio.changed(symbol, wish.ts))
         self._agree(symbol, f"{wish.how} by {who}", wish.ts, draft)
         return True
@@ -126,9 +131,17 @@ class Reconciliation:
             self._cash = difference, snapshot.ts
         elif snapshot.ts - self._cash[1] >= CASH_STANDS_NS:
             self._cash = None
+            before = self._portfolio.equity()
             self._portfolio.move_cash(difference)
+            self._shift_day_start(before)
             why = "no trade of ours explains it: a dividend, interest, a fee, a transfer?"
             draft.fact(CashMoved(snapshot.ts, difference, self._portfolio.cash, why))
+
+    def _shift_day_start(self, before: Decimal | None) -> None:
+        """Leave what came or went without a trade out of the day's result, and so out of the daily loss."""
+        after, start = self._portfolio.equity(), self._desk.day_start
+        if start is not None and before is not None and after is not None:
+            self._desk.day_start = start + after - before
 
     def _refuse(self, wish: Resolve, why: str, draft: Draft) -> bool:
         draft.fact(Anomaly(wish.ts, wish.symbol, f"{wish.how} by {wish.by} not done: {why}"))

@@ -40,6 +40,7 @@ class Stored(msgspec.Struct, frozen=True):
 
     first: bool = True
     lots: Mapping[str, tuple[Lot, ...]] = {}
+    cash: Decimal | None = None
     booked: Mapping[str, Fill] = {}
     unresolved: tuple[OpenOrder, ...] = ()
     stops: Mapping[str, Decimal] = {}
@@ -63,21 +64,29 @@ def recover(stored: Stored, broker: AccountSnapshot) -> list[Event]:
         for found in stored.unresolved
         if found.order.id not in alive
     ]
+    cash = broker.cash + sum((_paid(fill, stored) for fill in missed), ZERO)
     opening = msgspec.structs.replace(
         broker,
         # Events wait in order of time, and the books must be open before a missed fill can be booked.
         ts=min([broker.ts, *(fill.ts for fill in missed)]),
-        cash=broker.cash + sum((_paid(fill, stored) for fill in missed), ZERO),
+        cash=cash,
         holdings=tuple(_holdings(stored, broker, missed)),
         orders=(*(_as_booked(found, stored, missed) for found in broker.orders), *lost),
         fills=tuple(stored.booked[key] for fill in told if (key := stem(fill.exec_id)) in stored.booked),
         day=stored.day,
-        day_start=stored.day_start,
+        day_start=_day_start(stored, cash),
     )
     unbooked = [fill for fill in missed if stem(fill.exec_id) not in stored.booked]
     ends = [end for found in lost if (end := _end(found, unbooked, broker.ts)) is not None]
     halts = [Halt(broker.ts, why, by, state) for by, state, why in stored.halts]
     return [opening, *missed, *ends, *halts]
+
+
+def _day_start(stored: Stored, cash: Decimal) -> Decimal | None:
+    """What the day began with, less what cash came or went by no trade while we were away: that is no result."""
+    if stored.day_start is None or stored.cash is None:
+        return stored.day_start
+    return stored.day_start + cash - stored.cash
 
 
 def _latest(fills: Iterable[Fill]) -> list[Fill]:

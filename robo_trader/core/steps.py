@@ -69,7 +69,10 @@ class FeatureRow(Message, frozen=True, tag=True, gc=False):
 
 
 class Equity(Message, frozen=True, tag=True, gc=False):
-    """The books at a moment: cash + value == start + realised + unrealised, realised net of commission."""
+    """The books at a moment: cash + value == start + realised + unrealised, realised net of commission.
+
+    `day_start` is the equity the exchange session began with, less what has come or gone since by no trade.
+    """
 
     ts: int
     cash: Decimal
@@ -77,6 +80,7 @@ class Equity(Message, frozen=True, tag=True, gc=False):
     start: Decimal
     realised: Decimal
     unrealised: Decimal
+    day_start: Decimal | None = None
 
 
 class PositionChanged(Message, frozen=True, tag=True, gc=False):

@@ -97,7 +97,7 @@ class WayOut:
             refusal = Refusal("protective_stop", "no stop price can be known: neither ATR nor price")
             self._deny(order, refusal, draft)
             return
-        self._send(order, draft, stop)
+        self._send(order, draft, stop if self._cover.attaches(order.symbol) else None)
 
     def _send(self, order: Order, draft: Draft, stop: Order | None = None) -> None:
         intents = [order] if stop is None else [order, stop]

@@ -27,7 +27,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from robo_trader.bootstrap.kill_switch import Reach
+from robo_trader.bootstrap.kill_switch import Address
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS, OrderStatus
 from robo_trader.core.parent import parent_ended
@@ -54,7 +54,7 @@ class PageOptions:
     db: Path
     port: int = 5555
     hub_port: int = 8765
-    reach: Reach | None = None
+    address: Address | None = None
 
 
 def create_app(options: PageOptions) -> FastAPI:
@@ -66,11 +66,11 @@ def create_app(options: PageOptions) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.state.db = options.db
-    app.state.switch = Switch(options.reach)
+    app.state.switch = Switch(options.address)
     app.include_router(routes)
     app.include_router(commands)
     index = (STATIC / "index.html").read_text().replace("{hub_port}", str(options.hub_port))
-    index = index.replace("{token}", app.state.switch.token if options.reach else "")
+    index = index.replace("{token}", app.state.switch.token if options.address else "")
 
     @app.get("/")
     def page() -> HTMLResponse:
@@ -260,12 +260,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     if (given.control is None) != (given.kill_file is None):
         parser.error("--control and --kill-file go together")
-    reach = None
+    address = None
     if given.control is not None:
         lock = given.control.with_suffix(".lock")
-        reach = Reach(given.control.stem, given.control, lock, given.kill_file)
+        address = Address(given.control.stem, given.control, lock, given.kill_file)
     try:
-        asyncio.run(run(PageOptions(given.db, given.port, given.hub_port, reach), given.parent_pid))
+        asyncio.run(run(PageOptions(given.db, given.port, given.hub_port, address), given.parent_pid))
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else "there is no such port"
         sys.stderr.write(f"The page cannot listen on 127.0.0.1:{given.port}: {reason}.\n")

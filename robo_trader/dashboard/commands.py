@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 
 from robo_trader.bootstrap import kill_switch
-from robo_trader.bootstrap.kill_switch import Reach
-from robo_trader.core.errors import ConfigurationError, Unanswered
+from robo_trader.bootstrap.kill_switch import Address
+from robo_trader.core.command_socket import read_json
+from robo_trader.core.errors import ConfigurationError, NobodyAnswers
 
 ALLOWED = ("halt", "reduce", "resume", "flatten", "reconcile", "resolve")
 MAX_BODY = 4096  # bytes
@@ -33,7 +33,7 @@ commands = APIRouter(prefix="/api/v1")
 class Switch:
     """The way to the daemon (None on a page that only shows), and the token its commands must carry."""
 
-    reach: Reach | None
+    address: Address | None
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
 
@@ -43,9 +43,9 @@ async def command(request: Request) -> dict[str, Any]:
     switch: Switch = request.app.state.switch
     _require_our_page(request, switch.token)
     wish = await _wish(request)
-    if switch.reach is None:
+    if switch.address is None:
         raise HTTPException(503, "This page was started without a way to the daemon: it only shows")
-    return await asyncio.to_thread(_do, switch.reach, {**wish, "via": "page"})
+    return await asyncio.to_thread(_do, switch.address, {**wish, "via": "page"})
 
 
 def _require_our_page(request: Request, token: str) -> None:
@@ -69,23 +69,23 @@ async def _wish(request: Request) -> Mapping[str, object]:
         if len(body) > MAX_BODY:
             raise HTTPException(413, f"A command has at most {MAX_BODY} bytes")
     try:
-        wish = msgspec.json.decode(body, type=dict[str, object])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise HTTPException(422, f"Not a command: {error}") from error
+        wish = read_json(body)
+    except ConfigurationError as error:
+        raise HTTPException(422, str(error)) from error
     if wish.get("do") not in ALLOWED:
         raise HTTPException(422, f"Expected one of: {', '.join(ALLOWED)}")
     return wish
 
 
-def _do(reach: Reach, wish: dict[str, object]) -> dict[str, Any]:
+def _do(address: Address, wish: dict[str, object]) -> dict[str, Any]:
     try:
-        return kill_switch.tell(reach, wish)
+        return kill_switch.tell(address, wish)
     except ConfigurationError as error:
         raise HTTPException(409, str(error)) from error
-    except Unanswered as error:
+    except NobodyAnswers as error:
         if wish["do"] != "halt":
             raise HTTPException(503, str(error)) from error
-        killed = kill_switch.kill(reach, str(wish.get("reason") or "no reason given"), "page")
+        killed = kill_switch.kill(address, str(wish.get("reason") or "no reason given"), "page")
         if not killed.sure:
             raise HTTPException(503, "; ".join(killed.said)) from error
         return {"done": True, "said": list(killed.said)}

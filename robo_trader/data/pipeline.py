@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar, Feed, FeedStatus, Quote, Trade
+from robo_trader.core.events import MINUTE_NS, NOT_FILLED, SECOND_NS, Bar, Feed, FeedStatus, Quote, Trade
 from robo_trader.core.protocols import Inbox
 from robo_trader.data.aggregation import Aggregator, Gap, bucket
 from robo_trader.data.history import merge
@@ -111,7 +111,7 @@ class Pipeline:
         track.waiting = merge(fresh, track.waiting)
         self._tell_through(track, fresh[-1].ts)
         if gap is not None and track.gap() is None:
-            self._say(Feed.GAP, symbol, f"{len(fresh)} bars of history for {_stretch(*gap)}")
+            self._say(Feed.GAP, symbol, f"missed bars filled in from history: {len(fresh)}, {_stretch(*gap)}")
         return len(fresh)
 
     def gaps(self) -> list[tuple[str, int, int]]:
@@ -162,7 +162,7 @@ class Pipeline:
         gap = track.gap()
         self._tell_through(track, track.newest)
         if gap is not None:
-            self._say(Feed.GAP, symbol, f"not filled: {_stretch(*gap)}")
+            self._say(Feed.GAP, symbol, f"{NOT_FILLED}: {_stretch(*gap)}")
 
     def _tell_through(self, track: _Track, until: int) -> None:
         """Tell what waits up to `until`, holes or not, and then whatever follows without one."""

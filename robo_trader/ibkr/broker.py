@@ -14,12 +14,13 @@ from robo_trader.core.errors import ConfigurationError, ConnectionLost, DeskHalt
 from robo_trader.core.events import DAY_NS, AccountSnapshot, OpenOrder, Order, OrderStatus, OrderUpdate
 from robo_trader.core.protocols import Inbox
 from robo_trader.ibkr.account import account_value, holdings
-from robo_trader.ibkr.connection import Connection, RequestRefused
+from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.contracts import Contracts
 from robo_trader.ibkr.executions import Executions
 from robo_trader.ibkr.pacing import Pacer
 from robo_trader.ibkr.pursuit import BrokerOptions, Pursuit
 from robo_trader.ibkr.questions import Look, Questions, outcome
+from robo_trader.ibkr.refusals import RequestRefused
 from robo_trader.ibkr.register import Register
 from robo_trader.ibkr.tickets import ENDS, NO_PARENT, NOT_FOUND, NOTICES, OF_CHANGES, WORDS, Ticket
 from robo_trader.ibkr.values import whole_shares

@@ -14,10 +14,11 @@ from ib_async.ib import StartupFetch
 from ib_async.ticker import Ticker
 from ib_async.wrapper import RequestError
 
-from robo_trader.core.errors import BrokerUnreachable, ConfigurationError, ConnectionLost, RoboTraderError
+from robo_trader.core.errors import BrokerUnreachable, ConfigurationError, ConnectionLost
 from robo_trader.core.events import SECOND_NS
 from robo_trader.ibkr import refusals
 from robo_trader.ibkr.clock import MarketClock
+from robo_trader.ibkr.refusals import ClientIdInUse, RequestRefused, Unanswered
 from robo_trader.ibkr.sockets import Sockets
 from robo_trader.ibkr.tap import MarketListener, OrderListener, Tap, Unread
 
@@ -25,7 +26,8 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 CLIENT_ID_IN_USE = 326
-FARMS_WELL = frozenset({2104, 2106, 2158})
+# An order's own line tells of its end; a stream we end is gone already; data farms are well.
+_ROUTINE = frozenset({202, 300, 2104, 2106, 2158})
 LINK_CODES = frozenset({1100, 1101, 1102, 2104, 2110})
 _NOTICES = frozenset({*range(2100, 2170), 10167})
 _STARTUP = (
@@ -34,26 +36,6 @@ _STARTUP = (
     | StartupFetch.ACCOUNT_UPDATES
     | StartupFetch.EXECUTIONS
 )
-
-
-class NothingListening(BrokerUnreachable):
-    """No program listens at the address; caught where a practice gateway may be started instead."""
-
-
-class ClientIdInUse(BrokerUnreachable):
-    """TWS refused the session because another program uses our client id (326); caught by the daemon's back-off."""
-
-
-class RequestRefused(RoboTraderError):
-    """TWS answered one request with an error; caught by whoever asked, `code` says what."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(f"TWS refused the request ({code}): {text}")
-        self.code = code
-
-
-class Unanswered(ConnectionLost):
-    """TWS did not answer one request in time; caught by whoever can do without, the session may still be good."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +230,7 @@ class Connection:
 
     def on_error(self, request: int, code: int, text: str) -> None:
         """Pass an error of TWS on to whom it concerns."""
-        tell = log.debug if code in FARMS_WELL else log.info if code in _NOTICES else log.warning
+        tell = log.debug if code in _ROUTINE else log.info if code in _NOTICES else log.warning
         tell("tws_says", code=code, request=request, text=text)
         if code == CLIENT_ID_IN_USE and request == -1:
             self.logins += 1
@@ -326,7 +308,7 @@ class Connection:
         except TimeoutError as error:
             raise BrokerUnreachable(refusals.mute(self._where(), at.connect_timeout_s)) from error
         except OSError as error:
-            raise self._unreachable(error) from error
+            raise refusals.unreachable(self._where(), error) from error
         finally:
             self._refusal = None
             refusal.cancel()
@@ -349,11 +331,6 @@ class Connection:
 
     def _where(self) -> str:
         return f"{self.options.host}:{self.options.port}"
-
-    def _unreachable(self, why: object) -> BrokerUnreachable:
-        if refusals.is_refused(why):
-            return NothingListening(refusals.nothing_listens(self._where()))
-        return BrokerUnreachable(f"no session with TWS at {self._where()}: {why}")
 
     # --------------------------------------------------------------------------------------------- callbacks
 

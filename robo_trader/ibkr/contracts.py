@@ -10,8 +10,9 @@ from ib_async.contract import Contract, ContractDetails, Stock
 
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.core.instrument import Instrument
-from robo_trader.ibkr.connection import Connection, RequestRefused
+from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.pacing import Pacer
+from robo_trader.ibkr.refusals import RequestRefused
 
 _NO_SUCH_CONTRACT = 200
 _CENT = Decimal("0.01")

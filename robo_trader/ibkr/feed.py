@@ -14,10 +14,11 @@ from ib_async.ticker import Ticker
 
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar, Feed, FeedStatus, Quote, Trade
 from robo_trader.core.protocols import Calendar
-from robo_trader.ibkr.connection import Connection, RequestRefused, Unanswered
+from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.contracts import ContractRecord, Contracts
 from robo_trader.ibkr.history import History
 from robo_trader.ibkr.pacing import Pacer
+from robo_trader.ibkr.refusals import RequestRefused, Unanswered
 from robo_trader.ibkr.values import observed_price, observed_size
 
 log = structlog.get_logger()
@@ -175,7 +176,7 @@ class IbFeed:
         self._connection.ib.cancelMktData(stream.record.contract)
 
     async def _restart(self, stream: _Stream) -> None:
-        log.warning("resubscribing", symbol=stream.symbol)
+        log.info("asking again", what=stream.symbol)
         stream.asked_at = self._monotonic()
         await self._stop(stream)
         await self._start(stream)

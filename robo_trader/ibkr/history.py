@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from ib_async.objects import BarData
 
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
-from robo_trader.ibkr.connection import Connection, RequestRefused, Unanswered
+from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.contracts import ContractRecord, Contracts
 from robo_trader.ibkr.pacing import Pacer
+from robo_trader.ibkr.refusals import RequestRefused, Unanswered
 from robo_trader.ibkr.values import observed_price, observed_size, utc_ns
 
 BAR_SIZES = {MINUTE_NS: "1 min", 5 * MINUTE_NS: "5 mins", 30 * MINUTE_NS: "30 mins"}

@@ -9,9 +9,10 @@ import structlog
 
 from robo_trader.core.errors import ConnectionLost
 from robo_trader.core.events import OrderStatus
-from robo_trader.ibkr.connection import Connection, RequestRefused
+from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.pacing import Pacer
 from robo_trader.ibkr.questions import MAX_ASKS, Questions, outcome
+from robo_trader.ibkr.refusals import RequestRefused
 from robo_trader.ibkr.register import Register
 from robo_trader.ibkr.tickets import Ticket
 from robo_trader.ibkr.voice import Voice

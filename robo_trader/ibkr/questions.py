@@ -11,8 +11,9 @@ from ib_async import IB
 from ib_async.order import Trade
 
 from robo_trader.core.events import OrderStatus
-from robo_trader.ibkr.connection import Connection, Unanswered
+from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.pacing import Pacer
+from robo_trader.ibkr.refusals import Unanswered
 from robo_trader.ibkr.tickets import WORDS, Ticket
 from robo_trader.ibkr.values import whole_shares
 

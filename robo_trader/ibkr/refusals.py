@@ -1,18 +1,39 @@
-"""Says in words why there is no session, and what to do about it."""
+"""How TWS says no, to a session or to a request, and what to do about it."""
 
 from __future__ import annotations
 
 import errno
 
-
-def is_refused(why: object) -> bool:
-    """Whether nothing listens; the library may hand us the refused connection as an exception or as words."""
-    return "ConnectionRefusedError" in repr(why) or f"[Errno {errno.ECONNREFUSED}]" in str(why)
+from robo_trader.core.errors import BrokerUnreachable, ConnectionLost, RoboTraderError
 
 
-def nothing_listens(where: str) -> str:
-    """Say that no program listens at host:port."""
-    return f"nothing listens at {where}: start TWS or IB Gateway and enable its API on that port"
+class NothingListening(BrokerUnreachable):
+    """No program listens at the address; caught where a practice gateway may be started instead."""
+
+
+class ClientIdInUse(BrokerUnreachable):
+    """TWS refused the session because another program uses our client id (326); caught by the daemon's back-off."""
+
+
+class RequestRefused(RoboTraderError):
+    """TWS answered one request with an error; caught by whoever asked, `code` says what."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"TWS refused the request ({code}): {text}")
+        self.code = code
+
+
+class Unanswered(ConnectionLost):
+    """TWS did not answer one request in time; caught by whoever can do without, the session may still be good."""
+
+
+def unreachable(where: str, why: object) -> BrokerUnreachable:
+    """Return why there is no session at host:port; the library may tell a refusal as an exception or as words."""
+    if "ConnectionRefusedError" in repr(why) or f"[Errno {errno.ECONNREFUSED}]" in str(why):
+        return NothingListening(
+            f"nothing listens at {where}: start TWS or IB Gateway and enable its API on that port"
+        )
+    return BrokerUnreachable(f"no session with TWS at {where}: {why}")
 
 
 def mute(where: str, seconds: float) -> str:

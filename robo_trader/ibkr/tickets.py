@@ -9,6 +9,7 @@ from ib_async.contract import Contract
 from ib_async.order import Order as IbOrder
 
 from robo_trader.core.events import Order, OrderStatus, OrderType, Side
+from robo_trader.core.orders import LIVE
 from robo_trader.ibkr.values import owned_price, whole_shares
 
 S = OrderStatus
@@ -25,7 +26,7 @@ WORDS: dict[str, OrderStatus] = {
     # Rejected, or held until shares can be borrowed: only an error, or asking, tells which.
     "Inactive": S.UNKNOWN,
 }
-ENDS = frozenset({S.FILLED, S.CANCELLED, S.REJECTED, S.NEVER_SENT})
+ENDS = frozenset(S) - LIVE
 # Words of caution about an order that lives on.
 NOTICES = frozenset({*range(2100, 2200), 165, 399, 404, 10167, 10349})
 # What TWS says of a change alone: the order as it was lives on.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from robo_trader.core import command_socket
 from robo_trader.core.command_socket import Answer, CommandSocket, Wish
-from robo_trader.core.errors import BrokerUnreachable, ConfigurationError, Unanswered
+from robo_trader.core.errors import BrokerUnreachable, ConfigurationError, NobodyAnswers
 
 
 def default_directory() -> Path:
@@ -56,7 +56,7 @@ def ask(directory: Path, port: int, command: Wish) -> dict[str, object]:
     path = socket_path(directory, port)
     try:
         return command_socket.ask(path, command)
-    except Unanswered as error:
+    except NobodyAnswers as error:
         raise BrokerUnreachable(f"no practice gateway on port {port} listens at {path}: {error}") from error
 
 

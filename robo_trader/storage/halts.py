@@ -7,10 +7,8 @@ from typing import Any
 
 import msgspec
 
-from robo_trader.core.events import TradingState
+from robo_trader.core.events import OPERATOR, TradingState
 from robo_trader.storage.rows import dicts, first
-
-OPERATOR = "operator"
 
 
 def standing(connection: sqlite3.Connection, over_restart: bool = False) -> list[dict[str, Any]]:

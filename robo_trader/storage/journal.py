@@ -159,10 +159,6 @@ class SqliteJournal:
         if self._last is not None:
             await asyncio.shield(self._last)
 
-    async def close(self) -> None:
-        """Put the rest on disk; the database stays open."""
-        await self.flush()
-
     def _stream(self, statement: str, row: Row) -> None:
         self._rows.streams[statement].append(row)
 
@@ -281,7 +277,9 @@ class SqliteJournal:
                 self._stream(sql.FEATURES, (fact.symbol, fact.version, fact.ts, fact.values))
             case Equity():
                 money = (fact.cash, fact.value, fact.start, fact.realised, fact.unrealised)
-                self._stream(sql.EQUITY, (self._session_id, fact.ts, *map(str, money)))
+                self._stream(
+                    sql.EQUITY, (self._session_id, fact.ts, *map(str, money), _money(fact.day_start))
+                )
             case Signal():
                 said = (fact.direction, fact.strength, fact.probability, fact.model, fact.reason)
                 self._stream(sql.SIGNAL, (*at, fact.symbol, fact.strategy, "signal", *said))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, OrderStatus
+from robo_trader.core.executions import origin
 from robo_trader.storage.database import SQLITE_ERRORS, readonly
 from robo_trader.storage.halts import halt_state
 from robo_trader.storage.recall import lots_decoder
@@ -174,7 +175,7 @@ def equity_curve(
     """Return the newest `limit` states of the books at or after `since` (ns UTC), oldest first."""
     found = dicts(
         connection,
-        "SELECT ts, cash, value, start, realised, unrealised FROM equity "
+        "SELECT ts, cash, value, start, realised, unrealised, day_start FROM equity "
         "WHERE ts >= ? ORDER BY ts DESC, id DESC LIMIT ?",
         (-(2**63) if since is None else since, limit),
     )
@@ -209,16 +210,6 @@ def fills(connection: sqlite3.Connection, limit: int = 100) -> list[dict[str, An
     for row in found:
         row["origin"] = origin(row["order_id"])
     return found
-
-
-def origin(order_id: str) -> str:
-    """Say whose order it was.
-
-    >>> origin("20260105-1-1.1"), origin("manual:4711"), origin("client-7:4712")
-    ('ours', 'manual', 'client-7')
-    """
-    head, colon, _ = order_id.partition(":")
-    return head if colon else "ours"
 
 
 def stops(connection: sqlite3.Connection) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ def _stored(connection: sqlite3.Connection) -> Stored:
     return Stored(
         first=connection.execute("SELECT count(*) FROM sessions WHERE opened IS NOT NULL").fetchone()[0] == 0,
         lots={symbol: position.lots for symbol, position in holdings(connection).items()},
+        cash=_cash(connection),
         booked=booked(connection),
         unresolved=tuple(open_intents(connection)),
         stops=last_stops(connection),
@@ -131,7 +132,16 @@ def ignored(connection: sqlite3.Connection) -> dict[str, Left]:
 
 
 def day_start(connection: sqlite3.Connection, session_open: int) -> Decimal | None:
-    """Return the equity in USD a trading day began with: as last stated by its open (ns UTC), else first after."""
+    """Return the equity in USD a trading day began with: as the day itself stated it last, else as told at its open.
+
+    `session_open` in ns UTC; told at the open is the last equity by then, else the first after it.
+    """
+    stated = connection.execute(
+        "SELECT day_start FROM equity WHERE ts > ? AND day_start IS NOT NULL ORDER BY ts DESC, id DESC LIMIT 1",
+        (session_open,),
+    ).fetchone()
+    if stated is not None:
+        return Decimal(stated[0])
     for comparison, order in (("<=", "DESC"), (">", "ASC")):
         row = connection.execute(
             f"SELECT cash, value FROM equity WHERE ts {comparison} ? ORDER BY ts {order}, id {order} LIMIT 1",
@@ -140,6 +150,11 @@ def day_start(connection: sqlite3.Connection, session_open: int) -> Decimal | No
         if row is not None:
             return Decimal(row[0]) + Decimal(row[1])
     return None
+
+
+def _cash(connection: sqlite3.Connection) -> Decimal | None:
+    row = connection.execute("SELECT cash FROM equity ORDER BY id DESC LIMIT 1").fetchone()
+    return None if row is None else Decimal(row[0])
 
 
 def _price(text: str | None) -> Decimal | None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from robo_trader.core.events import SECOND_NS, OrderStatus
+from robo_trader.core.events import SECOND_NS
+from robo_trader.core.orders import LIVE
 
-OPEN = (OrderStatus.INTENT, OrderStatus.WORKING, OrderStatus.PARTIAL, OrderStatus.UNKNOWN)
+OPEN = tuple(sorted(LIVE))
 _TIMES = (
     "ts", "started", "ended", "created", "updated", "loaded", "last_run", "next_run", "since", "ignored_until"
 )  # fmt: skip

@@ -207,6 +207,7 @@ BEFORE UPDATE OF exec_id, order_id, session_id, ts, symbol, side, quantity, pric
 BEGIN SELECT RAISE(ABORT, 'of a fill only its commission and what supersedes it may change'); END;
 
 ALTER TABLE positions ADD COLUMN flat INTEGER;
+ALTER TABLE equity ADD COLUMN day_start TEXT;
 
 ALTER TABLE halts ADD COLUMN state TEXT NOT NULL DEFAULT 'halted';
 ALTER TABLE halts ADD COLUMN lifted TEXT NOT NULL DEFAULT '[]';

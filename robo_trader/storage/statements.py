@@ -29,7 +29,10 @@ VIOLATION = (
     'INSERT INTO violations (session_id, seq, ts, order_id, symbol, gate, reason, value, "limit") '
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-EQUITY = "INSERT INTO equity (session_id, ts, cash, value, start, realised, unrealised) VALUES (?, ?, ?, ?, ?, ?, ?)"
+EQUITY = (
+    "INSERT INTO equity (session_id, ts, cash, value, start, realised, unrealised, day_start) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 # Rows that only ever come anew: those of one statement are written together, and first.
 STREAMS = (EVENT, INSERT_BAR, QUOTE, TRADE, FEATURES, SIGNAL, DECISION, VIOLATION, EQUITY)

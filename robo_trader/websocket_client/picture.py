@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from robo_trader.core.events import (
+    NOT_FILLED,
     AccountSnapshot,
     Bar,
     Event,
@@ -27,6 +28,8 @@ from robo_trader.core.events import (
     Trade,
     TradingState,
 )
+from robo_trader.core.executions import origin
+from robo_trader.core.holds import Holds
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.steps import (
     Abstained,
@@ -52,8 +55,7 @@ from robo_trader.websocket_client.protection import Protection
 from robo_trader.websocket_client.wire import Board, Outbox, Row, wall_ms
 
 NEW_YORK = ZoneInfo("America/New_York")
-_SEVERITY_OF = (TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED)  # rising
-SEVERITY = {Feed.LIVE: "info", Feed.GAP: "warn", Feed.STALE: "warn", Feed.LOST: "crit", Feed.REJECTED: "warn"}
+SEVERITY = {Feed.LIVE: "info", Feed.GAP: "info", Feed.STALE: "warn", Feed.LOST: "crit", Feed.REJECTED: "warn"}
 
 
 class Picture:
@@ -67,8 +69,9 @@ class Picture:
         self._day_base: Decimal | None = None
         self._equity: Decimal | None = None
         self._protection = Protection()
-        self._holds: dict[str, Halted] = {}
+        self._holds = Holds()
         self._left: dict[str, dict[str, int]] = {}  # shares that are not ours to trade, until when
+        self._opened = False
         self._status: dict[str, Any] = {"state": TradingState.ACTIVE, "holds": [], "market_ts": None}
 
     def describe(self, **facts: object) -> None:
@@ -176,8 +179,7 @@ class Picture:
     def _on_fill(self, fill: Fill) -> None:
         known = self._board.get("fills", fill.exec_id)
         if known is None or fill.commission is not None:
-            whose, apart, _ = fill.order_id.rpartition(":")
-            row = {**msgspec.structs.asdict(fill), "origin": whose if apart else "ours"}
+            row = {**msgspec.structs.asdict(fill), "origin": origin(fill.order_id)}
             self._put("fills", fill.exec_id, {**row, "superseded_by": ""})
 
     def _on_correction(self, fact: Corrected) -> None:
@@ -189,16 +191,11 @@ class Picture:
         self._tell("crit", fact.ts, f"execution {fact.replaces} of {was} corrected to {now}", fact.symbol)
 
     def _on_hold(self, fact: Halted | Resumed) -> None:
-        if isinstance(fact, Halted):
-            self._holds[fact.by] = fact
-            state = max((hold.state for hold in self._holds.values()), key=_SEVERITY_OF.index)
-        else:
-            lifted = set(self._holds) if fact.state is TradingState.ACTIVE else {*fact.lifted, fact.by}
-            self._holds = {by: hold for by, hold in self._holds.items() if by not in lifted}
-            state = fact.state
+        self._holds.hear(fact)
+        state = self._holds.state
         holds = [
             {"by": hold.by, "state": hold.state, "reason": hold.reason, "ts": hold.ts}
-            for hold in self._holds.values()
+            for hold in self._holds.by.values()
         ]
         self.describe(state=state, holds=holds)
         severity = "crit" if state is TradingState.HALTED else "warn" if holds else "info"
@@ -252,7 +249,8 @@ class Picture:
         if not status.symbol:
             self.describe(connection={"state": status.state, "detail": status.detail, "ts": status.ts})
         what = f"feed {status.state}" + (f": {status.detail}" if status.detail else "")
-        self._tell(SEVERITY[status.state], status.ts, what, status.symbol)
+        is_given_up = status.state is Feed.GAP and status.detail.startswith(NOT_FILLED)
+        self._tell("warn" if is_given_up else SEVERITY[status.state], status.ts, what, status.symbol)
 
     def _on_account(self, snapshot: AccountSnapshot) -> None:
         self.describe(account=snapshot.account)
@@ -261,19 +259,23 @@ class Picture:
         for holding in snapshot.holdings:
             if holding.not_ours_until > snapshot.ts:
                 self._leave_alone(holding.symbol, holding.not_ours, holding.not_ours_until)
-            if self._board.get("positions", holding.symbol) is None:
+            # Our books open with the first account; what a later one holds beyond them is a difference, not a position.
+            if not self._opened:
                 self._on_position(holding.symbol, holding.quantity, holding.lots, snapshot.ts, None)
         for held in snapshot.orders:
             if self._board.get("orders", held.order.id) is None:
                 self._on_order(held.order, held.status, held.filled, snapshot.ts)
                 self._protect(self._protection.adopt(held))
+        self._opened = True
 
     def _on_equity(self, books: Equity) -> None:
         equity = books.cash + books.value
         day = datetime.fromtimestamp(books.ts / 1e9, NEW_YORK).date().isoformat()
         if day != self._day or self._day_base is None:
-            # A day is measured from the last equity told before it, the very first from itself.
+            # A day the desk has not begun is measured from the last equity told before it, the very first from itself.
             self._day, self._day_base = day, equity if self._equity is None else self._equity
+        if books.day_start is not None:
+            self._day_base = books.day_start
         self._equity = equity
         row = {
             **msgspec.structs.asdict(books),
@@ -318,6 +320,9 @@ class Picture:
     def _on_order_changed(self, change: OrderChanged) -> None:
         known = self._board.get("orders", change.order_id)
         row: dict[str, Any] = dict(known.data) if known else {"id": change.order_id, "created": change.ts}
+        row["created"] = (
+            row["created"] or change.ts
+        )  # one that went out as the books opened, before any price
         row.update(status=change.status, filled=change.filled, updated=change.ts, message=change.reason)
         self._put("orders", change.order_id, row)
         self._protect(self._protection.change(change))

@@ -25,18 +25,23 @@ class Running:
     """A desk at work on its inbox, with a control socket; the broker's account is what the test says it is."""
 
     def __init__(self, path: Path) -> None:
-        self.engine = desk(Scripted(wants=[("NVDA", 1)]))
+        self.strategy = Scripted(wants=[("NVDA", 1)])
+        self.engine = desk(self.strategy)
         self.inbox = Inbox()
         self.kill_file = KillFile(path / "KILL")
         self.socket = path / "run" / "DU1.sock"
         self.broker: Mapping[str, int] = {"NVDA": 100}
         self.connected = True
         view = self.engine.desk
-        self.control = Control(self.socket, self.inbox, view, self.look, self.kill_file, {"account": "DU1"})
+        self.control = Control(self.socket, self.inbox, view, self, self.kill_file, {"account": "DU1"})
 
-    async def look(self) -> None:
-        if not self.connected:
-            raise ConnectionLost("no session with TWS")
+    @property
+    def lost(self) -> str:
+        return "" if self.connected else "there is no session with TWS"
+
+    async def compare(self) -> None:
+        if self.lost:
+            raise ConnectionLost(self.lost)
         holdings = tuple(Holding(symbol, shares, (), shares) for symbol, shares in self.broker.items())
         self.inbox.put(msgspec.structs.replace(opening(holdings=holdings), ts=self.inbox.now + 1))
 
@@ -107,6 +112,22 @@ async def test_to_reduce_does_not_loosen_a_halt_and_others_stops_stand(running: 
     assert (answer["state"], "nightly" in str(answer["stopped"])) == ("reducing", True)
 
 
+async def test_where_nothing_is_held_there_is_nothing_to_flatten(running: Running) -> None:
+    sold = Fill(OPEN + 2 * MINUTE_NS, "s-2.1", "f.01", "NVDA", Side.SELL, 100, Decimal(100), Decimal(1))
+    await running.happens(sold)
+    with pytest.raises(ConfigurationError, match="nothing is held"):
+        await running.told("flatten", all=True)
+
+
+async def test_an_entry_at_work_is_given_up_though_nothing_is_held_yet(running: Running) -> None:
+    sold = Fill(OPEN + 2 * MINUTE_NS, "s-2.1", "f.01", "NVDA", Side.SELL, 100, Decimal(100), Decimal(1))
+    running.strategy.wants = [("NVDA", 1)]
+    await running.happens(sold, quote(2.5), bar(3))
+    assert running.engine.desk.held() == ["NVDA"]
+    assert "cancelling" in await running.said("flatten", symbol="nvda")
+    assert "closing already" in await running.said("flatten", all=True)
+
+
 async def test_a_position_is_flattened_once_however_often_it_is_asked(running: Running) -> None:
     assert "sent SELL 100 NVDA" in await running.said("flatten", symbol="nvda", reason="enough")
     assert "closing already" in await running.said("flatten", all=True)
@@ -124,6 +145,33 @@ async def test_the_books_are_compared_anew_with_both_sides(running: Running) -> 
     running.connected = False
     with pytest.raises(ConfigurationError, match="no session with TWS"):
         await running.told("reconcile")
+
+
+async def test_an_account_that_does_not_come_is_told_as_that_and_the_question_is_not_broken_off(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robo_trader.bootstrap.control.LOOK_S", 0.05)
+    answers, compare = asyncio.Event(), running.compare
+
+    async def late() -> None:
+        await answers.wait()
+        await compare()
+
+    running.compare = late  # type: ignore[method-assign]
+    with pytest.raises(ConfigurationError, match="was not told within"):
+        await running.told("reconcile")
+    running.broker = {"NVDA": 110}
+    answers.set()
+    while not running.engine.desk.theirs:  # the late answer is looked at all the same
+        await asyncio.sleep(0)
+    assert running.engine.desk.theirs == {"NVDA": 110}
+
+
+async def test_what_cannot_be_sent_now_is_not_told_as_sent(running: Running) -> None:
+    running.connected = False
+    said = await running.said("flatten", symbol="NVDA", reason="enough")
+    assert "but there is no session with TWS; what is changed or taken back follows" in said
+    assert "session" not in await running.said("reduce", reason="nothing to send")
 
 
 async def test_a_quarantine_is_adopted_by_a_person_who_says_why(running: Running) -> None:
@@ -207,7 +255,7 @@ async def test_a_path_too_long_for_a_socket_is_told_with_what_to_set(
     path = tmp_path / ("x" * 120) / "DU1.sock"
     view = running.engine.desk
     with pytest.raises(ConfigurationError, match="XDG_RUNTIME_DIR"):
-        async with Control(path, running.inbox, view, running.look, running.kill_file, {}):
+        async with Control(path, running.inbox, view, running, running.kill_file, {}):
             pass
 
 

@@ -8,10 +8,13 @@ from decimal import Decimal
 
 import pytest
 
+from robo_trader.bootstrap import endings
 from robo_trader.bootstrap.endings import last_will, opens, take_back
 from robo_trader.core.errors import ConnectionLost
-from robo_trader.core.events import Order, OrderStatus, OrderType, OrderUpdate, Side
+from robo_trader.core.events import Holding as Held
+from robo_trader.core.events import Lot, OpenOrder, Order, OrderStatus, OrderType, OrderUpdate, Side
 from robo_trader.core.inbox import Inbox
+from tests.desks import Scripted, desk, opening
 
 
 def order(n: int, side: Side = Side.BUY, symbol: str = "NVDA") -> Order:
@@ -54,14 +57,16 @@ async def test_all_are_asked_for_at_once_each_once_and_the_stop_stays():
     assert sorted(broker.asked) == sorted({o.id for o in [order(n) for n in range(50)]})
 
 
-async def test_what_came_too_early_to_be_taken_back_is_asked_for_again_and_what_stays_is_named():
+async def test_what_came_too_early_is_asked_back_again_and_what_stays_is_named(monkeypatch):
     broker = SlowBroker(Inbox(), order(1), order(2))
     broker.deaf = {"s-1.1", "s-2.1"}
+    monkeypatch.setattr(endings, "AGAIN_S", 0.01)
     taking = asyncio.create_task(take_back(broker, broker.live, lambda: 0, 0.8))
-    await asyncio.sleep(0.1)
+    while len(broker.asked) < 3:
+        await asyncio.sleep(0)
     broker.deaf = {"s-2.1"}
     assert await taking == [order(2)]
-    assert broker.asked == ["s-1.1", "s-2.1"] * 2
+    assert broker.asked.count("s-1.1") >= 2
 
 
 async def test_it_waits_for_what_the_desk_has_yet_to_hear_and_no_longer_than_it_may():
@@ -78,7 +83,15 @@ async def test_it_waits_for_what_the_desk_has_yet_to_hear_and_no_longer_than_it_
     assert broker.asked == ["s-1.1"]
     began = time.monotonic()
     await take_back(broker, broker.live, lambda: 1, 0.1)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2
+
+
+def test_what_stays_open_is_said_with_the_stops_that_stay_with_it():
+    lots = {"NVDA": Lot(10, Decimal(100)), "AAPL": Lot(-5, Decimal(100))}
+    held = tuple(Held(symbol, lot.quantity, (lot,), lot.quantity) for symbol, lot in lots.items())
+    engine = desk(Scripted())
+    engine.on_event(opening(holdings=held, orders=(OpenOrder(STOP, 4, 9),)))
+    assert endings.kept(engine.desk).startswith("-5 AAPL (stops for 0), 10 NVDA (stops for 6")
 
 
 class Holding:
@@ -119,3 +132,10 @@ async def test_an_error_of_the_broker_does_not_hide_what_ended_the_session(failu
     broker = SlowBroker(inbox, order(1))
     broker.failure = failure
     assert await last_will(broker, inbox, ["s-1.1"], 0.1) == ["s-1.1"]
+
+
+def test_the_reason_of_an_end_is_the_first_error_of_a_group():
+    group = ExceptionGroup(
+        "unhandled errors in a TaskGroup", [ExceptionGroup("", [ConnectionLost("hung up")])]
+    )
+    assert endings.reason(group) == "ConnectionLost: hung up"

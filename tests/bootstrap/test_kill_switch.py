@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from robo_trader.bootstrap.kill_switch import KillFile, Reach, kill, tell
-from robo_trader.core.errors import RoboTraderError, Unanswered
+from robo_trader.bootstrap.kill_switch import Address, KillFile, kill, tell
+from robo_trader.core.errors import NobodyAnswers, RoboTraderError
 
 # Holds the lock as a daemon does that is too busy to take commands, and says when it was signalled.
 HOLDER = """
@@ -25,9 +25,9 @@ time.sleep(60)
 
 
 @pytest.fixture
-def reach(tmp_path: Path) -> Reach:
+def address(tmp_path: Path) -> Address:
     place = tmp_path / "run"
-    return Reach("DU1", place / "DU1.sock", place / "DU1.lock", tmp_path / "data" / "KILL")
+    return Address("DU1", place / "DU1.sock", place / "DU1.lock", tmp_path / "data" / "KILL")
 
 
 def test_a_file_halts_while_it_is_there_and_says_why(tmp_path: Path) -> None:
@@ -50,35 +50,40 @@ def test_an_empty_file_and_one_that_cannot_be_read_halt_as_well(tmp_path: Path) 
     assert len(KillFile(tmp_path / "KILL").text() or "") < 2000
 
 
-def test_where_nobody_runs_the_file_is_left_for_the_next_daemon(reach: Reach) -> None:
-    killed = kill(reach, "enough", "kill")
+def test_a_pipe_in_its_place_halts_and_hangs_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "KILL")
+    assert KillFile(tmp_path / "KILL").text() == "no reason given (file KILL)"
+
+
+def test_where_nobody_runs_the_file_is_left_for_the_next_daemon(address: Address) -> None:
+    killed = kill(address, "enough", "kill")
     assert killed.sure
     assert "no daemon runs" in killed.said
-    assert "enough (kill)" in (KillFile(reach.kill_file).text() or "")
+    assert "enough (kill)" in (KillFile(address.kill_file).text() or "")
 
 
-def test_a_daemon_that_does_not_answer_is_signalled(reach: Reach) -> None:
+def test_a_daemon_that_does_not_answer_is_signalled(address: Address) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(reach.lock)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, str(address.lock)], stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n"
-        with pytest.raises(Unanswered, match="does not take commands"):
-            tell(reach, {"do": "status"})
-        killed = kill(reach, "enough", "kill")
+        with pytest.raises(NobodyAnswers, match="does not take commands"):
+            tell(address, {"do": "status"})
+        killed = kill(address, "enough", "kill")
         assert holder.stdout.readline() == "halted\n"
     assert killed.sure
     assert f"signalled process {holder.pid} (SIGUSR1)" in killed.said
 
 
-def test_where_the_file_cannot_be_written_it_says_so_and_goes_on(reach: Reach) -> None:
-    reach.kill_file.parent.parent.joinpath("data").write_text("a file stands in the way")
-    killed = kill(reach, "enough", "kill")
+def test_where_the_file_cannot_be_written_it_says_so_and_goes_on(address: Address) -> None:
+    address.kill_file.parent.parent.joinpath("data").write_text("a file stands in the way")
+    killed = kill(address, "enough", "kill")
     assert not killed.sure
     assert any("could not write" in line for line in killed.said)
 
 
-def test_without_a_daemon_a_command_says_that_none_runs(reach: Reach) -> None:
-    with pytest.raises(Unanswered, match="no daemon of DU1 runs"):
-        tell(reach, {"do": "status"})
-    assert not os.path.exists(reach.socket)
+def test_without_a_daemon_a_command_says_that_none_runs(address: Address) -> None:
+    with pytest.raises(NobodyAnswers, match="no daemon of DU1 runs"):
+        tell(address, {"do": "status"})
+    assert not os.path.exists(address.socket)

@@ -10,6 +10,7 @@ import pytest
 
 from robo_trader.bootstrap.link import link_options, pacing_with
 from robo_trader.config import load
+from robo_trader.core.errors import ConnectionLost
 from robo_trader.core.events import (
     MINUTE_NS,
     AccountSnapshot,
@@ -25,6 +26,7 @@ from robo_trader.core.events import (
 from robo_trader.core.steps import NOTHING
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.pacing import PacingOptions
+from robo_trader.ibkr.refusals import RequestRefused
 from robo_trader.ibkr.restart_window import parse_window
 from robo_trader.processes import Child
 
@@ -56,7 +58,7 @@ async def test_a_start_needs_no_permission_and_ends_ready(line):
     assert it.states[1] == "synchronising: the account and its orders"
     assert it.states[-1] == "ready: streaming"
     assert [word for word in it.said() if word.startswith("stop")] == []
-    assert it.link.blind_since is None
+    assert it.state.blind_since is None
 
 
 @pytest.mark.parametrize("fault", ["drop-rst", "drop-fin", "port-reset", "bad-length"])
@@ -67,7 +69,7 @@ async def test_after_a_lost_session_nothing_is_opened_before_account_and_prices_
     await it.until_state("lost")
     await it.until(lambda: any(word.startswith("stop session") for word in it.said()))
     await it.again()
-    assert it.link.blind_since is None
+    assert it.state.blind_since is None
     said = it.said()
     stop = next(i for i, word in enumerate(said) if word.startswith("stop session"))
     go = next(i for i, word in enumerate(said) if i > stop and word.startswith("go session"))
@@ -115,7 +117,7 @@ async def test_one_dead_stream_is_named_and_the_others_trade_on(line):
     await it.until_state("degraded", "NVDA since")
     assert "AAPL" not in it.state.why
     assert it.gate() == "open"
-    assert it.link.blind_since is None
+    assert it.state.blind_since is None
     it.gateway.lift("stale")
     await it.again()
 
@@ -128,6 +130,23 @@ async def test_a_frozen_tws_is_left_and_found_again_when_it_wakes(line):
     it.gateway.lift("freeze")
     await it.again()
     assert it.link.connection.logins == 2
+
+
+async def test_an_account_that_tws_refuses_to_tell_is_asked_for_in_another_session(line, monkeypatch):
+    it = await line()
+    refusals = [RequestRefused(321, "not now")]
+    snapshot = it.link.broker.snapshot
+
+    async def once_refused():
+        if refusals:
+            raise refusals.pop()
+        return await snapshot()
+
+    monkeypatch.setattr(it.link.broker, "snapshot", once_refused)
+    it.gateway.plant("drop-rst")
+    await it.until_state("lost", "TWS refused the request (321): not now")
+    await it.again()
+    assert it.said().count("account") == 2  # the two looks of the session that could be caught up with
 
 
 async def test_a_client_id_that_tws_has_not_let_go_of_is_waited_for(line):
@@ -179,7 +198,7 @@ async def test_before_the_restart_entries_stop_and_within_it_silence_is_expected
     assert CALENDAR.session(stop.ts).open + 4 * MINUTE_NS <= stop.ts
     it.gateway.plant("restart-keep", at="09:46", **{"for": 240})
     await it.until_state("waiting", "TWS restarts, 09:40-10:00 America/New_York; ")
-    assert it.link.blind_since is None
+    assert it.state.blind_since is None
     await it.until(lambda: it.said()[-1].startswith("go restart window"))
     assert not any(word.startswith("stop session") for word in it.said())
     await it.until(lambda: it.state.phase == "ready")
@@ -253,7 +272,8 @@ async def test_between_two_sessions_no_account_is_compared(line):
     it.gateway.plant("drop-rst")
     await it.until_state("waiting", "client id 1 is already in use")
     accounts = it.said().count("account")
-    await it.link.compare()
+    with pytest.raises(ConnectionLost, match="the session with TWS is lost"):
+        await it.link.compare()
     assert it.said().count("account") == accounts
     it.gateway.lift("client-id-in-use")
     await it.again()

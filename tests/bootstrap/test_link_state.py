@@ -119,6 +119,13 @@ def test_a_restart_that_is_expected_is_waiting_and_no_blindness():
 def test_the_names_of_many_streams_are_cut_and_counted():
     state, _, _ = streaming()
     for i in range(8):
-        state.stream(f"S{i}", "silent")
+        state.stream(f"S{i}", f"silent for {i} s")
     assert state.why.count("silent") == 5
     assert state.why.endswith("and 3 more")
+
+
+def test_streams_with_the_same_trouble_are_named_together():
+    state, _, _ = streaming()
+    for i in range(8):
+        state.stream(f"S{i}", "silent")
+    assert state.why == "S0, S1, S2, S3, S4 and 3 more since 17:00:00 UTC: silent"

@@ -11,7 +11,7 @@ import pytest
 from robo_trader.bootstrap import operating, places
 from robo_trader.bootstrap.operating import Which
 from robo_trader.config import Settings
-from robo_trader.core.errors import ConfigurationError, DataError, Unanswered
+from robo_trader.core.errors import ConfigurationError, DataError, NobodyAnswers
 from robo_trader.core.events import AccountSnapshot
 from robo_trader.core.steps import Mismatch, Step
 from robo_trader.storage.database import Database
@@ -40,7 +40,7 @@ async def differing(path: Path) -> None:
         journal = SqliteJournal(database, "s")
         event: AccountSnapshot = opening()
         await journal.record(event, Step(facts=[Mismatch(OPEN, "NVDA", 10, 12)]))
-        await journal.close()
+        await journal.flush()
 
 
 def test_the_daemon_meant_is_the_running_one_of_the_data_directory(settings: Settings) -> None:
@@ -48,17 +48,17 @@ def test_the_daemon_meant_is_the_running_one_of_the_data_directory(settings: Set
         (settings.robo_data_dir / name).touch()
     with ExitStack() as stack:
         running(stack, "DU1")
-        with pytest.raises(Unanswered, match=r"the daemon of DU1 \(process \d+\) does not take commands"):
+        with pytest.raises(NobodyAnswers, match=r"the daemon of DU1 \(process \d+\) does not take commands"):
             operating.command(settings, Which(), {"do": "halt"})
         running(stack, "DU2")
         with pytest.raises(ConfigurationError, match=r"daemons of .* run: say which with --account"):
             operating.command(settings, Which(), {"do": "halt"})
-        with pytest.raises(Unanswered, match="the daemon of DU2"):
+        with pytest.raises(NobodyAnswers, match="the daemon of DU2"):
             operating.command(settings, Which(account="DU2"), {"do": "halt"})
 
 
 def test_a_database_names_its_account_by_its_name(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(Unanswered, match="no daemon of DUP7 runs"):
+    with pytest.raises(NobodyAnswers, match="no daemon of DUP7 runs"):
         operating.command(settings, Which(db=tmp_path / "practice-DUP7.db"), {"do": "halt"})
     with pytest.raises(DataError, match=r"mine\.db"):
         operating.command(settings, Which(db=tmp_path / "mine.db"), {"do": "halt"})
@@ -68,7 +68,7 @@ def test_a_database_names_its_account_by_its_name(settings: Settings, tmp_path: 
 
 async def test_a_database_of_another_name_is_asked(settings: Settings, tmp_path: Path) -> None:
     await differing(tmp_path / "mine.db")
-    with pytest.raises(Unanswered, match="no daemon of DU1 runs"):
+    with pytest.raises(NobodyAnswers, match="no daemon of DU1 runs"):
         operating.command(settings, Which(db=tmp_path / "mine.db"), {"do": "halt"})
 
 
@@ -100,10 +100,10 @@ def test_resuming_without_a_daemon_takes_the_kill_file_away_and_says_what_still_
 ) -> None:
     (settings.robo_data_dir / "paper-DU1.db").touch()
     kill_file = settings.robo_data_dir / "KILL"
-    with pytest.raises(Unanswered, match="no daemon of DU1"):
+    with pytest.raises(NobodyAnswers, match="no daemon of DU1"):
         operating.resume(settings, Which(), "seen")
     kill_file.write_text("x")
-    with pytest.raises(Unanswered, match=r"removed .*KILL.*robo-trader run … --resume 'seen'"):
+    with pytest.raises(NobodyAnswers, match=r"removed .*KILL.*robo-trader run … --resume 'seen'"):
         operating.resume(settings, Which(), "seen")
     assert not kill_file.exists()
 

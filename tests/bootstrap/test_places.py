@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from robo_trader.bootstrap import places
 from robo_trader.bootstrap.places import (
     database_path,
     kind_of,
+    lock_path,
     model_name,
     parse_duration,
     parse_symbols,
@@ -55,6 +59,20 @@ def test_no_two_kinds_of_money_share_a_database_or_a_model():
     assert database_path(paper, PRACTICE) == Path("data/practice-DUP123456.db")
     assert model_name(PRACTICE) != model_name(PAPER) == model_name(LIVE)
     assert [kind_of(account) for account in (PRACTICE, PAPER, LIVE)] == ["practice", "paper", "live"]
+
+
+def test_a_daemon_started_from_a_login_and_one_from_cron_meet_at_one_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(places, "RUNTIME", tmp_path)
+    of_login = tmp_path / str(os.getuid())
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert lock_path(PAPER).parent.parent == Path(tempfile.gettempdir())
+    of_login.mkdir()
+    by_cron = lock_path(PAPER)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(of_login))
+    assert by_cron == lock_path(PAPER)
+    assert by_cron.is_relative_to(of_login)
 
 
 @pytest.mark.parametrize("text", ["", " , ", "AAPL;NVDA", "A APL", "-"])

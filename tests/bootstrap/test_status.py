@@ -52,7 +52,7 @@ async def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         journal = SqliteJournal(database, "s")
         await journal.record(opening(holdings=(held,)), Step())
         await journal.record(bar(1, symbol="NVDA"), Step([Submit(STOP)], facts))
-        await journal.close()
+        await journal.flush()
         await database.record_job("link", OPEN, LATER, "waiting", "the nightly restart")
     return path
 
@@ -70,11 +70,13 @@ def test_every_hold_the_link_quarantines_and_stops_are_told(
     for line in (
         "NOT RUNNING",
         "trading halted",
-        "HALTED since 2026-01-05T14:31:00Z by gate: daily loss",
-        "REDUCING since 2026-01-05T14:31:00Z by restart window: restart at 23:45",
-        "link waiting since 2026-01-05T14:30:00Z until 2026-01-05T14:31:00Z: the nightly restart",
+        "HALTED since 2026-01-05T14:31:00Z market time by gate: daily loss",
+        "REDUCING since 2026-01-05T14:31:00Z market time by restart window: restart at 23:45",
+        "`robo-trader run … --resume REASON` lifts it",
+        "link was waiting since 2026-01-05T14:30:00Z until 2026-01-05T14:31:00Z: the nightly restart",
         "holds     10 NVDA   stop 10 at 175.50  UNPROTECTED 3: no price",
-        "QUARANTINED META since 2026-01-05T14:31:00Z: ours 1, broker 2",
+        "QUARANTINED META since 2026-01-05T14:31:00Z market time: ours 1, broker 2",
+        "`robo-trader reconcile` shows both sides",
     ):
         assert line in words
     assert "works" not in words  # a stop protects; it is not work in progress
@@ -87,7 +89,7 @@ async def test_what_was_lifted_is_told_no_more(database: Path, capsys: pytest.Ca
         lifted = Resumed(LATER, "seen", "operator", ("gate", "restart window"))
         left = Ignored(LATER, "META", 1, LATER + MINUTE_NS, "lent")
         await journal.record(Resume(LATER, "seen", "operator"), Step(facts=[lifted, left]))
-        await journal.close()
+        await journal.flush()
     _, words = said(database, capsys)
     assert "trading active" in words
     assert "HALTED" not in words

@@ -86,6 +86,14 @@ async def test_of_two_halts_the_one_that_is_not_lifted_stays(desk: Desk):
     assert desk.told == ["over: only reducing, by operator"]
 
 
+async def test_a_halt_that_follows_upon_reducing_is_told_as_well_and_one_resume_ends_both(desk: Desk):
+    await desk.says(Halted(1, "a bad day", "operator", TradingState.REDUCING))
+    await desk.says(Halted(2, "a worse one", "operator"))
+    assert desk.told == ["only reducing, by operator", "halted by operator"]
+    await desk.says(Resumed(3, "over", "operator", ("operator",)))
+    assert desk.told == ["over: only reducing, by operator", "over: halted by operator"]
+
+
 async def test_the_nightly_restart_is_no_news_and_a_session_lost_for_moments_neither(desk: Desk):
     await desk.says(Halted(1, "TWS restarts", "restart window", TradingState.REDUCING))
     await desk.says(Halted(1, "lost", "session", TradingState.REDUCING))

@@ -271,7 +271,7 @@ async def test_without_a_hub_the_page_shows_the_database_and_says_so(
         await journal.record(AccountSnapshot(OPEN, "DUP000007", Decimal(100000), Decimal(100000)), Step())
         signal = Signal(OPEN + MINUTE, "NVDA", "sma", 1, 0.7, "5 above 20")
         await journal.record(bar(1), Step(facts=[signal, equity(1, "100000")]))
-        await journal.close()
+        await journal.flush()
     port = free_port()
     with process("robo_trader.dashboard", port, "--db", str(path), "--hub-port", str(free_port())):
         async with watching(browser, f"http://127.0.0.1:{port}/") as page:

@@ -15,7 +15,7 @@ import pytest
 
 from robo_trader.core import command_socket
 from robo_trader.core.command_socket import MAX_GUESTS, CommandSocket, ask
-from robo_trader.core.errors import ConfigurationError, Unanswered
+from robo_trader.core.errors import ConfigurationError, NobodyAnswers
 
 
 async def echo(wanted: Mapping[str, object]) -> Mapping[str, object]:
@@ -48,7 +48,7 @@ async def test_a_command_is_answered_and_the_socket_is_this_users_alone(tmp_path
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.exists()
-    with pytest.raises(Unanswered, match=r"nobody answers at .*desk\.sock"):
+    with pytest.raises(NobodyAnswers, match=r"nobody answers at .*desk\.sock"):
         await asked(path, do="this")
 
 
@@ -59,7 +59,7 @@ async def test_a_directory_of_others_is_refused_from_either_side(tmp_path: Path)
         async with opened(tmp_path / "link" / "desk.sock"):
             pass
     async with opened(tmp_path / "theirs" / "desk.sock"):
-        with pytest.raises(Unanswered, match="not a directory of this user"):
+        with pytest.raises(NobodyAnswers, match="not a directory of this user"):
             await asked(tmp_path / "link" / "desk.sock", do="this")
     (tmp_path / "theirs").chmod(0o777)
     with pytest.raises(PermissionError, match="others can write to"):
@@ -71,7 +71,7 @@ async def test_who_listens_and_says_nothing_is_given_up(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as deaf:
         deaf.bind(str(tmp_path / "deaf.sock"))
         deaf.listen()
-        with pytest.raises(Unanswered, match="timed out"):
+        with pytest.raises(NobodyAnswers, match="timed out"):
             await asyncio.to_thread(ask, tmp_path / "deaf.sock", {"do": "this"}, 0.05)
 
 
@@ -90,7 +90,8 @@ async def test_garbage_is_answered_with_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "desk.sock"
     async with opened(path):
         reader, writer = await asyncio.open_unix_connection(path)
-        for garbage in (b"\n", b"[]\n", b"\xff\n", b"{\n"):
+        deep = b'{"do":' + b"[" * 30_000 + b"\n"
+        for garbage in (b"\n", b"[]\n", b"\xff\n", b'{"do":"\xff"}\n', b"{\n", deep):
             writer.write(garbage)
             assert json.loads(await reader.readline())["ok"] is False
         writer.write(b"x" * (1 << 18))

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from collections import deque
-from dataclasses import dataclass
 from decimal import Decimal as D
-
-import pytest
 
 from robo_trader.core.engine import Engine
 from robo_trader.core.events import (
     SECOND_NS,
     Cancel,
-    Event,
     Fill,
     Flatten,
     Halt,
@@ -25,6 +19,8 @@ from robo_trader.core.events import (
     OrderStatus,
     OrderType,
     OrderUpdate,
+    Remedy,
+    Resolve,
     SetTimer,
     Side,
     Submit,
@@ -32,7 +28,7 @@ from robo_trader.core.events import (
 )
 from robo_trader.core.steps import Denied, Step, Unprotected
 from robo_trader.risk.stops import AtrStop, StopOptions
-from tests.desks import OPEN, PlainFeatures, Scripted, bar, desk, opening, play
+from tests.desks import OPEN, PlainFeatures, Scripted, bar, desk, opening, play, quote
 
 RULE = AtrStop(StopOptions())
 S = OrderStatus
@@ -54,6 +50,11 @@ def entered(want: Scripted, engine: Engine) -> tuple[Order, Order]:
     said(engine, sent.stop, S.WORKING)
     play(engine, fill(sent.order, 100))
     return sent.order, sent.stop
+
+
+def looked_again(engine: Engine, minute: float, mid: float = 100.0) -> Step:
+    """A price is seen, and the timer of the stop comes."""
+    return play(engine, quote(minute, mid), Timer(quote(minute).ts, "stop:NVDA"))
 
 
 def fill(order: Order, shares: int, price: str = "100", number: str = "") -> Fill:
@@ -156,8 +157,7 @@ def test_a_stop_that_refuses_to_shrink_is_cancelled_after_a_pause_and_the_exit_g
     play(engine, bar(2))
     step = said(engine, stop, S.WORKING, 100, "cannot be changed (201)")
     assert not [c for c in step.commands if isinstance(c, Modify | Cancel)]
-    (timer,) = [c for c in step.commands if isinstance(c, SetTimer) and c.key == "stop:NVDA"]
-    step = play(engine, Timer(timer.ts, timer.key))
+    step = looked_again(engine, 3)
     assert Cancel(stop.id) in step.commands
     sent = submits(said(engine, stop, S.CANCELLED))
     assert [one.order.quantity for one in sent] == [80, 20] or [one.order.quantity for one in sent] == [
@@ -166,34 +166,57 @@ def test_a_stop_that_refuses_to_shrink_is_cancelled_after_a_pause_and_the_exit_g
     ]
 
 
-def test_a_stop_lost_at_the_broker_is_placed_again_at_once_and_then_told():
+def test_a_stop_lost_at_the_broker_is_placed_again_at_the_next_price_and_a_second_loss_is_told():
     want = Scripted()
     engine = protected(want)
     _, stop = entered(want, engine)
-    (again,) = submits(said(engine, stop, S.CANCELLED, reason="by hand"))
+    assert not submits(said(engine, stop, S.CANCELLED, reason="by hand"))
+    (again,) = submits(looked_again(engine, 1.1))
     assert (again.order.quantity, again.order.stop_price, again.order.attached_to) == (100, D("98.50"), "")
     step = said(engine, again.order, S.REJECTED, reason="no (201)")
     assert not submits(step)
     (bare,) = [f for f in step.facts if isinstance(f, Unprotected)]
     assert (bare.shares, "no (201)" in bare.why) == (100, True)
-    (timer,) = [c for c in step.commands if isinstance(c, SetTimer)]
-    (third,) = submits(play(engine, Timer(timer.ts, timer.key)))
+    (third,) = submits(looked_again(engine, 2))
     step = said(engine, third.order, S.WORKING)
     assert [f.shares for f in step.facts if isinstance(f, Unprotected)] == [0]
 
 
 def test_a_stop_is_never_loosened():
+    for price, expected in ((99.0, "98.50"), (110.0, "108.50")):
+        want = Scripted()
+        engine = protected(want)
+        _, stop = entered(want, engine)
+        said(engine, stop, S.CANCELLED)
+        (again,) = submits(looked_again(engine, 1.1, price))
+        assert again.order.stop_price == D(expected)
+
+
+def test_a_stop_lost_before_a_gap_is_placed_again_only_once_the_account_agrees():
+    """A broker cancels stops for a split: at the old price the new shares would be sold at once."""
     want = Scripted()
     engine = protected(want)
     _, stop = entered(want, engine)
-    play(engine, bar(2, close=90.0))
-    (again,) = submits(said(engine, stop, S.CANCELLED))
-    assert again.order.stop_price == D("98.50")
+    said(engine, stop, S.CANCELLED, reason="corporate action")
+    step = looked_again(engine, 2, 50.0)
+    assert not submits(step)
+    assert [f.shares for f in step.facts if isinstance(f, Unprotected)] == [100]
+    same = Holding("NVDA", 100, (Lot(100, D(100)),), 100)
+    assert not submits(play(engine, opening(holdings=(same,))))
+    (again,) = submits(play(engine, opening(holdings=(same,))))
+    assert again.order.stop_price == D("98.50")  # a gap after all: it sells at the market
+
+
+def test_after_a_split_what_is_surely_ours_is_stopped_at_the_new_price():
+    want = Scripted()
     engine = protected(want)
     _, stop = entered(want, engine)
-    play(engine, bar(2, close=110.0))
-    (again,) = submits(said(engine, stop, S.CANCELLED))
-    assert again.order.stop_price == D("108.50")
+    said(engine, stop, S.CANCELLED, reason="corporate action")
+    looked_again(engine, 2, 50.0)
+    doubled = Holding("NVDA", 200, (Lot(200, D(50)),), 200)
+    assert not submits(play(engine, opening(holdings=(doubled,))))
+    (again,) = submits(play(engine, opening(holdings=(doubled,))))
+    assert (again.order.quantity, again.order.stop_price) == (100, D("48.50"))
 
 
 def test_a_start_keeps_the_stops_it_finds_and_restores_what_is_missing_at_its_old_price():
@@ -233,167 +256,52 @@ def test_a_flip_closes_wholly_before_it_opens_with_a_stop_of_its_own():
     assert (short.stop.side, short.stop.stop_price) == (Side.BUY, D("101.50"))
 
 
-# ------------------------------------------------------------------------------------- whatever the order of words
+def test_with_many_stops_a_standing_one_grows_instead():
+    want = Scripted()
+    engine = protected(want, algorithm="twap", slices=20)
+    want.wants = [("NVDA", 1)]
+    step = play(engine, opening(), bar(1))
+    timers = [c for c in step.commands if isinstance(c, SetTimer) and not c.key.startswith("stop:")]
+    changes: list[Modify] = []
+    for timer in [None, *timers]:
+        if timer is not None:
+            step = play(engine, Timer(timer.ts, timer.key))
+        (sent,) = submits(step)
+        if sent.stop is not None:
+            said(engine, sent.stop, S.WORKING)
+        step = play(engine, fill(sent.order, 5))
+        for change in [c for c in step.commands if isinstance(c, Modify)]:
+            changes.append(change)
+            said(engine, change.order, S.WORKING)
+    stops = engine.desk.orders.stops("NVDA")
+    assert len(stops) == 8
+    assert changes
+    assert sum(-stop.remaining for stop in stops) == engine.desk.position("NVDA") == 100
 
 
-@dataclass
-class AtBroker:
-    """One order as the broker works it."""
-
-    order: Order
-    quantity: int
-    traded: int = 0
-    is_live: bool = True
-
-    @property
-    def left(self) -> int:
-        return self.quantity - self.traded if self.is_live else 0
-
-
-class Exchange:
-    """A broker behind two wires on which messages keep their order and take their time."""
-
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
-        self.want = Scripted()
-        self.engine = desk(self.want, stops=RULE, algorithm=self.chance.choice(["market", "twap"]))
-        self.there: deque = deque()  # commands on their way
-        self.back: deque[Event] = deque()  # words on their way
-        self.orders: dict[str, AtBroker] = {}
-        self.timers: list[SetTimer] = []
-        self.position = 0
-        self.executions = 0
-        self.minute = 1
-        self._hear(opening())
-        self._hear(bar(1))
-
-    def act(self) -> None:
-        self.chance.choice(
-            [self._carry, self._carry, self._tell, self._tell, self._trade, self._trade, self._bar]
-        )()
-        self._stops_never_exceed_the_position()
-
-    def settle(self) -> None:
-        """Let everything arrive and every market order trade."""
-        for _ in range(400):
-            self._carry()
-            self._tell()
-            for one in list(self.orders.values()):
-                if one.left and not one.order.protects:
-                    self._execute(one, one.left)
-            if not self.there and not self.back:
-                if not self.timers:
-                    return
-                timer = self.timers.pop(0)
-                self._hear(Timer(max(timer.ts, self.engine.desk.now), timer.key))
-
-    def _carry(self) -> None:
-        if not self.there:
-            return
-        command = self.there.popleft()
-        match command:
-            case Submit(order, stop):
-                for one in (order, stop):
-                    if one is not None:
-                        self.orders[one.id] = AtBroker(one, one.quantity)
-                        if one.protects and self.chance.random() < 0.1:
-                            self._end(self.orders[one.id], S.REJECTED)
-                        else:
-                            self._say(one.id, S.WORKING)
-            case Modify(order):
-                one = self.orders[order.id]
-                if one.is_live and order.quantity > one.traded and self.chance.random() > 0.2:
-                    one.quantity = order.quantity
-                    self._say(order.id, S.PARTIAL if one.traded else S.WORKING)
-                elif one.is_live:
-                    self._say(order.id, S.PARTIAL if one.traded else S.WORKING, "refused")
-            case Cancel(order_id):
-                one = self.orders[order_id]
-                if one.is_live:
-                    self._end(one, S.CANCELLED)
-
-    def _end(self, one: AtBroker, status: S) -> None:
-        one.is_live = False
-        self._say(one.order.id, status, "ended")
-        for child in self.orders.values():
-            if child.order.attached_to == one.order.id and child.is_live:
-                if not one.traded:
-                    self._end(child, S.CANCELLED)
-                elif child.quantity > one.traded:
-                    child.quantity = max(one.traded, child.traded)
-                    child.is_live = child.left > 0
-                    self._say(child.order.id, S.WORKING if child.is_live else S.FILLED)
-
-    def _say(self, order_id: str, status: S, reason: str = "") -> None:
-        one = self.orders[order_id]
-        self.back.append(OrderUpdate(OPEN, order_id, status, one.traded, one.left, 1, reason))
-
-    def _tell(self) -> None:
-        if self.back:
-            self._hear(self.back.popleft())
-
-    def _trade(self) -> None:
-        live = [one for one in self.orders.values() if self._may_trade(one) > 0]
-        if live:
-            one = self.chance.choice(live)
-            self._execute(one, self.chance.randint(1, self._may_trade(one)))
-
-    def _may_trade(self, one: AtBroker) -> int:
-        entry = self.orders.get(one.order.attached_to)
-        return one.left if entry is None else min(one.left, entry.traded - one.traded)
-
-    def _execute(self, one: AtBroker, shares: int) -> None:
-        one.traded += shares
-        self.position += one.order.side.sign * shares
-        self.executions += 1
-        self.back.append(
-            Fill(OPEN, one.order.id, f"e{self.executions}.01", "NVDA", one.order.side, shares, D(100), D(0))
-        )
-        if not one.left:
-            one.is_live = False
-            self._say(one.order.id, S.FILLED)
-
-    def _bar(self) -> None:
-        self.minute += 1
-        if self.chance.random() < 0.4:
-            self.want.wants = [("NVDA", self.chance.choice([-1, 0, 1, 1]))]
-        now = bar(min(self.minute, 380))
-        due = [timer for timer in self.timers if timer.ts <= now.ts]
-        self.timers = [timer for timer in self.timers if timer.ts > now.ts]
-        for timer in due:
-            self._hear(Timer(max(timer.ts, self.engine.desk.now), timer.key))
-        self._hear(now)
-
-    def _hear(self, event: Event) -> None:
-        step = self.engine.on_event(event)
-        self.timers += [c for c in step.commands if isinstance(c, SetTimer)]
-        self.timers.sort(key=lambda timer: timer.ts)
-        self.there += [c for c in step.commands if not isinstance(c, SetTimer)]
-
-    def _stops_never_exceed_the_position(self) -> None:
-        """Whatever may trade against the position without opening a new one is no more than the position."""
-        stops = [one for one in self.orders.values() if one.order.protects]
-        side = Side.SELL if self.position > 0 else Side.BUY
-        covering = sum(self._may_trade(one) for one in stops if one.order.side is side)
-        exits = sum(
-            one.left
-            for one in self.orders.values()
-            if not one.order.protects and one.order.side is side and not self._opens(one)
-        )
-        assert covering + exits <= abs(self.position), self.orders
-
-    def _opens(self, one: AtBroker) -> bool:
-        return any(other.order.attached_to == one.order.id for other in self.orders.values())
+def test_to_flatten_lasts_until_what_was_given_up_can_trade_no_more():
+    engine = protected(Scripted(wants=[("NVDA", 1)]))
+    (sent,) = submits(play(engine, opening(), bar(1)))
+    assert sent.stop is not None
+    said(engine, sent.stop, S.WORKING)
+    step = play(engine, Flatten(OPEN, "NVDA", "enough", "operator"))
+    assert step.commands == [Cancel(sent.order.id)]
+    step = play(engine, fill(sent.order, 100))
+    assert Cancel(sent.stop.id) in step.commands
+    (out,) = submits(said(engine, sent.stop, S.CANCELLED))
+    assert (out.order.side, out.order.quantity, out.order.reason) == (Side.SELL, 100, "enough")
 
 
-@pytest.mark.parametrize("batch", range(10))
-def test_exits_and_stops_never_sell_the_same_shares_and_in_the_end_all_is_covered(batch: int):
-    for seed in range(batch * 40, batch * 40 + 40):
-        exchange = Exchange(seed)
-        for _ in range(exchange.chance.randint(20, 120)):
-            exchange.act()
-        exchange.settle()
-        assert exchange.engine.desk.position("NVDA") == exchange.position, seed
-        stops = [one for one in exchange.orders.values() if one.order.protects and one.left]
-        assert sum(one.left for one in stops) == abs(exchange.position), (seed, exchange.orders)
-        assert all(one.order.side.sign * exchange.position < 0 for one in stops), seed
+def test_to_adopt_forgets_the_old_stop_price():
+    want = Scripted()
+    engine = protected(want)
+    _, stop = entered(want, engine)
+    said(engine, stop, S.CANCELLED, reason="corporate action")
+    looked_again(engine, 2, 50.0)
+    doubled = Holding("NVDA", 200, (Lot(200, D(50)),), 200)
+    step = play(engine, opening(holdings=(doubled,)), opening(holdings=(doubled,)))
+    (half,) = submits(step)
+    said(engine, half.order, S.WORKING)
+    step = play(engine, Resolve(OPEN + 9, "NVDA", Remedy.ADOPT, "a split", "operator"))
+    (rest,) = submits(step)
+    assert (rest.order.quantity, rest.order.stop_price) == (100, D("48.50"))

@@ -149,3 +149,23 @@ def test_a_position_told_in_passing_calls_for_a_look_until_it_is_agreed_or_quara
     play(engine, told(2, 60))
     assert not engine.doubts({"NVDA": 60})
     assert engine.doubts({"NVDA": 50})
+
+
+def test_neither_adopted_shares_nor_moved_cash_are_a_result_of_the_day():
+    engine = differing(broker=150)
+    start = engine.desk.day_start_equity()
+    assert start is not None
+    step = resolve(engine, Remedy.ADOPT)
+    assert engine.desk.day_start_equity() == start + 50 * 100
+    assert facts(step, Equity)[-1].day_start == start + 50 * 100
+    for minute in (5, 7, 10):
+        play(engine, told(minute, 150, "100050"))
+    assert engine.desk.day_start_equity() == start + 50 * 100 + 50
+
+
+def test_a_quarantine_is_told_anew_when_a_fill_moves_both_sides():
+    engine = differing()
+    (moved,) = facts(
+        play(engine, Fill(OPEN, "manual:7", "e.1.01", "NVDA", Side.SELL, 10, D(100), D(1))), Mismatch
+    )
+    assert (moved.ours, moved.broker) == (90, 50)

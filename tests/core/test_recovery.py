@@ -125,3 +125,9 @@ def test_what_an_order_still_at_work_traded_while_we_were_away_is_counted_once()
     assert -left.remaining == 60
     assert not [f for f in facts if isinstance(f, Anomaly | Mismatch)]
     assert not [c for c in commands if isinstance(c, Cancel)]
+
+
+def test_cash_that_came_while_we_were_away_is_no_result_of_the_day():
+    stored = Stored(first=False, cash=D(5000), day="2026-01-05", day_start=D(5100))
+    engine, _, _ = started(stored, at_broker("4000"))
+    assert engine.desk.day_start_equity() == D(4100)

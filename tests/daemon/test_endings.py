@@ -302,7 +302,8 @@ async def test_status_tells_a_living_daemon_from_a_dead_one(desk: Desk):
     run = await desk.daemon(port)
     await run.until("ready")
     await run.until(" bar ")
-    await asyncio.sleep(1.2)  # one heartbeat of the daemon
+    while not desk.rows("SELECT 1 FROM jobs WHERE name = 'desk'"):  # a heartbeat
+        await asyncio.sleep(0.05)
     alive = await desk.command("status")
     assert await alive.end() == 0, alive.text
     assert "alive" in alive.text

@@ -65,7 +65,7 @@ async def write_a_session(path: Path) -> None:
             Bar("NVDA", OPEN + MINUTE, 180.0, 181.0, 179.5, 180.5, 1000.0), Step([Submit(order)], facts)
         )
         await journal.record(fill, Step(facts=bought))
-        await journal.close()
+        await journal.flush()
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_bars_and_symbols_are_those_of_the_size_the_last_session_trades_on
         journal = SqliteJournal(database, "t")
         close, size = OPEN + 5 * MINUTE, 5 * MINUTE
         await journal.record(Bar("AAPL", close, 180.0, 181.0, 179.5, 180.5, 1000.0, size), Step())
-        await journal.close()
+        await journal.flush()
     transport = httpx.ASGITransport(create_app(PageOptions(tmp_path / "desk.db")))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1") as client:
         assert (await client.get("/symbols")).json() == ["AAPL", "NVDA"]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from robo_trader.bootstrap.kill_switch import Reach
+from robo_trader.bootstrap.kill_switch import Address
 from robo_trader.core.command_socket import CommandSocket
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.dashboard.app import PageOptions, create_app
@@ -22,9 +22,9 @@ PAGE = "http://127.0.0.1:5555"
 class Daemon:
     """A control socket that remembers what it was told."""
 
-    def __init__(self, reach: Reach) -> None:
+    def __init__(self, address: Address) -> None:
         self.heard: list[dict[str, object]] = []
-        self.socket = CommandSocket(reach.socket, self.obey, ours=True)
+        self.socket = CommandSocket(address.socket, self.obey, ours=True)
 
     async def obey(self, wanted: Mapping[str, object]) -> Mapping[str, object]:
         self.heard.append(dict(wanted))
@@ -34,22 +34,22 @@ class Daemon:
 
 
 @pytest.fixture
-def reach(tmp_path: Path) -> Reach:
+def address(tmp_path: Path) -> Address:
     place = tmp_path / "run"
-    return Reach("DU1", place / "DU1.sock", place / "DU1.lock", tmp_path / "KILL")
+    return Address("DU1", place / "DU1.sock", place / "DU1.lock", tmp_path / "KILL")
 
 
 @pytest.fixture
-async def daemon(reach: Reach) -> AsyncIterator[Daemon]:
-    daemon = Daemon(reach)
+async def daemon(address: Address) -> AsyncIterator[Daemon]:
+    daemon = Daemon(address)
     await daemon.socket.open()
     yield daemon
     await daemon.socket.close()
 
 
 @pytest.fixture
-async def client(tmp_path: Path, reach: Reach) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_app(PageOptions(tmp_path / "none.db", reach=reach)))
+async def client(tmp_path: Path, address: Address) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(create_app(PageOptions(tmp_path / "none.db", address=address)))
     async with httpx.AsyncClient(transport=transport, base_url=PAGE) as client:
         yield client
 
@@ -128,13 +128,13 @@ async def test_nothing_is_commanded_by_asking(client: httpx.AsyncClient, daemon:
 
 
 async def test_where_the_daemon_does_not_answer_a_halt_leaves_the_file_and_the_rest_says_so(
-    client: httpx.AsyncClient, reach: Reach
+    client: httpx.AsyncClient, address: Address
 ) -> None:
     ours = await headers(client)
     answer = await client.post("/api/v1/commands", headers=ours, json={"do": "flatten", "all": True})
     assert (answer.status_code, "no daemon of DU1 runs" in answer.json()["detail"]) == (503, True)
     answer = await client.post("/api/v1/commands", headers=ours, json={"do": "halt", "reason": "odd"})
-    assert (answer.status_code, "odd (page)" in reach.kill_file.read_text()) == (200, True)
+    assert (answer.status_code, "odd (page)" in address.kill_file.read_text()) == (200, True)
 
 
 async def test_a_page_without_a_way_to_the_daemon_offers_no_token(tmp_path: Path) -> None:
@@ -146,6 +146,8 @@ async def test_a_page_without_a_way_to_the_daemon_offers_no_token(tmp_path: Path
         assert answer.status_code == 403
 
 
-async def test_each_page_process_has_its_own_token(tmp_path: Path, reach: Reach) -> None:
-    tokens = {create_app(PageOptions(tmp_path / "none.db", reach=reach)).state.switch.token for _ in range(3)}
+async def test_each_page_process_has_its_own_token(tmp_path: Path, address: Address) -> None:
+    tokens = {
+        create_app(PageOptions(tmp_path / "none.db", address=address)).state.switch.token for _ in range(3)
+    }
     assert len(tokens) == 3

@@ -71,7 +71,7 @@ def test_the_first_partial_minute_is_a_gap_and_live_bars_wait_for_it() -> None:
     assert desk.told == [(1, True), (2, False)]
     assert desk.pipeline.gaps() == []
     assert desk.details == [
-        (Feed.GAP, "1 bars of history for 2026-01-05 14:30:00 to 2026-01-05 14:31:00 UTC")
+        (Feed.GAP, "missed bars filled in from history: 1, 2026-01-05 14:30:00 to 2026-01-05 14:31:00 UTC")
     ]
 
 

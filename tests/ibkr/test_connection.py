@@ -7,7 +7,7 @@ import time
 import pytest
 
 from robo_trader.core.errors import BrokerUnreachable, ConfigurationError, ConnectionLost
-from robo_trader.ibkr.connection import ClientIdInUse, NothingListening, RequestRefused, Unanswered
+from robo_trader.ibkr.refusals import ClientIdInUse, NothingListening, RequestRefused, Unanswered
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
 from robo_trader.simulation.market import SyntheticMarket
 

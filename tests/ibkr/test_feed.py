@@ -9,7 +9,7 @@ from ib_async.ticker import Ticker
 
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Feed
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.ibkr.connection import RequestRefused
+from robo_trader.ibkr.refusals import RequestRefused
 from robo_trader.simulation.market import SyntheticMarket
 
 CALENDAR = XnysCalendar()

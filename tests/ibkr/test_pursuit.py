@@ -10,8 +10,8 @@ from robo_trader.core.errors import ConnectionLost
 from robo_trader.core.events import OrderStatus, OrderType
 from robo_trader.core.executions import stem
 from robo_trader.ibkr.broker import BrokerOptions, IbBroker
-from robo_trader.ibkr.connection import RequestRefused
 from robo_trader.ibkr.pacing import Pacer
+from robo_trader.ibkr.refusals import RequestRefused
 from tests.ibkr.conftest import UNPACED, buy
 from tests.ibkr.test_broker import signed, statuses, trading
 

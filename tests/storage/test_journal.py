@@ -46,7 +46,7 @@ async def recorded(database: Database, day: Day, group: int = 500) -> sqlite3.Co
     journal = SqliteJournal(database, SESSION, group=group)
     for event, step in day:
         await journal.record(event, step)
-    await journal.close()
+    await journal.flush()
     return connect_readonly(database.path)
 
 
@@ -258,7 +258,7 @@ async def test_a_failed_group_is_never_swallowed(database: Database) -> None:
         await journal.record(Timer(61, "t"), Step())
     await journal.record(Timer(62, "t"), Step())
     with pytest.raises(DeskHalted, match="earlier failure"):
-        await journal.close()
+        await journal.flush()
 
 
 async def test_a_cancelled_record_is_written_whole_and_in_its_place(database: Database) -> None:
@@ -270,7 +270,7 @@ async def test_a_cancelled_record_is_written_whole_and_in_its_place(database: Da
     with pytest.raises(asyncio.CancelledError):
         await recording
     await journal.record(Timer(2, "t"), Step())
-    await journal.close()
+    await journal.flush()
     with closing(connect_readonly(database.path)) as connection:
         assert [seq for seq, _, _ in journal_rows(connection, SESSION)] == [1, 2]
         assert connection.execute("SELECT id, status FROM orders").fetchall() == [("o-1", "intent")]

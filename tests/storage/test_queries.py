@@ -39,7 +39,7 @@ async def connection(database: Database, day: list[tuple[Event, Step]]) -> Async
     journal = SqliteJournal(database, SESSION)
     for event, step in day:
         await journal.record(event, step)
-    await journal.close()
+    await journal.flush()
     with closing(queries.connect_readonly(database.path)) as opened:
         yield opened
 

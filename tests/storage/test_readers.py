@@ -33,7 +33,7 @@ async def test_twenty_readers_never_meet_a_lock_nor_half_a_transaction_and_no_wr
     finally:
         done.set()
         await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in reading))
-    await journal.close()
+    await journal.flush()
     assert [reader.refused for reader in readers] == [[]] * READERS
     assert [reader.torn for reader in readers] == [0] * READERS
     assert lost(database.path, desk) == 0

@@ -57,7 +57,7 @@ async def recorded(database: Database, session: str, engine: Engine, events: Seq
     journal = SqliteJournal(database, session)
     for event in events:
         await journal.record(event, engine.on_event(event))
-    await journal.close()
+    await journal.flush()
     return engine
 
 

@@ -35,7 +35,7 @@ async def test_a_recorded_session_passes(database: Database, day: Day) -> None:
     journal = SqliteJournal(database, "20260105-1")
     for event, step in day:
         await journal.record(event, step)
-    await journal.close()
+    await journal.flush()
     with closing(connect_readonly(database.path)) as connection:
         assert replay(Parrot(day), journal_rows(connection, "20260105-1")) is None
 

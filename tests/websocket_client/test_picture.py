@@ -111,6 +111,12 @@ def test_a_position_whose_lots_are_unknown_has_no_average_and_no_gain(told: Told
     assert (row["average"], row["unrealised"], row["value"]) == (None, None, Decimal("1810.00"))
 
 
+def test_what_only_the_broker_holds_is_a_difference_and_not_a_position_of_ours(told: Told) -> None:
+    for holdings in ((), (Holding("NVDA", 33, (), 33),)):
+        told.hear(AccountSnapshot(OPEN, "DU1", Decimal(1), Decimal(1), holdings))
+    assert told.rows("positions") == []
+
+
 def test_the_day_is_measured_from_the_equity_it_began_with(told: Told) -> None:
     opening = AccountSnapshot(
         OPEN, "DU1", Decimal(100000), Decimal(100000), day="2026-01-05", day_start=Decimal(99000)

@@ -5,7 +5,7 @@ import { commands } from "./commands.js";
 import { armed, confirm } from "./controls.js";
 import { DeskState } from "./desk.js";
 import { Feed } from "./feed.js";
-import { NOTHING, age, count, date, money, signed, time, tone, when } from "./format.js";
+import { NOTHING, age, count, date, money, signed, time, tone, wall, when } from "./format.js";
 import { LIVELY, TABLES, write } from "./panels.js";
 
 const LISTS = Object.keys(TABLES);
@@ -41,6 +41,10 @@ const desk = new DeskState(feed, ask, () => ["status", "positions", "quarantines
 /** What the lists show: positions with what protects them, quarantines from wherever they are known. */
 function listed(name) {
   if (name === "quarantines") return desk.quarantines();
+  if (name === "fills") {
+    const stops = new Set(rows("orders").filter((row) => row.type === "STP").map((row) => row.id));
+    return rows(name).reverse().map((row) => ({ ...row, stop: stops.has(row.order_id) }));
+  }
   if (name !== "positions") return rows(name).reverse();
   const protection = desk.protection();
   return rows(name).map((row) => {
@@ -230,8 +234,10 @@ function drawBanners() {
   const trading = desk.trading();
   const link = desk.link();
   const bare = [...desk.protection().values()].filter((row) => row.unprotected);
+  const today = date(when(status(), "market_ts"));
+  const began_at = (hold) => `${[date(when(hold)), NOTHING].includes(today) ? "" : `${date(when(hold))} `}${time(when(hold))}`;
   const alarms = [
-    ...(trading?.holds ?? []).map((hold) => `${hold.state.toUpperCase()} by ${hold.by} since ${time(when(hold))}: ${hold.reason}`),
+    ...(trading?.holds ?? []).map((hold) => `${hold.state.toUpperCase()} by ${hold.by} since ${began_at(hold)}: ${hold.reason}`),
     ...(link && link.state !== "ready" ? [`LINK ${linkWords(link)}: ${link.why}`] : []),
     ...bare.map((row) => `UNPROTECTED: ${count(row.unprotected)} ${row.symbol}, ${row.why}`),
     ...desk.quarantines().filter((row) => row.since).map((row) => `QUARANTINE ${row.symbol}: ours ${row.ours}, broker ${row.broker}`),
@@ -243,7 +249,7 @@ function drawBanners() {
 
 /** The state of the link in words, with until when it waits. */
 function linkWords({ state, until }) {
-  return until ? `${state} until ${time(until / 1e6)}` : state;
+  return until ? `${state} until ${wall(until / 1e6)} your time` : state;
 }
 
 /** Change an announced element only when its words change, or a screen reader would read it again and again. */
@@ -289,7 +295,10 @@ function drawList(name) {
     return;
   }
   const found = listed(name);
-  if (name === "quarantines") $("quarantine-panel").hidden = !found.length;
+  if (name === "quarantines") {
+    $("quarantine-panel").hidden = !found.length;
+    $("quarantine-panel").classList.toggle("calm", !found.some((row) => row.since)); // left alone is no alarm
+  }
   write(name, found, fromPast(name) ? "from the database" : "", pick, armed ? act : null);
 }
 

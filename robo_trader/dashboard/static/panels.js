@@ -103,7 +103,7 @@ export const TABLES = {
       figure("Price", (row) => money(row.price)),
       figure("Commission", (row) => money(row.commission), "number opt"),
       {
-        ...figure("By", (row) => (row.origin && row.origin !== "ours" ? row.origin : text(row.order_id)), "opt"),
+        ...figure("By", (row) => (row.origin && row.origin !== "ours" ? row.origin : `${row.stop ? "stop " : ""}${text(row.order_id)}`), "opt"),
         tone: (row) => (row.origin && row.origin !== "ours" ? "lively" : "dim"),
         title: (row) => (row.superseded_by ? `corrected by ${row.superseded_by}` : row.order_id),
       },
@@ -142,7 +142,7 @@ export const TABLES = {
     columns: [
       at("ts"), symbol,
       figure("Gate", (row) => text(row.gate).replaceAll("_", " "), "strong"),
-      figure("Value", (row) => (row.value === null ? "unknown" : number(row.value))),
+      figure("Value", (row) => (row.value === null && row.limit !== null ? "unknown" : number(row.value))),
       figure("Limit", (row) => number(row.limit)),
       why,
     ],
