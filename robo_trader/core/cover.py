@@ -30,6 +30,7 @@ RETRY_NS = 30 * SECOND_NS
 PATIENCE_NS = 30 * SECOND_NS
 MOST_ASKS = 6
 MOST_STOPS = 8  # of a symbol; beyond that a standing one grows
+JUMP = 0.2  # of the price; more than that, and it may be another share
 LOOKS = 2  # at the account, which a difference takes to be believed
 TIMER = "stop:"
 NO_PRICE = "no stop price can be known: neither ATR nor price"
@@ -38,12 +39,13 @@ UNSEEN = "no price has been seen since it was lost"
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """When a stop was lost, whether another had been lost shortly before, why, and after how many looks at the account."""
+    """When a stop was lost, at which price, after how many looks at the account, whether another had been just before."""
 
     ts: int
+    price: float | None
+    looks: int
     again: bool
     why: str
-    looks: int
 
 
 class Cover:
@@ -118,7 +120,7 @@ class Cover:
         if stop.wanted is None and (entry is None or entry.executed):
             symbol, last = stop.order.symbol, self._lost.get(stop.order.symbol)
             again = last is not None and self._desk.now - last.ts < RETRY_NS
-            self._lost[symbol] = _Loss(self._desk.now, again, why, self._looks)
+            self._lost[symbol] = _Loss(self._desk.now, self._desk.price(symbol), self._looks, again, why)
 
     def on_timer(self, symbol: str, draft: Draft) -> None:
         """Cancel what did not answer to a change or a cancel; what is bare is looked at by who settles next."""
@@ -206,7 +208,7 @@ class Cover:
         """Say why a stop that was lost may not be placed again yet, empty where it may.
 
         A broker cancels stops for a split, and at the old price the new shares would be sold at once: so there must be
-        a price since, and where the market is beyond the stop by then, the account must have been compared.
+        a price since, and where the market has jumped or is beyond the stop, the account must have been compared.
         """
         loss, market = self._lost.get(symbol), self._desk.price(symbol)
         if loss is None:
@@ -215,9 +217,10 @@ class Cover:
             return f"stops do not last: {loss.why}"
         if market is None or (self._desk.portfolio.price_ts(symbol) or 0) <= loss.ts:
             return UNSEEN
+        has_jumped = loss.price is None or abs(market / loss.price - 1) > JUMP
         is_beyond = (float(price) - market) * entry.sign >= 0
-        if is_beyond and self._looks - loss.looks < LOOKS:
-            return f"the market is beyond the stop that was lost ({loss.why}): comparing the account first"
+        if (has_jumped or is_beyond) and self._looks - loss.looks < LOOKS:
+            return f"the market is far from where the stop was lost ({loss.why}): comparing the account first"
         return ""
 
     def _wake(self, symbol: str, after_ns: int, draft: Draft) -> None:

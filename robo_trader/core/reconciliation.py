@@ -8,7 +8,7 @@ from decimal import Decimal
 from robo_trader.core.desk import Desk
 from robo_trader.core.draft import Draft
 from robo_trader.core.errors import LedgerError
-from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Fill, Holding, Remedy, Resolve
+from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Fill, Holding, Remedy, Resolve, Side
 from robo_trader.core.steps import Agreed, Anomaly, CashMoved, Ignored, Mismatch
 
 # Differing cash is believed once it has stood this long without a trade: TWS tells cash up to three minutes late.
@@ -24,6 +24,7 @@ class Reconciliation:
         self._portfolio = desk.portfolio
         self._left: dict[str, tuple[int, int]] = {}  # shares not ours to trade, and until when
         self._cash: tuple[Decimal, int] | None = None  # a difference, and since when it stands
+        self._traded: dict[str, int] = {}  # when a symbol last traded
 
     def open(self, holding: Holding, ts: int, draft: Draft) -> None:
         """Take over what was left alone before; quarantine at once what differs when the books open."""
@@ -39,6 +40,7 @@ class Reconciliation:
         """Both sides move by a fill; cash is in motion."""
         self._cash = None
         symbol = fill.symbol
+        self._traded[symbol] = self._desk.now
         if symbol in self._desk.theirs:
             theirs = self._desk.theirs[symbol] = self._desk.theirs[symbol] + fill.side.sign * shares
             if self._desk.quarantined(symbol):
@@ -47,7 +49,7 @@ class Reconciliation:
     def compare(self, snapshot: AccountSnapshot, draft: Draft) -> list[str]:
         """Compare positions and cash; return the symbols whose standing changed.
 
-        A symbol with live orders is in motion and says nothing; two looks must differ, lest a trade fell into one.
+        What orders at work may explain says nothing; two looks must differ, lest a trade fell into one.
         """
         theirs = {h.symbol: h.broker_quantity for h in snapshot.holdings}
         known = {*theirs, *self._portfolio.held(), *self._desk.mismatched, *self._left}
@@ -62,7 +64,8 @@ class Reconciliation:
 
     def _is_odd(self, symbol: str, told: int) -> bool:
         broker = told - self._left.get(symbol, (0, 0))[0]
-        if broker == self._desk.position(symbol) or self._desk.working(symbol):
+        ours = self._desk.position(symbol)
+        if broker == ours or self._is_in_motion(symbol, broker - ours):
             return False
         return self._desk.mismatched.get(symbol, 0) < 2 or broker != self._desk.theirs.get(symbol)
 
@@ -95,7 +98,7 @@ class Reconciliation:
         ours, broker = self._desk.position(symbol), self._ours_of(symbol, told, ts)
         if ours == broker:
             return self._agree(symbol, "both sides agree again", ts, draft)
-        if self._desk.working(symbol):
+        if self._is_in_motion(symbol, broker - ours):
             return False
         moved = self._desk.theirs.get(symbol) != broker
         self._desk.theirs[symbol] = broker
@@ -104,6 +107,15 @@ class Reconciliation:
             draft.fact(Mismatch(ts, symbol, ours, broker))
             return True
         return False
+
+    def _is_in_motion(self, symbol: str, difference: int) -> bool:
+        """Whether orders at work explain a difference: they may have traded before we, or after TWS, told of it."""
+        orders = self._desk.orders
+        down, up = orders.coming(symbol, Side.SELL), orders.coming(symbol, Side.BUY)
+        if not (down or up):
+            return False
+        just_traded = self._desk.now - self._traded.get(symbol, -MINUTE_NS) < MINUTE_NS
+        return just_traded or -down <= difference <= up
 
     def _agree(self, symbol: str, how: str, ts: int, draft: Draft) -> bool:
         was_quarantined = self._desk.quarantined(symbol)

@@ -169,3 +169,15 @@ def test_a_quarantine_is_told_anew_when_a_fill_moves_both_sides():
         play(engine, Fill(OPEN, "manual:7", "e.1.01", "NVDA", Side.SELL, 10, D(100), D(1))), Mismatch
     )
     assert (moved.ours, moved.broker) == (90, 50)
+
+
+def test_an_order_at_work_explains_no_more_than_it_may_trade():
+    want = Scripted()
+    engine = desk(want)
+    play(engine, opening(holdings=(HELD,)), bar(1))
+    want.wants = [("NVDA", 0)]
+    play(engine, bar(2))  # an exit of 100 is at work, and in doubt
+    assert not engine.doubts({"NVDA": 40})
+    assert not play(engine, told(3, 40), told(4, 0)).facts
+    assert engine.doubts({"NVDA": 130})
+    assert facts(play(engine, told(5, 130), told(6, 130)), Mismatch)
