@@ -135,10 +135,10 @@ VERDICTS = (
     _of("whatif-unset"),
 )
 OUTSIDE = (
-    _of("manual-order"),
-    _of("manual-order", given={"side": "SELL", "shares": 25}),
-    _of("foreign-order"),
-    _of("foreign-order", given={"side": "SELL", "shares": 25}),
+    _of("manual-order", forgives=MOVED),
+    _of("manual-order", given={"side": "SELL", "shares": 25}, forgives=MOVED),
+    _of("foreign-order", forgives=MOVED),
+    _of("foreign-order", given={"side": "SELL", "shares": 25}, forgives=MOVED),
     _of("position-change", stays=BOOKS, forgives=MOVED),
     _of("position-change", given={"shares": -70}, stays=BOOKS, forgives=MOVED),
     _of("correction", forgives=MOVED),
