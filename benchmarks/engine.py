@@ -56,13 +56,17 @@ class Memory:
     def __init__(self) -> None:
         self.events = self.orders = self.fills = 0
 
-    async def record(self, event: Event, step: Step) -> None:
+    def add(self, event: Event, step: Step) -> bool:
         """Count orders and fills."""
         self.events += 1
         for command in step.commands:
             self.orders += isinstance(command, Submit)
         if isinstance(event, Fill):
             self.fills += 1
+        return bool(step.commands)
+
+    async def commit(self) -> None:
+        """Keep nothing."""
 
 
 def walk(n: int, seed: int) -> list[np.ndarray]:
