@@ -39,12 +39,15 @@ UNSEEN = "no price has been seen since it was lost"
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """When a stop was lost, at which price, after how many looks at the account, whether another had been just before."""
+    """When a stop was lost, at which price, after how many looks at the account, whether another had been just before,
+    and whether the broker had it and took it away.
+    """
 
     ts: int
     price: float | None
     looks: int
     again: bool
+    taken: bool
     why: str
 
 
@@ -120,7 +123,10 @@ class Cover:
         if stop.wanted is None and (entry is None or entry.executed):
             symbol, last = stop.order.symbol, self._lost.get(stop.order.symbol)
             again = last is not None and self._desk.now - last.ts < RETRY_NS
-            self._lost[symbol] = _Loss(self._desk.now, self._desk.price(symbol), self._looks, again, why)
+            taken = stop.status is OrderStatus.CANCELLED
+            self._lost[symbol] = _Loss(
+                self._desk.now, self._desk.price(symbol), self._looks, again, taken, why
+            )
 
     def on_timer(self, symbol: str, draft: Draft) -> None:
         """Cancel what did not answer to a change or a cancel; what is bare is looked at by who settles next."""
@@ -215,6 +221,8 @@ class Cover:
             return ""
         if loss.again and self._desk.now - loss.ts < RETRY_NS:
             return f"stops do not last: {loss.why}"
+        if not loss.taken:
+            return ""
         if market is None or (self._desk.portfolio.price_ts(symbol) or 0) <= loss.ts:
             return UNSEEN
         has_jumped = loss.price is None or abs(market / loss.price - 1) > JUMP

@@ -13,6 +13,7 @@ from robo_trader.core.cover import Cover
 from robo_trader.core.desk import Desk
 from robo_trader.core.draft import Draft
 from robo_trader.core.events import (
+    DAY_NS,
     OPERATOR,
     AccountSnapshot,
     Bar,
@@ -65,6 +66,7 @@ from robo_trader.core.steps import (
 )
 from robo_trader.core.way_out import WayOut
 
+MEMORY_NS = 8 * DAY_NS  # TWS tells the executions of seven days at most
 MOMENT = 64  # events decided before a commit, at most
 BREATH = 8  # events decided before others get their turn
 
@@ -168,6 +170,8 @@ class Engine:
         if session is None or session.label == self.desk.day:
             return
         self.desk.day = session.label
+        self._portfolio.forget_before(ts - MEMORY_NS)
+        self._orders.forget_before(ts - MEMORY_NS)
         self.desk.day_start = self._portfolio.equity()
 
     def _on_quote(self, quote: Quote) -> None:

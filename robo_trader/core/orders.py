@@ -33,7 +33,18 @@ class OrderState:
     when it was wanted, `asks` how often in vain, and `was_refused` whether the last change came to nothing.
     """
 
-    __slots__ = ("asked", "asks", "broker_id", "executed", "order", "sign", "status", "wanted", "was_refused")
+    __slots__ = (
+        "asked",
+        "asks",
+        "broker_id",
+        "ended_ts",
+        "executed",
+        "order",
+        "sign",
+        "status",
+        "wanted",
+        "was_refused",
+    )
 
     def __init__(self, order: Order, status: OrderStatus = S.INTENT, executed: int = 0, broker_id: int = 0):
         self.order = order
@@ -44,6 +55,7 @@ class OrderState:
         self.wanted: int | None = None
         self.asked = 0
         self.asks = 0
+        self.ended_ts = 0
         self.was_refused = False
 
     @property
@@ -59,6 +71,12 @@ class OrderBook:
         self._states: dict[str, OrderState] = {}
         self._live: dict[str, dict[str, OrderState]] = {}
         self._stops: dict[str, dict[str, OrderState]] = {}
+
+    def forget_before(self, ts: int) -> None:
+        """Drop what ended before a time: nobody can ask for it, or correct it, any more."""
+        old = [key for key, state in self._states.items() if state.status not in LIVE and state.ended_ts < ts]
+        for key in old:
+            del self._states[key]
 
     def submit(self, order: Order) -> OrderChanged | None:
         """Note an intent. Returns None when the id is known already: the same intent is never sent twice."""
@@ -158,6 +176,7 @@ class OrderBook:
         if status in LIVE:
             self._keep(state)
         else:
+            state.ended_ts = ts
             self._table(state).get(state.order.symbol, {}).pop(state.order.id, None)
         return OrderChanged(ts, state.order.id, status, state.executed, state.broker_id, reason)
 

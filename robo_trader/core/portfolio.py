@@ -125,6 +125,10 @@ class Portfolio:
         self.start = self.cash + self.cost
         self._value = None
 
+    def forget_before(self, ts: int) -> None:
+        """Drop what is remembered of fills before a time (UTC ns): TWS neither tells nor corrects them any more."""
+        self._booked = {key: fill for key, fill in self._booked.items() if fill.ts >= ts}
+
     def apply(self, fill: Fill) -> Booking | None:
         """Book a fill, a later version of one, or the commission of one already booked; None where nothing is new."""
         key = stem(fill.exec_id)

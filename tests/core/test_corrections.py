@@ -2,10 +2,21 @@
 
 from decimal import Decimal as D
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robo_trader.core.events import AccountSnapshot, Fill, Holding, Lot, OpenOrder, Order, OrderStatus, Side
+from robo_trader.core.events import (
+    DAY_NS,
+    AccountSnapshot,
+    Fill,
+    Holding,
+    Lot,
+    OpenOrder,
+    Order,
+    OrderStatus,
+    Side,
+)
 from robo_trader.core.portfolio import Portfolio
 from robo_trader.core.recovery import Stored, recover
 from robo_trader.core.steps import Corrected, Mismatch, PositionChanged
@@ -110,3 +121,14 @@ def test_an_order_that_was_busted_does_not_come_alive_again():
     play(engine, done, Fill(OPEN, order.id, "e.1.02", "NVDA", Side.BUY, 0, D(50), D(0)))
     assert engine.desk.position("NVDA") == 0
     assert not engine.desk.orders.live()
+
+
+def test_fills_of_last_week_are_forgotten_when_a_day_begins_and_those_of_this_week_are_not():
+    engine = desk(Scripted())
+    week = 8 * DAY_NS
+    play(engine, opening(), bar(1))
+    old, young = fill(1, 1, 100, "50"), msgspec.structs.replace(fill(2, 1, 100, "50"), ts=OPEN + week)
+    play(engine, old, young)
+    engine.desk.portfolio.forget_before(OPEN + 1)
+    assert engine.desk.portfolio.apply(young) is None
+    assert engine.desk.portfolio.apply(old) is not None

@@ -72,3 +72,15 @@ def test_every_status_has_its_row_and_an_end_can_only_become_a_fill(status):
     assert LEGAL[status] <= set(S)
     if status in (S.CANCELLED, S.REJECTED):
         assert LEGAL[status] == {S.FILLED}
+
+
+def test_what_ended_long_ago_is_forgotten_and_what_lives_is_not():
+    book = OrderBook()
+    for number in ("s-1.1", "s-2.1"):
+        book.submit(Order(number, "s", "NVDA", Side.SELL, 10))
+    book.update(OrderUpdate(100, "s-1.1", S.CANCELLED))
+    book.forget_before(100)
+    assert book.get("s-1.1")
+    book.forget_before(101)
+    assert book.get("s-1.1") is None
+    assert book.get("s-2.1")

@@ -305,3 +305,20 @@ def test_to_adopt_forgets_the_old_stop_price():
     step = play(engine, Resolve(OPEN + 9, "NVDA", Remedy.ADOPT, "a split", "operator"))
     (rest,) = submits(step)
     assert (rest.order.quantity, rest.order.stop_price) == (100, D("48.50"))
+
+
+def test_a_stop_that_never_left_us_is_placed_with_the_next_look_at_the_account():
+    want = Scripted()
+    engine = protected(want)
+    _, stop = entered(want, engine)
+    want.wants = [("NVDA", 0)]
+    play(engine, bar(2))
+    (out,) = submits(said(engine, stop, S.CANCELLED))
+    (again,) = submits(said(engine, out.order, S.NEVER_SENT, reason="no session"))
+    (third,) = submits(said(engine, again.order, S.NEVER_SENT, reason="no session"))
+    step = said(engine, third.order, S.NEVER_SENT, reason="no session")
+    assert not submits(step)
+    assert [f.shares for f in step.facts if isinstance(f, Unprotected)] == [100]
+    same = Holding("NVDA", 100, (Lot(100, D(100)),), 100)
+    (placed,) = submits(play(engine, opening(holdings=(same,))))
+    assert (placed.order.quantity, placed.order.stop_price) == (100, D("98.50"))
