@@ -88,7 +88,7 @@ class Control:
         except OSError as error:
             raise ConfigurationError(
                 f"control socket {self._socket.path}: {error.strerror or error}; set XDG_RUNTIME_DIR to a directory "
-                "of this user with a short path"
+                "of this user"
             ) from error
         return self
 

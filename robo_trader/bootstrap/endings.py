@@ -42,7 +42,7 @@ def unsettled(desk: Desk) -> list[str]:
         for stop in orders.stops(symbol)
         if stop.wanted is not None or stop.status is OrderStatus.INTENT
     }
-    return sorted(moving | {symbol for symbol, shares in desk.waiting.items() if shares})
+    return sorted(moving | {symbol for symbol, waiting in desk.waiting.items() if waiting})
 
 
 def kept(desk: Desk) -> str:

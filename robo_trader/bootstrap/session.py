@@ -262,7 +262,7 @@ class TradingSession:
     def _obey_kill_file(self, now: int) -> None:
         """Halt while there is a KILL file, also one left anew within a beat; that it went away lifts nothing."""
         said = self._kill_file.text() or ""
-        if said and (said != self._killed or KILL_FILE not in self._engine.desk.stops_by):
+        if said and (said != self._killed or KILL_FILE not in self._engine.desk.holds.by):
             self._inbox.put(Halt(now, said, KILL_FILE))
         self._killed = said
 

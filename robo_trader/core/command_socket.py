@@ -6,7 +6,9 @@ import asyncio
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ from robo_trader.core.errors import ConfigurationError, NobodyAnswers, RoboTrade
 
 MAX_LINE = 1 << 16  # bytes of a command
 MAX_ANSWER = 1 << 20  # bytes
+LONGEST_NAME = 100  # bytes; Linux allows 107, macOS 103
 MAX_GUESTS = 8
 IDLE_S = 10.0  # wall seconds a guest may say nothing: hung ones must not shut out the next
 ANSWER_S = 5.0  # wall seconds a command waits for its answer
@@ -41,7 +44,8 @@ class CommandSocket:
         """Listen, in place of what an earlier process left behind. Raises OSError."""
         keep_private(self.path.parent, ours=self._ours)
         self.path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, self.path, limit=MAX_LINE)
+        with _short(self.path) as name:
+            self._server = await asyncio.start_unix_server(self._serve, name, limit=MAX_LINE)
         self.path.chmod(0o600)
 
     async def close(self) -> None:
@@ -99,9 +103,9 @@ def ask(path: Path, command: Wish, answer_s: float = ANSWER_S) -> dict[str, obje
     """
     try:
         _require_own(path.parent)
-        with socket.socket(socket.AF_UNIX) as plug:
+        with _short(path) as name, socket.socket(socket.AF_UNIX) as plug:
             plug.settimeout(answer_s)
-            plug.connect(str(path))
+            plug.connect(name)
             plug.sendall(msgspec.json.encode(command) + b"\n")
             with plug.makefile("rb") as answers:
                 line = answers.readline(MAX_ANSWER)
@@ -111,6 +115,18 @@ def ask(path: Path, command: Wish, answer_s: float = ANSWER_S) -> dict[str, obje
     if not answer.pop("ok", False):
         raise ConfigurationError(str(answer.get("error")))
     return answer
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """Yield a name of `path` that a socket may have: systems allow some 100 bytes, a directory may need more."""
+    if len(os.fsencode(path)) <= LONGEST_NAME:
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="rt-") as directory:
+        link = Path(directory) / "to"
+        link.symlink_to(path.parent.absolute())
+        yield str(link / path.name)
 
 
 def keep_private(directory: Path, *, ours: bool) -> None:

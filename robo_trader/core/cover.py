@@ -20,7 +20,7 @@ from robo_trader.core.events import (
     Side,
     Submit,
 )
-from robo_trader.core.orders import OrderState
+from robo_trader.core.orders import OrderState, worked
 from robo_trader.core.protocols import StopRule
 from robo_trader.core.steps import Unprotected
 
@@ -144,11 +144,9 @@ class Cover:
     # ------------------------------------------------------------------------------------------- the quantity
 
     def _counted(self, stop: OrderState) -> int:
-        """Return the shares a stop may trade now; the broker works an attached one as far as its entry has traded."""
+        """Return the shares a stop may trade now."""
         entry = self._entry(stop)
-        if entry is None:
-            return abs(stop.remaining)
-        return min(abs(stop.remaining), max(0, entry.executed - stop.executed))
+        return worked(abs(stop.remaining), stop.executed, None if entry is None else entry.executed)
 
     def _entry(self, stop: OrderState) -> OrderState | None:
         """Return the entry a stop is attached to while that may still trade."""

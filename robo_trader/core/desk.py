@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
-from robo_trader.core.events import TradingState
+from robo_trader.core.events import Order, TradingState
+from robo_trader.core.holds import Holds
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.orders import OrderBook
 from robo_trader.core.portfolio import Portfolio
 from robo_trader.core.protocols import Calendar, Session, Vector
+
+
+class Waiting(NamedTuple):
+    """An order that may not go out yet: an exit until the stops make room, an entry until what it follows is closed."""
+
+    order: Order
+    reduces: bool
 
 
 class Desk:
@@ -26,11 +35,9 @@ class Desk:
         self._parents = 0
         self.portfolio = Portfolio(instruments)
         self.orders = OrderBook()
-        self.waiting: dict[str, int] = {}  # signed shares of orders decided on that may not go out yet
+        self.waiting: dict[str, list[Waiting]] = {}  # by symbol, what was decided on and may not go out yet
         self.now = 0
-        self.stops_by: dict[
-            str, tuple[TradingState, str]
-        ] = {}  # who allows no new exposure, how far, and why
+        self.holds = Holds()
         self.day = ""
         self.day_start: Decimal | None = None
         self.mismatched: dict[str, int] = {}
@@ -46,7 +53,8 @@ class Desk:
 
     def working(self, symbol: str) -> int:
         """Return the signed shares that orders at work may still trade, protective stops left out."""
-        return self.orders.working(symbol) + self.waiting.get(symbol, 0)
+        waiting = self.waiting.get(symbol, ())
+        return self.orders.working(symbol) + sum(one.order.side.sign * one.order.quantity for one in waiting)
 
     def price(self, symbol: str) -> float | None:
         """Return the last observed price in USD."""
@@ -92,12 +100,12 @@ class Desk:
     @property
     def state(self) -> TradingState:
         """Return what the desk may do."""
-        return TradingState.furthest(state for state, _ in self.stops_by.values())
+        return self.holds.state
 
     @property
     def stopped(self) -> str:
         """Return why new exposure is refused, empty while it is allowed."""
-        return "; ".join(f"{reason} ({by})" for by, (_, reason) in sorted(self.stops_by.items()))
+        return "; ".join(f"{hold.reason} ({by})" for by, hold in sorted(self.holds.by.items()))
 
     def next_parent_id(self) -> str:
         """Return the id of a new parent order."""

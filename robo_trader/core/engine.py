@@ -55,6 +55,7 @@ from robo_trader.core.protocols import (
 )
 from robo_trader.core.reconciliation import Reconciliation
 from robo_trader.core.steps import (
+    NOTHING,
     Anomaly,
     Corrected,
     Decision,
@@ -107,12 +108,13 @@ class Engine:
         """Advance the desk by one event; return the commands to carry out and the facts to remember."""
         if event.ts > self.desk.now:
             self.desk.now = event.ts
+        if isinstance(event, Quote):
+            self._on_quote(event)
+            return NOTHING
         draft = Draft()
         match event:
             case Bar():
                 self._on_bar(event, draft)
-            case Quote():
-                self._on_quote(event)
             case Trade() | FeedStatus():
                 pass
             case Fill():
@@ -280,23 +282,25 @@ class Engine:
 
     def _on_halt(self, halt: Halt, draft: Draft) -> None:
         """Stop what adds exposure. A halt also drops slices still to come and cancels entries at work."""
-        known = self.desk.stops_by.get(halt.by)
-        is_looser = known is not None and TradingState.furthest((known[0], halt.state)) is not halt.state
-        if is_looser or known == (halt.state, halt.reason):
-            return  # only to resume makes a halt less
-        self.desk.stops_by[halt.by] = halt.state, halt.reason
-        draft.fact(Halted(halt.ts, halt.reason, halt.by, halt.state))
+        known = self.desk.holds.by.get(halt.by)
+        if known is not None:
+            is_looser = TradingState.furthest((known.state, halt.state)) is not halt.state
+            if is_looser or (known.state, known.reason) == (halt.state, halt.reason):
+                return  # only to resume makes a halt less
+        halted = Halted(halt.ts, halt.reason, halt.by, halt.state)
+        self.desk.holds.hear(halted)
+        draft.fact(halted)
         for symbol in self.desk.held() if halt.state is TradingState.HALTED else ():
             for parent, coming in self._executor.working(symbol):
                 if self.desk.position(symbol) * coming >= 0:
                     self._way_out.emit(self._executor.stop(parent.id), draft)
 
     def _on_resume(self, resume: Resume, draft: Draft) -> None:
-        stops = self.desk.stops_by
-        halts = [by for by, (state, _) in stops.items() if state is TradingState.HALTED]
-        lifted = sorted({resume.by, *(halts if resume.by == OPERATOR else ())} & stops.keys())
+        holds = self.desk.holds.by
+        halts = [by for by, hold in holds.items() if hold.state is TradingState.HALTED]
+        lifted = sorted({resume.by, *(halts if resume.by == OPERATOR else ())} & holds.keys())
         for by in lifted:
-            del stops[by]
+            del holds[by]
         if lifted:
             draft.fact(Resumed(resume.ts, resume.reason, resume.by, tuple(lifted), self.desk.state))
 

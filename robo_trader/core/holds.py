@@ -1,4 +1,4 @@
-"""Who stops new exposure, for those who hear the desk's facts and cannot look at it."""
+"""Who stops new exposure: the desk's own memory of it, and that of those who only hear its facts."""
 
 from __future__ import annotations
 

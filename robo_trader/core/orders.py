@@ -26,6 +26,15 @@ LEGAL: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 
 
+def worked(left: int, traded: int, entry_traded: int | None) -> int:
+    """Return the shares of a stop that the broker works: all that are left, or as far as its live entry has traded.
+
+    >>> worked(100, 0, None), worked(100, 0, 40), worked(90, 10, 40)
+    (100, 40, 30)
+    """
+    return left if entry_traded is None else min(left, max(0, entry_traded - traded))
+
+
 class OrderState:
     """One child order: its status, what has traded by execution, and the broker's permanent id.
 

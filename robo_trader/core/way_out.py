@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 import msgspec
 
 from robo_trader.core.cover import Cover
-from robo_trader.core.desk import Desk
+from robo_trader.core.desk import Desk, Waiting
 from robo_trader.core.draft import Draft
 from robo_trader.core.events import (
     MINUTE_NS,
@@ -30,14 +29,6 @@ from robo_trader.core.steps import Anomaly, Denied
 LIFE_OF_A_REFUSAL_NS = 15 * MINUTE_NS
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """An order that may not go out yet: an exit until the stops make room, an entry until what it follows is closed."""
-
-    order: Order
-    reduces: bool
-
-
 class WayOut:
     """Lets commands out. Cancels pass; what only reduces passes the gates; all else is asked of each gate."""
 
@@ -47,7 +38,7 @@ class WayOut:
         self._gates = gates
         self._executor = executor
         self._cover = cover
-        self._waiting: dict[str, list[_Waiting]] = {}
+        self._waiting = desk.waiting
         self._told: dict[tuple[str, Side, str], int] = {}  # refusals already told, and when
 
     def emit(self, wanted: Iterable[Command], draft: Draft) -> None:
@@ -136,21 +127,14 @@ class WayOut:
     # ------------------------------------------------------------------------------------------- what waits
 
     def _wait(self, order: Order, reduces: bool) -> None:
-        self._waiting.setdefault(order.symbol, []).append(_Waiting(order, reduces))
-        self._count(order.symbol)
-
-    def _count(self, symbol: str) -> None:
-        """Let the desk see what waits as still to come."""
-        waiting = self._waiting[symbol]
-        self._desk.waiting[symbol] = sum(one.order.side.sign * one.order.quantity for one in waiting)
+        self._waiting.setdefault(order.symbol, []).append(Waiting(order, reduces))
 
     def _gives_up(self, order_id: str) -> bool:
         """Drop an order that still waits; False where it is out already."""
-        for symbol, waiting in self._waiting.items():
+        for waiting in self._waiting.values():
             for one in waiting:
                 if one.order.id == order_id:
                     waiting.remove(one)
-                    self._count(symbol)
                     return True
         return False
 
@@ -167,7 +151,7 @@ class WayOut:
         waiting = sum(one.order.quantity for one in self._waiting.get(symbol, ()) if one.reduces)
         return self._orders.coming(symbol, side) + waiting if held else 0
 
-    def _released(self, first: _Waiting, draft: Draft) -> bool:
+    def _released(self, first: Waiting, draft: Draft) -> bool:
         """Send or drop the first that waits; False where it must wait on."""
         order, symbol = first.order, first.order.symbol
         held = self._desk.surely_held(symbol)
@@ -176,7 +160,7 @@ class WayOut:
         if not first.reduces:
             if (against and out) or self._orders.coming(symbol, order.side.other):
                 return False  # its exit is still at work, or an entry the other way not yet taken back
-            self._take_first(symbol)
+            self._waiting[symbol].pop(0)
             not_closed = Refusal("position", "what it follows was not closed") if against else None
             refusal = not_closed or self._refusal(order)
             if refusal is None:
@@ -189,7 +173,7 @@ class WayOut:
             return False  # other exits are at work, or being taken back
         if left > 0 and self._cover.shares(symbol, order.side) + min(order.quantity, left) > left:
             return False
-        self._take_first(symbol)
+        self._waiting[symbol].pop(0)
         if left <= 0:
             self._deny(order, Refusal("position", "nothing is left to close"), draft)
             return True
@@ -198,7 +182,3 @@ class WayOut:
             self._executor.on_cut(order)
         self._send(order, draft)
         return True
-
-    def _take_first(self, symbol: str) -> None:
-        self._waiting[symbol].pop(0)
-        self._count(symbol)

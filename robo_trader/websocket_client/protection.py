@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from robo_trader.core.events import Modify, OpenOrder, Order, OrderStatus, OrderUpdate, Submit
-from robo_trader.core.orders import LIVE
+from robo_trader.core.orders import LIVE, worked
 from robo_trader.core.steps import OrderChanged, Unprotected
 
 
@@ -101,10 +101,8 @@ class Protection:
         return fact.symbol
 
     def _covers(self, stop: _Standing) -> int:
-        """The broker works an attached stop only as far as its entry has traded, until that has ended."""
-        left = stop.quantity - stop.traded
         entry = self._entries.get(stop.order.attached_to)
-        return left if entry is None else min(left, max(0, entry.traded - stop.traded))
+        return worked(stop.quantity - stop.traded, stop.traded, None if entry is None else entry.traded)
 
 
 def _price(stop: _Standing) -> dict[str, Decimal | int | str | None]:

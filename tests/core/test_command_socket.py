@@ -48,6 +48,14 @@ async def test_a_command_is_answered_and_the_socket_is_this_users_alone(tmp_path
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.exists()
+
+
+async def test_a_path_longer_than_a_sockets_name_may_be_works_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 120) / "desk.sock"
+    async with opened(path):
+        assert await asked(path, do="this") == {"heard": {"do": "this"}}
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
     with pytest.raises(NobodyAnswers, match=r"nobody answers at .*desk\.sock"):
         await asked(path, do="this")
 
