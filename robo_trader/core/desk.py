@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -72,7 +73,8 @@ class Desk:
     def feature(self, symbol: str, name: str) -> float | None:
         """Return one feature of the last closed bar by name."""
         vector, column = self.vectors.get(symbol), self._columns.get(name)
-        return None if vector is None or column is None else vector.item(column)
+        value = math.nan if vector is None or column is None else vector.item(column)
+        return None if math.isnan(value) else value
 
     def held(self) -> Sequence[str]:
         """Return the symbols with a position or a live order."""

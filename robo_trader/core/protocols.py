@@ -77,7 +77,7 @@ class FeatureEngine(Protocol):
     version: str
 
     def update(self, bar: Bar) -> Vector | None:
-        """Take one closed bar of its symbol; return its (n_features,) vector, None while anything is NaN."""
+        """Take one closed bar of its symbol; return its (n_features,) vector, NaN where a feature is warming."""
 
 
 class Strategy(Protocol):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,32 +16,80 @@ Ints = NDArray[np.int64]
 
 
 class Group(StrEnum):
-    """What a feature measures; `MODEL` are those made for the models alone."""
+    """What a feature measures."""
 
+    PRICE = "price"
     TREND = "trend"
     MOMENTUM = "momentum"
     VOLATILITY = "volatility"
     VOLUME = "volume"
-    MODEL = "model"
+    SESSION = "session"
+    TIMEFRAMES = "timeframes"
+    CROSS_SECTION = "cross_section"
+    MICROSTRUCTURE = "microstructure"
 
 
-@dataclass(frozen=True, slots=True)
+class Unit(Enum):
+    """What a number in a state is counted in: it says what a split does to it."""
+
+    PURE = "1"
+    PRICE = "USD"
+    LOG_PRICE = "ln USD"
+    SHARES = "shares"
+    PRICE_SQUARED = "USD^2"
+    PER_USD = "1/USD"
+
+
 class Feature:
-    """One column of the vector.
+    """One column of the vector: a subclass is a formula, an object of it the formula with its periods.
 
-    `lookback` is the longest period of the formula in bars (0: the session so far, or all bars), `warmup` the bars until
-    the first value, `stationary` whether its distribution keeps its place while prices wander, `model` whether the
-    models see it: they see every stationary column that is not a linear copy of another.
+    The class docstring states the formula, with `{period}` and other attributes of the object in braces, and the last
+    paragraph is `Source: …`. `step` is compiled; it returns the value of the newest bar and takes, by name:
+
+    * `s`, the state of one symbol, `own`, where this feature's own numbers begin in it, `now`, the bar (`kernels.Now`);
+    * `day`, what is known of the session (`session.DAY`), `context`, what is known of other symbols and of the book;
+    * any attribute of the object, as a constant;
+    * any other feature of the same bar, by its name or by the name that `needs` gives it.
+
+    `lookback` is the longest period in bars (0: the session so far, or all bars), `warmup` the bars and `sessions` the
+    whole sessions before it until the first value, `own_units` one unit for each number it keeps. `stationary`: its
+    distribution keeps its place while prices wander. `model`: the models see it. `optional`: it needs more than the
+    symbol's own bars, and stays NaN without it.
     """
 
-    name: str
-    group: Group
-    lookback: int
-    warmup: int
-    stationary: bool
-    model: bool
-    formula: str
-    source: str
+    group: ClassVar[Group]
+    stationary: ClassVar[bool] = True
+    model: ClassVar[bool] = True
+    optional: ClassVar[bool] = False
+    step: ClassVar[Callable[..., float]]
+
+    def __init__(
+        self,
+        name: str,
+        lookback: int,
+        warmup: int,
+        *,
+        sessions: int = 0,
+        own_units: Sequence[Unit] = (),
+        needs: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.lookback = lookback
+        self.warmup = warmup
+        self.sessions = sessions
+        self.own_units = tuple(own_units)
+        self.needs = dict(needs or {})
+
+    @property
+    def formula(self) -> str:
+        """The formula in words, with this object's periods."""
+        said = " ".join((inspect.getdoc(type(self)) or "").rpartition("\n\nSource: ")[0].split())
+        return said.format(**vars(self))
+
+    @property
+    def source(self) -> str:
+        """Where the formula is from."""
+        return " ".join((inspect.getdoc(type(self)) or "").rpartition("\n\nSource: ")[2].split())
 
 
 @dataclass(frozen=True, slots=True)

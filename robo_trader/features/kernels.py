@@ -1,78 +1,97 @@
-"""One compiled step a bar: every feature of one symbol from its last 64 bars and a few running averages.
+"""What every feature is made of: the state of one symbol, its windows, and the averages over them.
 
-The live desk calls `step` once a bar, the training matrix calls `scan`, which is a loop over the same `step`: the two
-agree bit for bit. Windows are summed afresh each bar, as differences from the newest value, so nothing drifts,
+The live desk calls `step.step` once a bar, the training matrix calls `step.scan`, which is a loop over the same step:
+the two agree bit for bit. Windows are summed afresh each bar, as differences from the newest value, so nothing drifts,
 a flat price gives an exact zero and the price level costs no digits.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from robo_trader.features.base import Unit
+
 Array = NDArray[np.float64]
+F = TypeVar("F", bound=Callable[..., object])
 
-# Raise when the arithmetic changes: models are bound to it through the schema version.
-REVISION = 1
-
-# State of one symbol, one flat array. Running values first.
-COUNT, SESSION, SESSION_OPEN, SESSION_VALUE, SESSION_VOLUME, YEAR = 0, 1, 2, 3, 4, 5
-LAST_HIGH, LAST_LOW, LAST_CLOSE, LAST_TYPICAL = 6, 7, 8, 9
-TRUE_RANGE, GAIN, LOSS, PLUS, MINUS, DIRECTION, SIGNAL_LINE, BALANCE, K_1, K_2 = (
-    10,
-    11,
-    12,
-    13,
-    14,
-    15,
-    16,
-    17,
-    18,
-    19,
+# The state of one symbol is one flat array. Running values first.
+COUNT, SESSIONS, SESSION, SESSION_OPEN, YEAR = 0, 1, 2, 3, 4
+LAST_HIGH, LAST_LOW, LAST_CLOSE, LAST_TYPICAL, PRIOR_CLOSE = 5, 6, 7, 8, 9
+# Then rings, each kept twice over so that a window never wraps: long ones and short ones.
+LONG, SHORT = 256, 64
+CLOSES, LOGS = 16, 16 + 2 * LONG
+OPENS, HIGHS, LOWS, TYPICALS, VOLUMES, FLOWS, SIGNED, RANGES = (
+    16 + 4 * LONG + 2 * SHORT * ring for ring in range(8)
 )
-AVERAGES = 20  # six exponential averages
-WARMEST = 26  # bars until the slowest feature has a value
-# Then rings of 64, each kept twice over so that a window never wraps.
-SIZE = 64
-CLOSES, LOGS, HIGHS, LOWS, TYPICALS, VOLUMES, FLOWS, SIGNED = 32, 160, 288, 416, 544, 672, 800, 928
-# Last, how many bars each feature needs.
-WARMUPS = 1056
+OWN = RANGES + 2 * SHORT  # from here on, what single features keep
 
-# Where each feature stands in the vector (the order of technical_indicators.CATALOGUE).
-SMA, EMA, MACD, MACD_SIGNAL, MACD_HIST, ADX = 0, 4, 8, 9, 10, 11
-RSI, STOCH_K, STOCH_D, WILLIAMS, ROC, CCI = 12, 13, 14, 15, 16, 17
-ATR, BB_UPPER, BB_MIDDLE, BB_LOWER, STD, HIST_VOL = 18, 19, 20, 21, 22, 23
-OBV, VWAP, MFI, VOLUME_SMA, VOLUME_RATE = 24, 25, 26, 27, 28
-RETURNS, VS_SMA, VS_EMA, ZSCORE, BB_WIDTH, MACD_ATR, HIST_ATR = 29, 33, 37, 41, 42, 43, 44
-ATR_CLOSE, OBV_CHANGE, VWAP_DISTANCE, OPEN_DISTANCE, LOCATION, RANGE_ATR = 45, 46, 47, 48, 49, 50
-SESSION_SIN, SESSION_COS = 51, 52
+UNITS: dict[int, tuple[int, Unit]] = {  # where numbers of a unit begin -> how many
+    SESSION_OPEN: (1, Unit.PRICE),
+    LAST_HIGH: (5, Unit.PRICE),
+    CLOSES: (2 * LONG, Unit.PRICE),
+    LOGS: (2 * LONG, Unit.LOG_PRICE),
+    OPENS: (8 * SHORT, Unit.PRICE),  # opens, highs, lows, typicals
+    VOLUMES: (2 * SHORT, Unit.SHARES),
+    SIGNED: (2 * SHORT, Unit.SHARES),
+    RANGES: (2 * SHORT, Unit.PRICE),
+}
 
-EMA_PERIODS = (5, 10, 20, 50, 12, 26)
-RETURN_PERIODS = (1, 5, 15, 30)
-RETURN_LIMIT = 8.0  # sigmas; beyond it the size says nothing more
 TIE = 1e-12  # of the price; what differs by less differs by rounding only
 
-STEP_SIGNATURE = (
-    "int64(float64[::1], float64, float64, float64, float64, float64, float64, float64, float64[::1])"
-)
-SCAN_SIGNATURE = (
-    "void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1],"
-    " float64[::1], float64[::1], float64[:, ::1])"
-)
 
-# numpy's error model: a division by zero is caught by `ratio`, not by a raise that every bar would pay for.
+class Now(NamedTuple):
+    """The newest bar. `n` bars and `sessions` whole sessions before this one were seen; `at` and `far` are where the
+    newest value of a short and of a long ring stands, behind the ring's beginning; it closed at `seconds` (UTC), when
+    `elapsed` of `length` minutes of the session were gone; `change` and `log_return` are 0 for the very first bar.
+    """
+
+    n: int
+    sessions: int
+    at: int
+    far: int
+    first: bool  # of its session
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    typical: float
+    change: float
+    log_return: float
+    true_range: float
+    seconds: float
+    elapsed: float
+    length: float
 
 
-@njit(cache=True, error_model="numpy")
+def kernel(function: F) -> F:
+    """Compile a function with the step that calls it.
+
+    numpy's error model: a division by zero is caught by `ratio`, not by a raise that every bar would pay for.
+    """
+    compiled: F = njit(error_model="numpy")(function)
+    return compiled
+
+
+def cached(function: F) -> F:
+    """Compile a function once a machine; `compile` it for the one signature it is used with."""
+    compiled: F = njit(cache=True, error_model="numpy", nogil=True)(function)
+    return compiled
+
+
+@kernel
 def ratio(part: float, whole: float, otherwise: float) -> float:
     """Divide, or say `otherwise` where the whole is zero."""
     return part / whole if whole > 0.0 else otherwise
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def smooth(last: float, value: float, n: int, period: int, weight: float) -> float:
     """Average exponentially from the mean of the first `period` values; before that, hold their sum."""
     if n < period:
@@ -80,16 +99,25 @@ def smooth(last: float, value: float, n: int, period: int, weight: float) -> flo
     return (last + value) / period if n == period else last + weight * (value - last)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def excess(x: Array, newest: int, first: int, stop: int, reference: float) -> float:
     """Sum x - reference over the values `first` to `stop` (exclusive) bars ago."""
-    total = 0.0
-    for i in range(first, stop):
-        total += x[newest - i] - reference
-    return total
+    # Four sums, so that no addition waits for the one before.
+    a = b = c = d = 0.0
+    i = first
+    while i + 4 <= stop:
+        a += x[newest - i] - reference
+        b += x[newest - i - 1] - reference
+        c += x[newest - i - 2] - reference
+        d += x[newest - i - 3] - reference
+        i += 4
+    while i < stop:
+        a += x[newest - i] - reference
+        i += 1
+    return (a + b) + (c + d)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def highest(x: Array, newest: int, period: int) -> float:
     """Return the largest of the last `period` values."""
     top: float = x[newest]
@@ -98,7 +126,7 @@ def highest(x: Array, newest: int, period: int) -> float:
     return top
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def lowest(x: Array, newest: int, period: int) -> float:
     """Return the smallest of the last `period` values."""
     bottom: float = x[newest]
@@ -107,47 +135,17 @@ def lowest(x: Array, newest: int, period: int) -> float:
     return bottom
 
 
-@njit(cache=True, error_model="numpy")
-def deviation(x: Array, newest: int, period: int, mean_excess: float) -> float:
-    """Return the population standard deviation of the last `period` values, given their mean less the newest."""
-    reference = x[newest]
+@kernel
+def deviation(x: Array, newest: int, period: int, mean: float) -> float:
+    """Return the population standard deviation of the last `period` values, given their mean."""
     total = 0.0
     for i in range(period):
-        d = x[newest - i] - reference - mean_excess
+        d = x[newest - i] - mean
         total += d * d
     return math.sqrt(total / period)
 
 
-@njit(cache=True, error_model="numpy")
-def channel_index(typical: Array, newest: int, period: int) -> float:
-    """Return Lambert's CCI: distance from the mean in 0.015 mean absolute deviations, 0 where nothing moved."""
-    now = typical[newest]
-    mean = excess(typical, newest, 0, period, now) / period
-    total = 0.0
-    for i in range(period):
-        total += abs(typical[newest - i] - now - mean)
-    return -mean / (0.015 * total / period) if total > TIE * now * period else 0.0
-
-
-@njit(cache=True, error_model="numpy")
-def money_flow_index(flow: Array, newest: int, period: int) -> float:
-    """Return the share of positive in all money flow, in percent, 50 where no money flowed."""
-    positive = 0.0
-    negative = 0.0
-    for i in range(period):
-        positive += max(flow[newest - i], 0.0)
-        negative -= min(flow[newest - i], 0.0)
-    return ratio(100.0 * positive, positive + negative, 50.0)
-
-
-@njit(cache=True, error_model="numpy")
-def money_flow(typical: float, last: float, volume: float) -> float:
-    """Sign a bar's dollar volume by its typical price; a tie up to rounding is no flow."""
-    change = typical - last
-    return math.copysign(typical * volume, change) if abs(change) > TIE * last else 0.0
-
-
-@njit(cache=True, error_model="numpy")
+@kernel
 def return_deviation(logs: Array, newest: int, period: int) -> float:
     """Return the sample standard deviation of the last `period` log returns."""
     mean = (logs[newest] - logs[newest - period]) / period
@@ -158,211 +156,74 @@ def return_deviation(logs: Array, newest: int, period: int) -> float:
     return math.sqrt(total / (period - 1))
 
 
-@njit(cache=True, error_model="numpy")
-def _put(state: Array, at: int, value: float) -> None:
-    state[at] = value
-    state[at - SIZE] = value
+@kernel
+def put(s: Array, ring: int, size: int, at: int, value: float) -> None:
+    """Write the newest value of a ring of `size`; `at` is between `size` and twice that."""
+    s[ring + at] = value
+    s[ring + at - size] = value
 
 
-@njit(cache=True, error_model="numpy")
-def _remember(state: Array, at: int, high: float, low: float, close: float, volume: float, n: int) -> None:
-    typical = (high + low + close) / 3.0
-    change = close - state[LAST_CLOSE] if n > 1 else 0.0
-    signed = volume if change > 0.0 else (-volume if change < 0.0 else 0.0)
-    _put(state, CLOSES + at, close)
-    _put(state, LOGS + at, math.log(close))
-    _put(state, HIGHS + at, high)
-    _put(state, LOWS + at, low)
-    _put(state, TYPICALS + at, typical)
-    _put(state, VOLUMES + at, volume)
-    _put(state, FLOWS + at, money_flow(typical, state[LAST_TYPICAL], volume))
-    _put(state, SIGNED + at, signed)
-    state[BALANCE] += signed
+@kernel
+def flow_of(typical: float, last: float, volume: float) -> float:
+    """Sign a bar's dollar volume by its typical price; a tie up to rounding is no flow."""
+    change = typical - last
+    return math.copysign(typical * volume, change) if abs(change) > TIE * last else 0.0
 
 
-@njit(cache=True, error_model="numpy")
-def _trend(state: Array, at: int, n: int, close: float, out: Array) -> None:
-    newest = CLOSES + at
-    # Disjoint parts, so that the four windows cost one pass and no part waits for another.
-    five = excess(state, newest, 0, 5, close)
-    ten = five + excess(state, newest, 5, 10, close)
-    twenty = ten + (excess(state, newest, 10, 15, close) + excess(state, newest, 15, 20, close))
-    rest = excess(state, newest, 20, 30, close) + excess(state, newest, 30, 40, close)
-    fifty = twenty + (rest + excess(state, newest, 40, 50, close))
-    out[SMA] = close + five / 5.0
-    out[SMA + 1] = close + ten / 10.0
-    out[SMA + 2] = close + twenty / 20.0
-    out[SMA + 3] = close + fifty / 50.0
-    for i in range(6):
-        period = EMA_PERIODS[i]
-        state[AVERAGES + i] = smooth(state[AVERAGES + i], close, n, period, 2.0 / (period + 1.0))
-    for i in range(4):
-        out[EMA + i] = state[AVERAGES + i]
-    macd = state[AVERAGES + 4] - state[AVERAGES + 5]
-    state[SIGNAL_LINE] = smooth(state[SIGNAL_LINE], macd, n - 25, 9, 0.2)
-    out[MACD] = macd
-    out[MACD_SIGNAL] = state[SIGNAL_LINE]
-    out[MACD_HIST] = macd - state[SIGNAL_LINE]
-    _bands(state, newest, twenty / 20.0, out)
-
-
-@njit(cache=True, error_model="numpy")
-def _bands(state: Array, newest: int, mean_excess: float, out: Array) -> None:
-    middle = state[newest] + mean_excess
-    std = deviation(state, newest, 20, mean_excess)
-    out[STD] = std
-    out[BB_UPPER] = middle + 2.0 * std
-    out[BB_MIDDLE] = middle
-    out[BB_LOWER] = middle - 2.0 * std
-    out[ZSCORE] = ratio(-mean_excess, std, 0.0)
-    out[BB_WIDTH] = 4.0 * std / middle
-
-
-@njit(cache=True, error_model="numpy")
-def _momentum(state: Array, at: int, n: int, close: float, out: Array) -> None:
-    change = close - state[LAST_CLOSE]
-    gain = smooth(state[GAIN], max(change, 0.0), n - 1, 14, 1.0 / 14.0)
-    loss = smooth(state[LOSS], max(-change, 0.0), n - 1, 14, 1.0 / 14.0)
-    state[GAIN] = gain
-    state[LOSS] = loss
-    out[RSI] = ratio(100.0 * gain, gain + loss, 50.0)
-    low = lowest(state, LOWS + at, 14)
-    k = ratio(100.0 * (close - low), highest(state, HIGHS + at, 14) - low, 50.0)
-    out[STOCH_K] = k
-    out[STOCH_D] = (k + state[K_1] + state[K_2]) / 3.0
-    state[K_2] = state[K_1]
-    state[K_1] = k
-    out[WILLIAMS] = k - 100.0
-    out[ROC] = 100.0 * (close / state[CLOSES + at - 10] - 1.0)
-    out[CCI] = channel_index(state, TYPICALS + at, 20)
-
-
-@njit(cache=True, error_model="numpy")
-def _movement(state: Array, n: int, high: float, low: float, out: Array) -> None:
-    last = state[LAST_CLOSE]
-    true_range = max(high, last) - min(low, last) if n > 1 else high - low
-    state[TRUE_RANGE] = smooth(state[TRUE_RANGE], true_range, n, 14, 1.0 / 14.0)
-    out[ATR] = state[TRUE_RANGE]
-    up = high - state[LAST_HIGH]
-    down = state[LAST_LOW] - low
-    # Wilder: the larger movement counts, of two equal ones neither.
-    tie = TIE * high
-    plus = smooth(state[PLUS], up if up > max(down, 0.0) + tie else 0.0, n - 1, 14, 1.0 / 14.0)
-    minus = smooth(state[MINUS], down if down > max(up, 0.0) + tie else 0.0, n - 1, 14, 1.0 / 14.0)
-    # +DI and -DI share their true range, so it cancels out of DX.
-    dx = ratio(100.0 * abs(plus - minus), plus + minus, 0.0)
-    state[DIRECTION] = smooth(state[DIRECTION], dx, n - 14, 14, 1.0 / 14.0)
-    state[PLUS] = plus
-    state[MINUS] = minus
-    out[ADX] = state[DIRECTION]
-
-
-@njit(cache=True, error_model="numpy")
-def _volume(state: Array, at: int, volume: float, out: Array) -> None:
-    typical = state[TYPICALS + at]
-    state[SESSION_VALUE] += typical * volume
-    state[SESSION_VOLUME] += volume
-    traded = excess(state, VOLUMES + at, 0, 20, 0.0)
-    out[OBV] = state[BALANCE]
-    out[VWAP] = ratio(state[SESSION_VALUE], state[SESSION_VOLUME], typical)
-    out[MFI] = money_flow_index(state, FLOWS + at, 14)
-    out[VOLUME_SMA] = traded / 20.0
-    out[VOLUME_RATE] = ratio(20.0 * volume, traded, 1.0)
-    out[OBV_CHANGE] = ratio(excess(state, SIGNED + at, 0, 20, 0.0), traded, 0.0)
-
-
-@njit(cache=True, error_model="numpy")
-def _relative(state: Array, high: float, low: float, close: float, phase: float, out: Array) -> None:
-    atr = out[ATR]
-    for i in range(4):
-        out[VS_SMA + i] = ratio(close - out[SMA + i], atr, 0.0)
-        out[VS_EMA + i] = ratio(close - out[EMA + i], atr, 0.0)
-    out[MACD_ATR] = ratio(out[MACD], atr, 0.0)
-    out[HIST_ATR] = ratio(out[MACD_HIST], atr, 0.0)
-    out[ATR_CLOSE] = atr / close
-    out[VWAP_DISTANCE] = ratio(close - out[VWAP], atr, 0.0)
-    out[OPEN_DISTANCE] = ratio(close - state[SESSION_OPEN], atr, 0.0)
-    out[LOCATION] = ratio((close - low) - (high - close), high - low, 0.0)
-    out[RANGE_ATR] = ratio(high - low, atr, 1.0)
-    # Half a circle a session: a whole one would make the open and the close the same moment.
-    out[SESSION_SIN] = math.sin(math.pi * phase)
-    out[SESSION_COS] = math.cos(math.pi * phase)
-
-
-@njit(cache=True, error_model="numpy")
-def _returns(state: Array, newest: int, out: Array) -> None:
-    sigma = return_deviation(state, newest, 20)
-    out[HIST_VOL] = sigma * state[YEAR]
-    for i in range(4):
-        period = RETURN_PERIODS[i]
-        moved = state[newest] - state[newest - period]
-        units = ratio(moved, sigma * math.sqrt(period), 0.0)
-        out[RETURNS + i] = min(max(units, -RETURN_LIMIT), RETURN_LIMIT)
-
-
-@njit(cache=True, error_model="numpy")
-def step(
-    state: Array,
+@kernel
+def begin(
+    s: Array,
     open_: float,
     high: float,
     low: float,
     close: float,
     volume: float,
+    seconds: float,
     session: float,
-    phase: float,
-    out: Array,
-) -> int:
-    """Take one bar into `state` and write its features to `out`; return the bars seen, 0 for an impossible bar.
-
-    Prices in USD above zero, volume in shares; `session` is any number that names the session, `phase` the part of it
-    gone at the bar's close, 0 to 1. `out` is NaN where a feature is still warming, untouched for an impossible bar.
-    """
-    if not (0.0 < low <= open_ <= high and low <= close <= high < np.inf and 0.0 <= volume < np.inf):
-        return 0
-    n = int(state[COUNT]) + 1
-    at = (n & (SIZE - 1)) + SIZE
-    if n == 1 or state[SESSION] != session:
-        state[SESSION] = session
-        state[SESSION_OPEN] = open_
-        state[SESSION_VALUE] = 0.0
-        state[SESSION_VOLUME] = 0.0
-    _remember(state, at, high, low, close, volume, n)
-    _trend(state, at, n, close, out)
-    _momentum(state, at, n, close, out)
-    _movement(state, n, high, low, out)
-    _volume(state, at, volume, out)
-    _returns(state, LOGS + at, out)
-    _relative(state, high, low, close, phase, out)
-    state[COUNT] = n
-    state[LAST_HIGH] = high
-    state[LAST_LOW] = low
-    state[LAST_CLOSE] = close
-    state[LAST_TYPICAL] = state[TYPICALS + at]
-    if n < state[WARMEST]:
-        for i in range(out.shape[0]):
-            if n < state[WARMUPS + i]:
-                out[i] = np.nan
-    return n
+    length: float,
+) -> Now:
+    """Take a bar into the windows and return it with all that many features ask of it; `session` is its open (UTC s)."""
+    n = int(s[COUNT]) + 1
+    first = n == 1 or s[SESSION] != session
+    if first:
+        s[SESSIONS] += 0.0 if n == 1 else 1.0
+        s[SESSION] = session
+        s[SESSION_OPEN] = open_
+        s[PRIOR_CLOSE] = s[LAST_CLOSE] if n > 1 else open_
+    last = s[LAST_CLOSE] if n > 1 else close
+    typical = (high + low + close) / 3.0
+    change = close - last
+    true_range = max(high, last) - min(low, last) if n > 1 else high - low
+    at, far = (n & (SHORT - 1)) + SHORT, (n & (LONG - 1)) + LONG
+    log_close = math.log(close)
+    log_return = log_close - s[LOGS + far - 1] if n > 1 else 0.0
+    put(s, CLOSES, LONG, far, close)
+    put(s, LOGS, LONG, far, log_close)
+    put(s, OPENS, SHORT, at, open_)
+    put(s, HIGHS, SHORT, at, high)
+    put(s, LOWS, SHORT, at, low)
+    put(s, TYPICALS, SHORT, at, typical)
+    put(s, VOLUMES, SHORT, at, volume)
+    put(s, FLOWS, SHORT, at, flow_of(typical, s[LAST_TYPICAL], volume))
+    put(s, SIGNED, SHORT, at, volume if change > 0.0 else (-volume if change < 0.0 else 0.0))
+    put(s, RANGES, SHORT, at, true_range)
+    return Now(
+        n, int(s[SESSIONS]), at, far, first, open_, high, low, close, volume, typical, change, log_return, true_range,
+        seconds, (seconds - session) / 60.0, length,
+    )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy")
-def scan(
-    state: Array,
-    opens: Array,
-    highs: Array,
-    lows: Array,
-    closes: Array,
-    volumes: Array,
-    sessions: Array,
-    phases: Array,
-    out: Array,
-) -> None:
-    """Step over (n,) arrays of bars into the rows of `out`, (n, n_features); a bar with a NaN phase is passed over."""
-    for i in range(out.shape[0]):
-        n = 0
-        if not np.isnan(phases[i]):
-            n = step(
-                state, opens[i], highs[i], lows[i], closes[i], volumes[i], sessions[i], phases[i], out[i]
-            )
-        if n == 0:
-            out[i] = np.nan
+@kernel
+def end(s: Array, now: Now) -> None:
+    """Remember the bar for the next one."""
+    s[COUNT] = now.n
+    s[LAST_HIGH] = now.high
+    s[LAST_LOW] = now.low
+    s[LAST_CLOSE] = now.close
+    s[LAST_TYPICAL] = now.typical
+
+
+@kernel
+def is_possible(open_: float, high: float, low: float, close: float, volume: float) -> bool:
+    """Tell whether a bar can be: prices above zero, the low below, the high above, volume not negative, all finite."""
+    return 0.0 < low <= open_ <= high and low <= close <= high < np.inf and 0.0 <= volume < np.inf

@@ -1,0 +1,289 @@
+"""Writes `step.py`, the one compiled step of all features, and `docs/features.md`, what each of them is.
+
+    python -m robo_trader.features.compose
+
+Run it after any change in a room of features; `step.py` says whether it still fits them.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from robo_trader.features import base, kernels
+from robo_trader.features.base import Feature
+from robo_trader.features.technical_indicators import CATALOGUE, ROOMS
+
+HERE = Path(__file__).parent
+STEP = HERE / "step.py"
+GIVEN = ("s", "now", "day", "context")
+OWN_OF = "own of "  # in `needs`: not another feature's value but where its own numbers begin
+
+
+class WrongFeature(Exception):
+    """A feature asks for what nobody computes; for who writes it."""
+
+
+def fingerprint() -> str:
+    """Return the sha256 of all that `step.py` is made of."""
+    digest = hashlib.sha256()
+    for module in (base, kernels, sys.modules[__name__], *ROOMS):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()
+
+
+def arithmetic() -> str:
+    """Return 12 hex digits that change when a compiled function does, and not when its words do."""
+    functions = [function for module in (kernels, *ROOMS) for function in _compiled(module)]
+    return hashlib.sha256("\n".join(map(_bare, functions)).encode()).hexdigest()[:12]
+
+
+def _compiled(module: ModuleType) -> Iterator[object]:
+    for _, thing in sorted(vars(module).items()):
+        owned = [thing, *vars(thing).values()] if inspect.isclass(thing) else [thing]
+        for one in owned:
+            function = getattr(getattr(one, "__func__", one), "py_func", None)
+            if function is not None and function.__module__ == module.__name__:
+                yield function
+
+
+def _bare(function: object) -> str:
+    """Return a function's source without docstring, comments and decorators."""
+    source = textwrap.dedent(inspect.getsource(function))  # type: ignore[arg-type]
+    (tree,) = ast.parse(source).body
+    assert isinstance(tree, ast.FunctionDef)
+    body = tree.body[1:] if ast.get_docstring(tree) else tree.body
+    lines = source.splitlines()[tree.lineno - 1 : tree.body[0].lineno - 1]
+    lines += source.splitlines()[body[0].lineno - 1 :]
+    return "\n".join(line.partition("#")[0].rstrip() for line in lines)
+
+
+def ordered(features: Sequence[Feature]) -> list[Feature]:
+    """Return the features so that each comes after all it needs. Raises WrongFeature where that cannot be."""
+    by_name = {feature.name: feature for feature in features}
+    done: dict[str, Feature] = {}
+
+    def add(feature: Feature, waiting: tuple[str, ...]) -> None:
+        if feature.name in waiting:
+            raise WrongFeature(f"{' needs '.join([*waiting, feature.name])}")
+        if feature.name in done:
+            return
+        for word in _words(feature):
+            needed = feature.needs.get(word, word).removeprefix(OWN_OF)
+            if needed in by_name and not hasattr(feature, word):
+                add(by_name[needed], (*waiting, feature.name))
+        done[feature.name] = feature
+
+    for feature in features:
+        add(feature, ())
+    return list(done.values())
+
+
+def _words(feature: Feature) -> list[str]:
+    return list(inspect.signature(feature.step).parameters)
+
+
+def _argument(feature: Feature, word: str, place: Mapping[str, int]) -> str:
+    if word in GIVEN:
+        return word
+    if word == "own":
+        return str(place[feature.name])
+    needed = feature.needs.get(word, word)
+    if needed in place:
+        return needed
+    if needed.removeprefix(OWN_OF) in place:
+        return str(place[needed.removeprefix(OWN_OF)])
+    try:
+        return repr(getattr(feature, word))
+    except AttributeError:
+        raise WrongFeature(f"{feature.name}: nobody computes {needed!r}, and it has no attribute of that name") from None
+
+
+def source_of_step(features: Sequence[Feature] = CATALOGUE) -> str:
+    """Return the text of `step.py`."""
+    place, own, lines = {}, kernels.OWN, []
+    for feature in features:
+        place[feature.name] = own
+        own += len(feature.own_units)
+    for feature in ordered(features):
+        arguments = ", ".join(_argument(feature, word, place) for word in _words(feature))
+        lines.append(f"    {feature.name} = {type(feature).__name__}({arguments})")
+    steps = {type(f).__name__: f"{type(f).__module__.rpartition('.')[2]}.{type(f).__name__}.step" for f in features}
+    rooms = sorted({type(f).__module__.rpartition(".")[2] for f in features})
+    return TEMPLATE.format(
+        rooms=", ".join(rooms),
+        fingerprint=fingerprint(),
+        arithmetic=arithmetic(),
+        size=own,
+        steps="\n".join(f"{name} = {step}" for name, step in sorted(steps.items())),
+        warmups=_table(feature.warmup for feature in features),
+        sessions=_table(feature.sessions for feature in features),
+        features="\n".join(lines),
+        out="\n".join(f"    out[{i}] = {feature.name}" for i, feature in enumerate(features)),
+    )
+
+
+def _table(numbers: Iterable[int]) -> str:
+    return "\n".join(textwrap.wrap(", ".join(map(str, numbers)), 100, initial_indent="    ", subsequent_indent="    "))
+
+
+TEMPLATE = '''"""The one step of all features; written by `python -m robo_trader.features.compose`, not by hand."""
+
+# ruff: noqa
+# fmt: off
+from __future__ import annotations
+
+import numpy as np
+
+from robo_trader.features import {rooms}
+from robo_trader.features.cross_section import look
+from robo_trader.features.kernels import Array, begin, cached, end, is_possible
+
+FINGERPRINT = "{fingerprint}"
+ARITHMETIC = "{arithmetic}"
+SIZE = {size}  # numbers in the state of one symbol
+
+STEP_SIGNATURE = (
+    "int64(float64[::1], float64, float64, float64, float64, float64, float64, float64[::1], float64[::1], float64[::1])"
+)
+SCAN_SIGNATURE = (
+    "void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1],"
+    " float64[:, ::1], int64[::1], float64[:, ::1], float64[:, ::1])"
+)
+
+{steps}
+
+WARMUPS = np.array([
+{warmups}
+])
+SESSIONS = np.array([
+{sessions}
+])
+WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
+
+
+@cached
+def step(
+    s: Array,
+    open_: float,
+    high: float,
+    low: float,
+    close: float,
+    volume: float,
+    seconds: float,
+    day: Array,
+    context: Array,
+    out: Array,
+) -> int:
+    """Take one bar into `s` and write its features to `out`; return the bars seen, 0 for an impossible bar.
+
+    Prices in USD above zero, volume in shares, `seconds` the bar's close (UTC); `day` (`session.DAY`) is of the session,
+    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming, untouched for an impossible bar.
+    """
+    if not is_possible(open_, high, low, close, volume):
+        return 0
+    now = begin(s, open_, high, low, close, volume, seconds, day[0], day[1])
+{features}
+{out}
+    end(s, now)
+    if now.n < WARMEST or now.sessions < LONGEST:
+        for i in range(out.shape[0]):
+            if now.n < WARMUPS[i] or now.sessions < SESSIONS[i]:
+                out[i] = np.nan
+    return now.n
+
+
+ADVANCE_SIGNATURE = (
+    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64, float64, float64, float64, float64, float64,"
+    " float64[::1], float64[::1], float64[::1])"
+)
+
+
+@cached
+def advance(
+    s: Array,
+    panel: Array,
+    i: int,
+    market: int,
+    sector: int,
+    open_: float,
+    high: float,
+    low: float,
+    close: float,
+    volume: float,
+    seconds: float,
+    day: Array,
+    context: Array,
+    out: Array,
+) -> int:
+    """Take one bar of the symbol in row `i` of the panel: `cross_section.look`, then `step`."""
+    if not is_possible(open_, high, low, close, volume):
+        return 0
+    look(panel, i, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context)
+    return step(s, open_, high, low, close, volume, seconds, day, context, out)
+
+
+@cached
+def scan(
+    s: Array,
+    opens: Array,
+    highs: Array,
+    lows: Array,
+    closes: Array,
+    volumes: Array,
+    seconds: Array,
+    days: Array,
+    day_of: Array,
+    context: Array,
+    out: Array,
+) -> None:
+    """Step over (n,) arrays of bars into the rows of `out`, (n, n_features); a bar with a NaN time is passed over."""
+    for i in range(out.shape[0]):
+        n = 0
+        if not np.isnan(seconds[i]):
+            n = step(
+                s, opens[i], highs[i], lows[i], closes[i], volumes[i], seconds[i], days[day_of[i]], context[i], out[i]
+            )
+        if n == 0:
+            out[i] = np.nan
+'''
+
+
+def source_of_docs(features: Sequence[Feature] = CATALOGUE) -> str:
+    """Return the text of `docs/features.md`."""
+    lines = [
+        "# Features",
+        "",
+        f"{len(features)} columns, {sum(f.model for f in features)} of them for the models; written by"
+        " `python -m robo_trader.features.compose` from the classes in `robo_trader/features`.",
+        "",
+        "*Bars*: until the first value. *Sessions*: whole sessions needed before it. *S*: stationary. *M*: the models see"
+        " it. *O*: optional, NaN without the data it needs beyond the symbol's own bars.",
+    ]
+    for room in ROOMS:
+        lines += ["", f"## {room.__name__.rpartition('.')[2]}", "", (inspect.getdoc(room) or "").partition("\n")[0], ""]
+        lines += ["| name | formula | lookback | bars | sessions | | source |", "|---|---|---|---|---|---|---|"]
+        for f in room.FEATURES:
+            marks = "".join(mark for mark, is_so in (("S", f.stationary), ("M", f.model), ("O", f.optional)) if is_so)
+            words = f.formula.replace("|", "\\|")
+            lines.append(
+                f"| `{f.name}` | {words} | {f.lookback} | {f.warmup} | {f.sessions} | {marks} | {f.source} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Write both files."""
+    STEP.write_text(source_of_step())
+    (HERE.parents[1] / "docs" / "features.md").write_text(source_of_docs())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,289 @@
+"""A symbol beside the others: the market, its sector, and its rank among all that are watched.
+
+What others did counts only once their bar has closed *before* the symbol's own: bars of one minute come in any order,
+and none may see another. So every number here is one bar older than the symbol's newest.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from robo_trader.features.base import Feature, Floats, Group, Unit
+from robo_trader.features.kernels import SHORT, Array, Now, cached, excess, kernel, put, ratio
+
+# A row of the panel: what others may see of a symbol, of its newest bar (NEW) and of the one before (OLD).
+TIME, RETURN, ABOVE, MOVED, LABEL, FACTS = 0, 1, 2, 3, 4, 5
+NEW, OLD = 0, FACTS
+COUNT, VALUE, SHARES, LOGS = 2 * FACTS, 2 * FACTS + 1, 2 * FACTS + 2, 2 * FACTS + 3
+PANEL = LOGS + 2 * SHORT
+PERIOD = 20  # bars of the returns that are ranked
+
+# What `look` tells a symbol, in `context`.
+MARKET_TIME, MARKET_RETURN, SECTOR_TIME, SECTOR_RETURN, BREADTH, RANK = range(6)
+CONTEXT = 6
+
+# What a symbol keeps of its pairs: the time and return of its last bar, how many pairs, and both returns of each.
+PAIRS = 60
+MINE, THEIRS = 3, 3 + 2 * SHORT
+
+
+def new_panel(symbols: int) -> Floats:
+    """Return the panel of symbols of which nothing is known yet."""
+    panel = np.zeros((symbols, PANEL))
+    panel[:, :COUNT] = np.nan
+    return panel
+
+
+@kernel
+def _seen(panel: Array, i: int, seconds: float) -> int:
+    """Return where a symbol's newest facts from before `seconds` stand."""
+    return NEW if panel[i, NEW + TIME] < seconds else OLD
+
+
+@kernel
+def _note(panel: Array, i: int, seconds: float, close: float, typical: float, volume: float, label: float) -> None:
+    """Take a symbol's bar, for others to see when time has moved on."""
+    row = panel[i]
+    if row[NEW + LABEL] != label:
+        row[VALUE] = row[SHARES] = 0.0
+    row[OLD : OLD + FACTS] = row[NEW : NEW + FACTS]
+    n = int(row[COUNT]) + 1
+    at = (n & (SHORT - 1)) + SHORT
+    put(row, LOGS, SHORT, at, math.log(close))
+    row[COUNT] = n
+    row[VALUE] += typical * volume
+    row[SHARES] += volume
+    row[NEW + TIME] = seconds
+    row[NEW + RETURN] = row[LOGS + at] - row[LOGS + at - 1] if n > 1 else np.nan
+    row[NEW + ABOVE] = math.copysign(1.0, close - ratio(row[VALUE], row[SHARES], typical))
+    row[NEW + MOVED] = row[LOGS + at] - row[LOGS + at - PERIOD] if n > PERIOD else np.nan
+    row[NEW + LABEL] = label
+
+
+@kernel
+def look(
+    panel: Array,
+    i: int,
+    market: int,
+    sector: int,
+    seconds: float,
+    close: float,
+    typical: float,
+    volume: float,
+    label: float,
+    context: Array,
+) -> None:
+    """Note the bar of symbol `i` in the panel, and tell in `context` what was known of all others before it.
+
+    `seconds` is the bar's close (UTC), `label` names its session, `market` and `sector` are rows, -1 for none.
+    """
+    _note(panel, i, seconds, close, typical, volume, label)
+    context[MARKET_TIME] = context[SECTOR_TIME] = -1.0
+    context[MARKET_RETURN] = context[SECTOR_RETURN] = np.nan
+    if market >= 0:
+        seen = _seen(panel, market, seconds)
+        context[MARKET_TIME], context[MARKET_RETURN] = panel[market, seen + TIME], panel[market, seen + RETURN]
+    if sector >= 0:
+        seen = _seen(panel, sector, seconds)
+        context[SECTOR_TIME], context[SECTOR_RETURN] = panel[sector, seen + TIME], panel[sector, seen + RETURN]
+    own = panel[i, OLD + MOVED]
+    above = sharing = ahead = ranked = 0.0
+    for j in range(panel.shape[0]):
+        seen = _seen(panel, j, seconds)
+        if panel[j, seen + LABEL] == label:
+            above += panel[j, seen + ABOVE]
+            sharing += 1.0
+        moved = panel[j, seen + MOVED]
+        if j != i and not np.isnan(moved):
+            ahead += 1.0 if own > moved else (-1.0 if own < moved else 0.0)
+            ranked += 1.0
+    context[BREADTH] = ratio(above, sharing, 0.0)
+    context[RANK] = np.nan if np.isnan(own) or ranked == 0.0 else ahead / ranked
+
+
+@kernel
+def _moments(s: Array, own: int) -> tuple[float, float, float]:
+    """Return the sums of products of the last pairs, each less its mean: both, mine, theirs."""
+    at = (int(s[own + 2]) & (SHORT - 1)) + SHORT
+    mine, theirs = own + MINE + at, own + THEIRS + at
+    my_mean, their_mean = excess(s, mine, 0, PAIRS, 0.0) / PAIRS, excess(s, theirs, 0, PAIRS, 0.0) / PAIRS
+    both = my_square = their_square = 0.0
+    for i in range(PAIRS):
+        x, y = s[mine - i] - my_mean, s[theirs - i] - their_mean
+        both += x * y
+        my_square += x * x
+        their_square += y * y
+    return both, my_square, their_square
+
+
+SURVEY_SIGNATURE = (
+    "void(float64[:, ::1], int64[::1], int64, int64[::1], float64[::1], float64[::1], float64[::1], float64[::1],"
+    " float64[::1], float64[:, ::1])"
+)
+
+
+@cached
+def survey(
+    panel: Array,
+    symbol: Array,
+    market: int,
+    sectors: Array,
+    seconds: Array,
+    closes: Array,
+    typicals: Array,
+    volumes: Array,
+    labels: Array,
+    context: Array,
+) -> None:
+    """Look at (n,) bars of all symbols, in order of time, into the rows of `context`, (n, CONTEXT)."""
+    for k in range(symbol.shape[0]):
+        i = symbol[k]
+        look(
+            panel, i, market, sectors[i], seconds[k], closes[k], typicals[k], volumes[k], labels[k], context[k]
+        )  # fmt: skip
+
+
+class CrossSection(Feature):
+    """A feature of this room; it needs the bars of other symbols."""
+
+    group = Group.CROSS_SECTION
+    optional = True
+
+
+class LastReturn(CrossSection):
+    """Log return of the {other}'s last bar before this one, in sigma_20 of this symbol, between -8 and 8.
+
+    Source: scaled for the models.
+    """
+
+    def __init__(self, other: str) -> None:
+        super().__init__(f"{other}_return_1", 20, 21)
+        self.other, self.told = other, MARKET_RETURN if other == "market" else SECTOR_RETURN
+
+    @staticmethod
+    @kernel
+    def step(context: Array, sigma_20: float, told: int) -> float:
+        moved = context[told]
+        return np.nan if np.isnan(moved) else min(max(ratio(moved, sigma_20, 0.0), -8.0), 8.0)
+
+
+class Beta(CrossSection):
+    """Slope of this symbol's returns on the {other}'s over the last 60 bars that both had; 0 where that never moved.
+
+    Source: Sharpe 1963, Management Science 9:2.
+    """
+
+    def __init__(self, other: str) -> None:
+        units = [Unit.PURE] * (3 + 4 * SHORT)
+        super().__init__(f"{other}_beta_60", PAIRS, PAIRS + 2, own_units=units)
+        self.other, self.told = other, MARKET_TIME if other == "market" else SECTOR_TIME
+
+    @staticmethod
+    @kernel
+    def step(s: Array, own: int, now: Now, context: Array, told: int) -> float:
+        # A pair is complete one bar late: of this bar only the own return is known, for the next time.
+        if s[own] > 0.0 and context[told] == s[own] and not np.isnan(context[told + 1] + s[own + 1]):
+            s[own + 2] += 1.0
+            at = (int(s[own + 2]) & (SHORT - 1)) + SHORT
+            put(s, own + MINE, SHORT, at, s[own + 1])
+            put(s, own + THEIRS, SHORT, at, context[told + 1])
+        s[own] = now.seconds
+        s[own + 1] = now.log_return if now.n > 1 else np.nan
+        if s[own + 2] < PAIRS:
+            return np.nan
+        together, _, theirs = _moments(s, own)
+        return ratio(together, theirs, 0.0)
+
+
+class Correlation(CrossSection):
+    """Correlation of this symbol's returns with the {other}'s over the last 60 bars that both had; 0 without movement.
+
+    Source: Pearson 1895, Proceedings of the Royal Society 58.
+    """
+
+    def __init__(self, other: str) -> None:
+        super().__init__(
+            f"{other}_correlation_60",
+            PAIRS,
+            PAIRS + 2,
+            needs={"pairs": f"own of {other}_beta_60", "beta": f"{other}_beta_60"},
+        )
+        self.other = other
+
+    @staticmethod
+    @kernel
+    def step(s: Array, pairs: int, beta: float) -> float:
+        if np.isnan(beta):
+            return np.nan
+        together, mine, theirs = _moments(s, pairs)
+        return min(max(ratio(together, math.sqrt(mine * theirs), 0.0), -1.0), 1.0)
+
+
+class Residual(CrossSection):
+    """Sum over the last {period} pairs of return less {other}_beta_60 times the {other}'s, over sigma_20 sqrt({period}),
+    between -8 and 8.
+
+    Source: scaled for the models.
+    """
+
+    def __init__(self, other: str, period: int) -> None:
+        super().__init__(
+            f"{other}_residual_{period}",
+            PAIRS,
+            PAIRS + 2,
+            needs={"pairs": f"own of {other}_beta_60", "beta": f"{other}_beta_60"},
+        )
+        self.other, self.period, self.root = other, period, period**0.5
+
+    @staticmethod
+    @kernel
+    def step(s: Array, pairs: int, beta: float, sigma_20: float, period: int, root: float) -> float:
+        if np.isnan(beta):
+            return np.nan
+        at = (int(s[pairs + 2]) & (SHORT - 1)) + SHORT
+        left = excess(s, pairs + MINE + at, 0, period, 0.0) - beta * excess(s, pairs + THEIRS + at, 0, period, 0.0)
+        return min(max(ratio(left, sigma_20 * root, 0.0), -8.0), 8.0)
+
+
+class Breadth(CrossSection):
+    """Share of all watched symbols above their session's VWAP less the share below, of their last bars before this one.
+
+    Source: scaled for the models.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("breadth", 0, 1)
+
+    @staticmethod
+    @kernel
+    def step(context: Array) -> float:
+        return context[BREADTH]
+
+
+class Rank(CrossSection):
+    """Share of the other symbols whose last 20-bar return is below this one's less the share above; all one bar late.
+
+    Source: Jegadeesh and Titman 1993, Journal of Finance 48:1, within a session.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("relative_strength_20", PERIOD, PERIOD + 2)
+
+    @staticmethod
+    @kernel
+    def step(context: Array) -> float:
+        return context[RANK]
+
+
+FEATURES: tuple[Feature, ...] = (
+    *(LastReturn(other) for other in ("market", "sector")),
+    *(Beta(other) for other in ("market", "sector")),
+    Correlation("market"),
+    Residual("market", 5),
+    Residual("market", 20),
+    Residual("sector", 20),
+    Breadth(),
+    Rank(),
+)
