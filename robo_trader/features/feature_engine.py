@@ -188,7 +188,7 @@ class FeatureEngine:
         if found is None:
             return False
         track.close = found.close
-        track.day = session.day_of(found)
+        track.day = session.day_of(found, self._calendar)
         return True
 
     def _scan(self, bars: Bars, place: _Place, context: Floats) -> Floats:
@@ -240,7 +240,7 @@ class FeatureEngine:
             end = int(np.searchsorted(times, found.close, side="right"))
             seconds[newer[i:end]] = times[i:end] / SECOND_NS
             day_of[newer[i:end]] = len(days)
-            days.append(session.day_of(found))
+            days.append(session.day_of(found, self._calendar))
             i = end
         return _Place(seconds, np.array(days), day_of)
 
