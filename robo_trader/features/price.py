@@ -11,6 +11,7 @@ from robo_trader.features.kernels import (
     LOWS,
     PRIOR_CLOSE,
     SESSION_OPEN,
+    SHORT,
     Array,
     Now,
     highest,
@@ -100,6 +101,24 @@ class DonchianUpper(Level):
     @kernel
     def step(s: Array, now: Now, period: int) -> float:
         return highest(s, HIGHS + now.at, period)
+
+
+class LongUpper(Level):
+    """Highest high of the last 60 bars: of donchian_upper_20 now, 20 and 40 bars ago.
+
+    Source: Donchian 1960, in StockCharts ChartSchool.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("donchian_upper_60", 60, 60, own_units=[Unit.PRICE] * SHORT)
+
+    @staticmethod
+    @kernel
+    def step(s: Array, own: int, now: Now, donchian_upper_20: float) -> float:
+        s[own + (now.n & (SHORT - 1))] = donchian_upper_20
+        before: float = s[own + ((now.n - 20) & (SHORT - 1))]
+        oldest: float = s[own + ((now.n - 40) & (SHORT - 1))]
+        return max(donchian_upper_20, before, oldest)
 
 
 class DonchianLower(Level):
@@ -203,12 +222,15 @@ class Gap(Price):
     """
 
     def __init__(self) -> None:
-        super().__init__("gap", 0, 1, sessions=1)
+        super().__init__("gap", 0, 1, sessions=1, own_units=[Unit.PURE])
 
     @staticmethod
     @kernel
-    def step(s: Array) -> float:
-        return math.log(s[SESSION_OPEN] / s[PRIOR_CLOSE])
+    def step(s: Array, own: int, now: Now) -> float:
+        if now.first:
+            s[own] = math.log(s[SESSION_OPEN] / s[PRIOR_CLOSE])
+        gap: float = s[own]
+        return gap
 
 
 class GapInRanges(Price):
@@ -232,7 +254,7 @@ FEATURES: tuple[Feature, ...] = (
     Drawdown(20),
     Drawdown(60),
     DonchianUpper(20),
-    DonchianUpper(60),
+    LongUpper(),
     DonchianLower(20),
     DonchianPosition(),
     Breakout(),

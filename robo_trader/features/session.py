@@ -14,7 +14,7 @@ import numpy as np
 from robo_trader.core.events import DAY_NS, MINUTE_NS, SECOND_NS
 from robo_trader.core.protocols import Calendar, Session
 from robo_trader.features.base import Feature, Floats, Group, Unit
-from robo_trader.features.kernels import PRIOR_CLOSE, SESSION_OPEN, Array, Now, kernel, ratio, smooth
+from robo_trader.features.kernels import LOGS, PRIOR_CLOSE, SESSION_OPEN, Array, Now, kernel, ratio, smooth
 
 
 class DAY(IntEnum):
@@ -218,13 +218,15 @@ class ReturnSince(InSession):
     """
 
     def __init__(self, name: str, what: str, level: int) -> None:
-        super().__init__(name, 0, 1, sessions=15)
+        super().__init__(name, 0, 1, sessions=15, own_units=[Unit.LOG_PRICE])
         self.what, self.level = what, level
 
     @staticmethod
     @kernel
-    def step(s: Array, now: Now, day_sigma: float, level: int) -> float:
-        return min(max(ratio(math.log(now.close / s[level]), day_sigma, 0.0), -8.0), 8.0)
+    def step(s: Array, own: int, now: Now, day_sigma: float, level: int) -> float:
+        if now.first:
+            s[own] = math.log(s[level])
+        return min(max(ratio(s[LOGS + now.far] - s[own], day_sigma, 0.0), -8.0), 8.0)
 
 
 class MinutesToClose(InSession):

@@ -180,15 +180,17 @@ def _bar_of_extreme(s: Array, own: int, newest: int, n: int, period: int, sign: 
 
     The window is only searched when the extreme has left it.
     """
-    fresh = n == 1 or sign * s[newest] >= sign * s[own]
-    s[own] = s[newest] if fresh else s[own]
+    value, top = sign * s[newest], sign * s[own]
+    fresh = n == 1 or value >= top
+    top = value if fresh else top
     bar: float = n if fresh else s[own + 1]
     if n - bar >= period:
-        best = 0
+        top, bar = value, n
         for i in range(1, period):
-            best = i if sign * s[newest - i] > sign * s[newest - best] else best
-        s[own], bar = s[newest - best], n - best
-    s[own + 1] = bar
+            value = sign * s[newest - i]
+            bar = n - i if value > top else bar
+            top = max(top, value)
+    s[own], s[own + 1] = sign * top, bar
     return bar
 
 
