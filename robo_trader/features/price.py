@@ -74,7 +74,7 @@ class LogReturn(Price):
 class Drawdown(Price):
     """close / donchian_upper_{period} - 1.
 
-    Source: Magdon-Ismail and Atiya 2004, Risk 17:10, of a window.
+    Source: scaled for the models.
     """
 
     def __init__(self, period: int) -> None:
@@ -170,17 +170,17 @@ class Breakout(Price):
 
 
 class Swing(Level):
-    """The last {extreme} beyond those of the two bars before it and not within those of the two after, known when these
-    have closed; until there is one, the outermost so far.
+    """The last {extreme} beyond those of the two bars before it and not passed by the two after, known once these have
+    closed; until there is one, the {outermost} so far.
 
     Source: Williams 1995, Trading Chaos, where of equal ones none counts, and here the first.
     """
 
     def __init__(self, name: str) -> None:
         super().__init__(name, 5, 5, own_units=[Unit.PRICE, Unit.PURE])
-        self.extreme, self.ring, self.sign = {
-            "resistance": ("high", HIGHS, 1.0),
-            "support": ("low", LOWS, -1.0),
+        self.extreme, self.outermost, self.ring, self.sign = {
+            "resistance": ("high", "highest", HIGHS, 1.0),
+            "support": ("low", "lowest", LOWS, -1.0),
         }[name]
 
     @staticmethod

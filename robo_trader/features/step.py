@@ -10,7 +10,7 @@ from robo_trader.features import cross_section, momentum, price, session, trend,
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
 
-FINGERPRINT = "61d84d01cc45e80aab8b0e82095732f6823ee3649c900a54a4d1f57783739e0e"
+FINGERPRINT = "6d954ff01340db9e429d13a2ebfaaf1d69a2633e1347cb37ef72c272de63a617"
 ARITHMETIC = "e7c4f3f2844f"
 SIZE = 2696  # numbers in the state of one symbol
 

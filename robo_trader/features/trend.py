@@ -199,7 +199,7 @@ class Aroon(Trend):
 
     Of equal highs or lows the newest counts.
 
-    Source: Chande 1995, TASC 13:9; with TA-Lib's window of {period} + 1 bars.
+    Source: Chande 1995, TASC 13:9; with TA-Lib's window, one bar longer than the period.
     """
 
     def __init__(self, period: int = 25) -> None:
