@@ -20,14 +20,14 @@ from robo_trader.features.base import Bars, Floats, Ints
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NAMES
 
 WIDTH = len(NAMES)
+FIRST = np.zeros(1, dtype=np.int64)
+NO_PANEL = cross_section.new_panel(0)
 COLUMNS = ("open", "high", "low", "close", "volume")
 YEAR_NS = 252 * 390 * MINUTE_NS  # trading time: 252 sessions of 390 minutes
 
 
 COMPILED = (
-    (step.step, step.STEP_SIGNATURE),
-    (step.advance, step.ADVANCE_SIGNATURE),
-    (step.scan, step.SCAN_SIGNATURE),
+    (step.run, step.RUN_SIGNATURE),
     (cross_section.survey, cross_section.SURVEY_SIGNATURE),
 )
 
@@ -35,7 +35,7 @@ COMPILED = (
 def kernels_cached() -> bool:
     """Tell whether an earlier start left the compiled step, so that this one need not compile it."""
     source = compose.STEP.stat().st_mtime
-    found = Path(step.step.stats.cache_path or "").glob("step.step-*.nbi")
+    found = Path(step.run.stats.cache_path or "").glob("step.run-*.nbi")
     return any(index.stat().st_mtime >= source for index in found)
 
 
@@ -46,7 +46,7 @@ def compile_kernels() -> None:
     """
     for kernel, signature in COMPILED:
         if not kernel.signatures:
-            if step.FINGERPRINT != compose.fingerprint():
+            if compose.fingerprint() != step.FINGERPRINT:
                 raise DataError(
                     "the features were changed: write their step anew with `python -m robo_trader.features.compose`"
                 )
@@ -62,11 +62,6 @@ def schema_version(interval_ns: int) -> str:
     return hashlib.sha256(schema.encode()).hexdigest()[:12]
 
 
-def _plain(column: Floats) -> Floats:
-    """Return the column as the kernel takes it: float64, contiguous, writable; copied only where it is not."""
-    return np.require(column, np.float64, ["C", "W"])
-
-
 class _Place(NamedTuple):
     """When each bar closed (UTC seconds, NaN to pass it over), the sessions (`session.DAY`), and each bar's one."""
 
@@ -78,7 +73,7 @@ class _Place(NamedTuple):
 class _Track:
     """What is kept of one symbol: the kernel's state, its row of the panel, the last bar's time and its session."""
 
-    __slots__ = ("close", "context", "day", "row", "sector", "state", "ts")
+    __slots__ = ("bars", "close", "context", "days", "row", "sector", "state", "ts")
 
     def __init__(self, state: Floats, row: int) -> None:
         self.state = state
@@ -86,8 +81,9 @@ class _Track:
         self.sector = -1
         self.ts = -1
         self.close = 0
-        self.day = np.zeros(len(session.DAY))
-        self.context = np.full(cross_section.CONTEXT, np.nan)
+        self.bars = np.empty((1, 6))
+        self.days = np.zeros((1, len(session.DAY)))
+        self.context = np.full((1, cross_section.CONTEXT), np.nan)
 
 
 class FeatureEngine:
@@ -133,12 +129,13 @@ class FeatureEngine:
         track.ts = ts
         if ts > track.close and not self._enter_session(track, ts):
             return None
-        out = np.empty(WIDTH)
-        seen = step.advance(
-            track.state, self._panel, track.row, self._market_row, track.sector, bar.open, bar.high, bar.low, bar.close,
-            bar.volume, ts / SECOND_NS, track.day, track.context, out,
+        out = np.empty((1, WIDTH))
+        track.bars[0] = ts / SECOND_NS, bar.open, bar.high, bar.low, bar.close, bar.volume
+        seen = step.run(
+            track.state, self._panel, track.row, self._market_row, track.sector, track.bars, track.days, FIRST,
+            track.context, out,
         )  # fmt: skip
-        return out if seen else None
+        return out[0] if seen else None
 
     def matrix(self, bars: Bars) -> Floats:
         """Return the (n, n_features) matrix of one symbol's bars by themselves, see `matrices`.
@@ -188,20 +185,22 @@ class FeatureEngine:
         if found is None:
             return False
         track.close = found.close
-        track.day = session.day_of(found, self._calendar)
+        track.days[0] = session.day_of(found, self._calendar)
         return True
 
     def _scan(self, bars: Bars, place: _Place, context: Floats) -> Floats:
         out = np.empty((len(bars.ts), WIDTH))
-        columns = (_plain(column) for column in (bars.open, bars.high, bars.low, bars.close, bars.volume))
-        step.scan(self._new_state(), *columns, place.seconds, place.days, place.day_of, context, out)
+        columns = np.column_stack([place.seconds, *(getattr(bars, name) for name in COLUMNS)])
+        step.run(self._new_state(), NO_PANEL, -1, -1, -1, columns, place.days, place.day_of, context, out)
         return out
 
     def _survey(self, bars: Mapping[str, Bars], places: Mapping[str, _Place]) -> dict[str, Floats]:
         """Return what each bar's symbol could know of the others, (n, CONTEXT) by symbol."""
         symbols = list(bars)
         seconds = np.concatenate([places[symbol].seconds for symbol in symbols])
-        labels = np.concatenate([places[symbol].days[places[symbol].day_of, session.DAY.LABEL] for symbol in symbols])
+        labels = np.concatenate(
+            [places[symbol].days[places[symbol].day_of, session.DAY.LABEL] for symbol in symbols]
+        )
         columns = [np.concatenate([getattr(bars[symbol], name) for symbol in symbols]) for name in COLUMNS]
         row = np.repeat(np.arange(len(symbols)), [len(bars[symbol].ts) for symbol in symbols])
         order = np.argsort(seconds, kind="stable")
@@ -212,7 +211,9 @@ class FeatureEngine:
             cross_section.new_panel(len(symbols)),
             row[order],
             symbols.index(self._market) if self._market in symbols else -1,
-            np.array([symbols.index(s) if (s := self._sectors.get(x, "")) in symbols else -1 for x in symbols]),
+            np.array(
+                [symbols.index(s) if (s := self._sectors.get(x, "")) in symbols else -1 for x in symbols]
+            ),
             seconds[order],
             close,
             (high + low + close) / 3.0,

@@ -12,7 +12,6 @@ from robo_trader.features.base import Bars, Floats, Rows
 from robo_trader.features.feature_engine import FeatureEngine
 from robo_trader.features.technical_indicators import CATALOGUE
 
-
 ENOUGH = 0.9  # of the rows; a column that is known less often is left out, and not the rows with it
 
 

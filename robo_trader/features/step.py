@@ -6,34 +6,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from robo_trader.features import cross_section, momentum, price, session, trend, volatility, volume
+from robo_trader.features import bands, cross_section, distribution, momentum, price, seasonal_volume, session, trend, volatility, volume
 from robo_trader.features.cross_section import look
-from robo_trader.features.kernels import Array, begin, cached, end, is_possible
+from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 
-FINGERPRINT = "6d954ff01340db9e429d13a2ebfaaf1d69a2633e1347cb37ef72c272de63a617"
-ARITHMETIC = "e7c4f3f2844f"
-SIZE = 2696  # numbers in the state of one symbol
+FINGERPRINT = "bb213d49e54fbcdadbc5becc60dc63a56750d3a34931a828e7ab2bf307c68336"
+ARITHMETIC = "c74a0d3aa94b"
+SIZE = 5554  # numbers in the state of one symbol
 
-STEP_SIGNATURE = (
-    "int64(float64[::1], float64, float64, float64, float64, float64, float64, float64[::1], float64[::1], float64[::1])"
-)
-SCAN_SIGNATURE = (
-    "void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1],"
-    " float64[:, ::1], int64[::1], float64[:, ::1], float64[:, ::1])"
+RUN_SIGNATURE = (
+    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1], int64[::1],"
+    " float64[:, ::1], float64[:, ::1])"
 )
 
 Adx = trend.Adx.step
+Amihud = volume.Amihud.step
+AmihudRatio = volume.AmihudRatio.step
 Aroon = trend.Aroon.step
 Atr = volatility.Atr.step
 AtrOfPrice = volatility.AtrOfPrice.step
-BandWidth = volatility.BandWidth.step
+Autocorrelation = distribution.Autocorrelation.step
+BandWidth = bands.BandWidth.step
 Beta = cross_section.Beta.step
-BollingerBand = volatility.BollingerBand.step
+BollingerBand = bands.BollingerBand.step
 Breadth = cross_section.Breadth.step
 Breakout = price.Breakout.step
 CalendarFlag = session.CalendarFlag.step
 Cci = momentum.Cci.step
 CentredRsi = momentum.CentredRsi.step
+ChaikinMoneyFlow = volume.ChaikinMoneyFlow.step
 CloseLocation = price.CloseLocation.step
 Correlation = cross_section.Correlation.step
 DayDeviation = session.DayDeviation.step
@@ -41,6 +42,7 @@ DayRange = session.DayRange.step
 Directional = trend.Directional.step
 DirectionalSpread = trend.DirectionalSpread.step
 Distance = trend.Distance.step
+DollarVolume = seasonal_volume.DollarVolume.step
 DonchianLower = price.DonchianLower.step
 DonchianPosition = price.DonchianPosition.step
 DonchianUpper = price.DonchianUpper.step
@@ -49,24 +51,37 @@ Ema = trend.Ema.step
 EmaSpread = trend.EmaSpread.step
 Gap = price.Gap.step
 GapInRanges = price.GapInRanges.step
+GarmanKlass = volatility.GarmanKlass.step
 HalfDay = session.HalfDay.step
 HistoricalVolatility = volatility.HistoricalVolatility.step
 InRanges = trend.InRanges.step
+JumpShare = distribution.JumpShare.step
+KeltnerBand = bands.KeltnerBand.step
+Kurtosis = distribution.Kurtosis.step
 LastReturn = cross_section.LastReturn.step
+LogAtrOfPrice = volatility.LogAtrOfPrice.step
+LogBody = volatility.LogBody.step
+LogRange = volatility.LogRange.step
 LogReturn = price.LogReturn.step
 LongUpper = price.LongUpper.step
 Macd = trend.Macd.step
 MacdHistogram = trend.MacdHistogram.step
 MacdSignal = trend.MacdSignal.step
+MeanRange = bands.MeanRange.step
 MeanReversion = momentum.MeanReversion.step
 Mfi = volume.Mfi.step
 MinutesToClose = session.MinutesToClose.step
 Obv = volume.Obv.step
 ObvChange = volume.ObvChange.step
+ObvSlope = volume.ObvSlope.step
 OpenDistance = session.OpenDistance.step
+Parkinson = volatility.Parkinson.step
+PercentB = bands.PercentB.step
 RangeInRanges = volatility.RangeInRanges.step
 Rank = cross_section.Rank.step
 RateOfChange = momentum.RateOfChange.step
+RealisedRatio = volatility.RealisedRatio.step
+RealisedVol = volatility.RealisedVol.step
 Residual = cross_section.Residual.step
 ReturnDeviation = volatility.ReturnDeviation.step
 ReturnInSigmas = momentum.ReturnInSigmas.step
@@ -74,38 +89,50 @@ ReturnSince = session.ReturnSince.step
 Rsi = momentum.Rsi.step
 SessionCosine = session.SessionCosine.step
 SessionSine = session.SessionSine.step
+SinceSqueeze = bands.SinceSqueeze.step
+Skewness = distribution.Skewness.step
 Sma = trend.Sma.step
-StandardDeviation = volatility.StandardDeviation.step
+Squeeze = bands.Squeeze.step
+StandardDeviation = bands.StandardDeviation.step
 StochasticD = momentum.StochasticD.step
 StochasticK = momentum.StochasticK.step
 Swing = price.Swing.step
 SwingDistance = price.SwingDistance.step
 TrendStrength = trend.TrendStrength.step
+TypicalEma = bands.TypicalEma.step
+TypicalSma = bands.TypicalSma.step
+VarianceRatio = distribution.VarianceRatio.step
+VolOfVol = volatility.VolOfVol.step
+VolumeOfDay = seasonal_volume.VolumeOfDay.step
 VolumeRate = volume.VolumeRate.step
 VolumeSma = volume.VolumeSma.step
 Vwap = session.Vwap.step
 VwapDistance = session.VwapDistance.step
 Weekday = session.Weekday.step
+WidthPercentile = bands.WidthPercentile.step
 WilliamsR = momentum.WilliamsR.step
-ZScore = volatility.ZScore.step
+YangZhang = volatility.YangZhang.step
+ZScore = bands.ZScore.step
 
 WARMUPS = np.array([
     1, 22, 22, 22, 22, 22, 61, 20, 60, 20, 60, 20, 20, 21, 5, 5, 14, 14, 1, 1, 5, 10, 20, 50, 100,
     200, 5, 10, 20, 50, 12, 26, 60, 100, 200, 26, 34, 34, 15, 15, 28, 14, 14, 20, 50, 14, 14, 20,
     50, 26, 34, 20, 60, 200, 15, 26, 20, 15, 3, 14, 16, 14, 11, 20, 21, 21, 21, 21, 31, 61, 20, 14,
-    20, 20, 20, 20, 21, 21, 20, 20, 14, 14, 1, 15, 20, 20, 21, 1, 14, 14, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-    1, 1, 1, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22
+    21, 21, 14, 14, 14, 21, 61, 121, 61, 1, 1, 20, 20, 21, 40, 20, 20, 20, 20, 20, 20, 20, 272, 20,
+    20, 20, 20, 20, 20, 20, 20, 20, 61, 61, 121, 121, 21, 1, 1, 15, 20, 20, 21, 20, 20, 21, 121, 1,
+    1, 1, 14, 14, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22
 ])
 SESSIONS = np.array([
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 15, 15,
-    15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 20, 0, 0, 0, 0, 0, 15,
+    15, 15, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 ])
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
 
-@cached
+@kernel
 def step(
     s: Array,
     open_: float,
@@ -118,13 +145,11 @@ def step(
     context: Array,
     out: Array,
 ) -> int:
-    """Take one bar into `s` and write its features to `out`; return the bars seen, 0 for an impossible bar.
+    """Take one bar into `s` and write its features to `out`; return the bars seen.
 
     Prices in USD above zero, volume in shares, `seconds` the bar's close (UTC); `day` (`session.DAY`) is of the session,
-    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming, untouched for an impossible bar.
+    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming.
     """
-    if not is_possible(open_, high, low, close, volume):
-        return 0
     now = begin(s, open_, high, low, close, volume, seconds, day[0], day[1])
     close_location = CloseLocation(now)
     sigma_20 = ReturnDeviation(s, now, 20)
@@ -147,7 +172,7 @@ def step(
     resistance_atr = SwingDistance(now, resistance, atr_14, 1.0)
     support_atr = SwingDistance(now, support, atr_14, -1.0)
     gap = Gap(s, 2140, now)
-    day_atr_14 = DayRange(s, 2170, now, 14)
+    day_atr_14 = DayRange(s, 5028, now, 14)
     gap_atr = GapInRanges(s, day_atr_14)
     sma_5 = Sma(s, now, 5)
     sma_10 = Sma(s, now, 10)
@@ -202,26 +227,60 @@ def step(
     ret_60 = ReturnInSigmas(s, now, sigma_20, 60, 7.745966692414834)
     zscore_20 = ZScore(now, sma_20, std_20)
     mean_reversion_20 = MeanReversion(zscore_20, rsi_14)
+    hist_vol_20 = HistoricalVolatility(s, sigma_20)
+    atr_close_14 = AtrOfPrice(now, atr_14)
+    log_atr_close_14 = LogAtrOfPrice(atr_close_14)
+    range_atr = RangeInRanges(now, atr_14)
+    realised_vol_20 = RealisedVol(s, 2167, now, 20)
+    realised_vol_60 = RealisedVol(s, 2190, now, 60)
+    realised_vol_120 = RealisedVol(s, 2253, now, 120)
+    realised_vol_ratio_5_60 = RealisedRatio(s, now, 2190, 5, 60)
+    log_range = LogRange(now)
+    log_body = LogBody(now)
+    parkinson_20 = Parkinson(s, 2376, now, log_range, 20, 0.01803368801111204)
+    garman_klass_20 = GarmanKlass(s, 2398, now, log_range, log_body, 20, 0.3862943611198906)
+    yang_zhang_20 = YangZhang(s, 2420, now, log_range, log_body, 20, 0.13904433921653034, 0.04304778303917348, 0.05, 0.05263157894736842)
+    vol_of_vol_20 = VolOfVol(s, 2464, now, realised_vol_20, 20)
     bb_upper_20 = BollingerBand(sma_20, std_20, 2.0)
     bb_middle_20 = BollingerBand(sma_20, std_20, 0.0)
     bb_lower_20 = BollingerBand(sma_20, std_20, -2.0)
-    hist_vol_20 = HistoricalVolatility(s, sigma_20)
+    percent_b_20 = PercentB(zscore_20)
     bb_width_20 = BandWidth(sma_20, std_20)
-    atr_close_14 = AtrOfPrice(now, atr_14)
-    range_atr = RangeInRanges(now, atr_14)
-    obv = Obv(s, 2167, now)
+    width_percentile_252 = WidthPercentile(s, 2483, now, bb_width_20, 252)
+    typical_sma_20 = TypicalSma(s, now, 20)
+    typical_ema_20 = TypicalEma(s, 2735, now, 20)
+    true_range_sma_20 = MeanRange(s, now, 20)
+    keltner_sma_upper_20 = KeltnerBand(typical_sma_20, true_range_sma_20, 1.5)
+    keltner_sma_lower_20 = KeltnerBand(typical_sma_20, true_range_sma_20, -1.5)
+    keltner_ema_upper_20 = KeltnerBand(typical_ema_20, true_range_sma_20, 1.5)
+    keltner_ema_lower_20 = KeltnerBand(typical_ema_20, true_range_sma_20, -1.5)
+    squeeze_20 = Squeeze(bb_upper_20, bb_lower_20, keltner_ema_upper_20, keltner_ema_lower_20)
+    since_squeeze_20 = SinceSqueeze(s, 2736, now, squeeze_20, 60)
+    skew_60 = Skewness(s, 2737, now, 2190, 60, 2, 64)
+    kurt_60 = Kurtosis(s, 2737)
+    variance_ratio_2 = VarianceRatio(s, 2863, now, 2253, 2, 120, 119, 0.5084745762711864)
+    variance_ratio_8 = VarianceRatio(s, 2984, now, 2253, 8, 120, 113, 0.14103982300884957)
+    autocorrelation_20 = Autocorrelation(s, 3099, now, 2167, 20, 19)
+    jump_share_day = JumpShare(s, 3120, now, log_body)
+    obv = Obv(s, 3125, now)
     mfi_14 = Mfi(s, now, 14)
     volume_sma_20 = VolumeSma(s, now, 20)
     volume_rate_20 = VolumeRate(now, volume_sma_20)
     obv_change_20 = ObvChange(s, now, volume_sma_20)
-    vwap = Vwap(s, 2168, now)
+    obv_slope_20 = ObvSlope(s, now, volume_sma_20)
+    cmf_20 = ChaikinMoneyFlow(s, 3126, now, close_location, volume_sma_20)
+    amihud_20 = Amihud(s, 3148, now, 20, 25)
+    amihud_ratio_20_120 = AmihudRatio(s, 3195, now, 3148, 120, 122)
+    volume_of_day_20 = VolumeOfDay(s, 3439, now)
+    dollar_volume_z_20 = DollarVolume(s, 5003, now)
+    vwap = Vwap(s, 5026, now)
     vwap_distance = VwapDistance(now, vwap, atr_14)
     open_distance = OpenDistance(s, now, atr_14)
     session_sin = SessionSine(now)
     session_cos = SessionCosine(now)
-    day_sigma = DayDeviation(s, 2174, now, 14)
-    return_since_open = ReturnSince(s, 2176, now, day_sigma, 3)
-    return_since_close = ReturnSince(s, 2177, now, day_sigma, 9)
+    day_sigma = DayDeviation(s, 5032, now, 14)
+    return_since_open = ReturnSince(s, 5034, now, day_sigma, 3)
+    return_since_close = ReturnSince(s, 5035, now, day_sigma, 9)
     minutes_to_close = MinutesToClose(now)
     half_day = HalfDay(now)
     weekday = Weekday(day, 2)
@@ -230,12 +289,12 @@ def step(
     options_expiry = CalendarFlag(day, 5)
     market_return_1 = LastReturn(context, sigma_20, 1)
     sector_return_1 = LastReturn(context, sigma_20, 3)
-    market_beta_60 = Beta(s, 2178, now, context, 0)
-    sector_beta_60 = Beta(s, 2437, now, context, 2)
-    market_correlation_60 = Correlation(s, 2178, market_beta_60)
-    market_residual_5 = Residual(s, 2178, market_beta_60, sigma_20, 5, 2.23606797749979)
-    market_residual_20 = Residual(s, 2178, market_beta_60, sigma_20, 20, 4.47213595499958)
-    sector_residual_20 = Residual(s, 2437, sector_beta_60, sigma_20, 20, 4.47213595499958)
+    market_beta_60 = Beta(s, 5036, now, context, 0)
+    sector_beta_60 = Beta(s, 5295, now, context, 2)
+    market_correlation_60 = Correlation(s, 5036, market_beta_60)
+    market_residual_5 = Residual(s, 5036, market_beta_60, sigma_20, 5, 2.23606797749979)
+    market_residual_20 = Residual(s, 5036, market_beta_60, sigma_20, 20, 4.47213595499958)
+    sector_residual_20 = Residual(s, 5295, sector_beta_60, sigma_20, 20, 4.47213595499958)
     breadth = Breadth(context)
     relative_strength_20 = Rank(context)
     out[0] = close_location
@@ -310,46 +369,80 @@ def step(
     out[69] = ret_60
     out[70] = mean_reversion_20
     out[71] = atr_14
-    out[72] = std_20
-    out[73] = bb_upper_20
-    out[74] = bb_middle_20
-    out[75] = bb_lower_20
-    out[76] = sigma_20
-    out[77] = hist_vol_20
-    out[78] = zscore_20
-    out[79] = bb_width_20
-    out[80] = atr_close_14
-    out[81] = range_atr
-    out[82] = obv
-    out[83] = mfi_14
-    out[84] = volume_sma_20
-    out[85] = volume_rate_20
-    out[86] = obv_change_20
-    out[87] = vwap
-    out[88] = vwap_distance
-    out[89] = open_distance
-    out[90] = session_sin
-    out[91] = session_cos
-    out[92] = day_atr_14
-    out[93] = day_sigma
-    out[94] = return_since_open
-    out[95] = return_since_close
-    out[96] = minutes_to_close
-    out[97] = half_day
-    out[98] = weekday
-    out[99] = month_first
-    out[100] = month_last
-    out[101] = options_expiry
-    out[102] = market_return_1
-    out[103] = sector_return_1
-    out[104] = market_beta_60
-    out[105] = sector_beta_60
-    out[106] = market_correlation_60
-    out[107] = market_residual_5
-    out[108] = market_residual_20
-    out[109] = sector_residual_20
-    out[110] = breadth
-    out[111] = relative_strength_20
+    out[72] = sigma_20
+    out[73] = hist_vol_20
+    out[74] = atr_close_14
+    out[75] = log_atr_close_14
+    out[76] = range_atr
+    out[77] = realised_vol_20
+    out[78] = realised_vol_60
+    out[79] = realised_vol_120
+    out[80] = realised_vol_ratio_5_60
+    out[81] = log_range
+    out[82] = log_body
+    out[83] = parkinson_20
+    out[84] = garman_klass_20
+    out[85] = yang_zhang_20
+    out[86] = vol_of_vol_20
+    out[87] = std_20
+    out[88] = bb_upper_20
+    out[89] = bb_middle_20
+    out[90] = bb_lower_20
+    out[91] = zscore_20
+    out[92] = percent_b_20
+    out[93] = bb_width_20
+    out[94] = width_percentile_252
+    out[95] = typical_sma_20
+    out[96] = typical_ema_20
+    out[97] = true_range_sma_20
+    out[98] = keltner_sma_upper_20
+    out[99] = keltner_sma_lower_20
+    out[100] = keltner_ema_upper_20
+    out[101] = keltner_ema_lower_20
+    out[102] = squeeze_20
+    out[103] = since_squeeze_20
+    out[104] = skew_60
+    out[105] = kurt_60
+    out[106] = variance_ratio_2
+    out[107] = variance_ratio_8
+    out[108] = autocorrelation_20
+    out[109] = jump_share_day
+    out[110] = obv
+    out[111] = mfi_14
+    out[112] = volume_sma_20
+    out[113] = volume_rate_20
+    out[114] = obv_change_20
+    out[115] = obv_slope_20
+    out[116] = cmf_20
+    out[117] = amihud_20
+    out[118] = amihud_ratio_20_120
+    out[119] = volume_of_day_20
+    out[120] = dollar_volume_z_20
+    out[121] = vwap
+    out[122] = vwap_distance
+    out[123] = open_distance
+    out[124] = session_sin
+    out[125] = session_cos
+    out[126] = day_atr_14
+    out[127] = day_sigma
+    out[128] = return_since_open
+    out[129] = return_since_close
+    out[130] = minutes_to_close
+    out[131] = half_day
+    out[132] = weekday
+    out[133] = month_first
+    out[134] = month_last
+    out[135] = options_expiry
+    out[136] = market_return_1
+    out[137] = sector_return_1
+    out[138] = market_beta_60
+    out[139] = sector_beta_60
+    out[140] = market_correlation_60
+    out[141] = market_residual_5
+    out[142] = market_residual_20
+    out[143] = sector_residual_20
+    out[144] = breadth
+    out[145] = relative_strength_20
     end(s, now)
     if now.n < WARMEST or now.sessions < LONGEST:
         for i in range(out.shape[0]):
@@ -358,56 +451,36 @@ def step(
     return now.n
 
 
-ADVANCE_SIGNATURE = (
-    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64, float64, float64, float64, float64, float64,"
-    " float64[::1], float64[::1], float64[::1])"
-)
-
-
 @cached
-def advance(
+def run(
     s: Array,
     panel: Array,
-    i: int,
+    row: int,
     market: int,
     sector: int,
-    open_: float,
-    high: float,
-    low: float,
-    close: float,
-    volume: float,
-    seconds: float,
-    day: Array,
-    context: Array,
-    out: Array,
-) -> int:
-    """Take one bar of the symbol in row `i` of the panel: `cross_section.look`, then `step`."""
-    if not is_possible(open_, high, low, close, volume):
-        return 0
-    look(panel, i, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context)
-    return step(s, open_, high, low, close, volume, seconds, day, context, out)
-
-
-@cached
-def scan(
-    s: Array,
-    opens: Array,
-    highs: Array,
-    lows: Array,
-    closes: Array,
-    volumes: Array,
-    seconds: Array,
+    bars: Array,
     days: Array,
     day_of: Array,
     context: Array,
     out: Array,
-) -> None:
-    """Step over (n,) arrays of bars into the rows of `out`, (n, n_features); a bar with a NaN time is passed over."""
-    for i in range(out.shape[0]):
-        n = 0
-        if not np.isnan(seconds[i]):
-            n = step(
-                s, opens[i], highs[i], lows[i], closes[i], volumes[i], seconds[i], days[day_of[i]], context[i], out[i]
-            )
-        if n == 0:
-            out[i] = np.nan
+) -> int:
+    """Step over bars, (n, 6): seconds, open, high, low, close, volume; return how many were seen, 0 if not the last one.
+
+    `days[day_of[k]]` is the session of bar k. The symbol's `row` of the panel is looked at before each bar
+    (`cross_section.look`), which fills `context`, (n, CONTEXT); a row of -1 takes that as it is given. `out` is
+    (n, n_features). A bar with NaN seconds, or one that cannot be, is passed over: its row of `out` is NaN.
+    """
+    seen = 0
+    for k in range(bars.shape[0]):
+        seen = 0
+        seconds, open_, high, low, close, volume = bars[k]
+        if not np.isnan(seconds) and is_possible(open_, high, low, close, volume):
+            day = days[day_of[k]]
+            if row >= 0:
+                look(
+                    panel, row, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context[k]
+                )
+            seen = step(s, open_, high, low, close, volume, seconds, day, context[k], out[k])
+        if seen == 0:
+            out[k] = np.nan
+    return seen
