@@ -203,7 +203,8 @@ class Drifted(Message, frozen=True, tag=True, gc=False):
 class DriftSummary(Message, frozen=True, tag=True):
     """How the features of a session's last `rows` bars stand against training: told at its close, and with an alarm.
 
-    `drifting` of `columns` are beyond the limits of two tests or more; `worst` are the readings nearest to theirs or furthest beyond.
+    `drifting` of `columns` are beyond the limits of two tests or more; `worst` are the readings furthest beyond theirs,
+    or nearest to them.
     """
 
     ts: int

@@ -21,10 +21,9 @@ Ints = NDArray[np.int64]
 Columns = NDArray[np.intp]
 
 TESTS = ("psi", "ks", "page_hinkley")
-TOGETHER, ALONE = (
-    0,
-    1,
-)  # whose limits: those of all trained symbols in one window, or those of any one of them
+# Whose limits: of all trained symbols in one window, or of any one of them.
+TOGETHER, ALONE = 0, 1
+AT_ONCE = 64  # rows that wait for one compiled call, at most
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class ReferenceOptions:
     ks_level: float = 0.01
     threshold: float = 50.0
     allowance: float = 0.25
-    margin: float = 1.25
+    margin: float = 1.1
     check_bars: int = 15
 
 
@@ -74,10 +73,17 @@ class Reference:
         try:
             with np.load(path, allow_pickle=False) as kept:
                 a = dict(kept)
-            texts = {name: tuple(a[name].tolist()) for name in ("names", "symbols")}
-            whole = {name: int(a[name]) for name in ("window", "check_bars")}
-            arrays = {name: a[name] for name in ("edges", "shares", "scale", "limits")}
-            return Reference(**texts, **whole, **arrays, allowance=float(a["allowance"]))
+            return Reference(
+                names=tuple(a["names"].tolist()),
+                symbols=tuple(a["symbols"].tolist()),
+                window=int(a["window"]),
+                edges=a["edges"],
+                shares=a["shares"],
+                scale=a["scale"],
+                limits=a["limits"],
+                check_bars=int(a["check_bars"]),
+                allowance=float(a["allowance"]),
+            )
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
                 f"{path} is no reference of a training window ({error}); train again with "
@@ -142,28 +148,35 @@ class Drift:
         self._counts = np.zeros((count, bins), dtype=np.int64)
         self._sums = np.zeros((2, count))
         self._ceiling = 2 * self.limits[TESTS.index("page_hinkley")]
-        self._one = np.zeros(1, dtype=np.int64)
+        self._waiting: list[Vector] = []
+        self._of: list[int] = []
 
     @property
     def rows(self) -> int:
         """How many rows are compared now."""
+        self._take_waiting()
         return int(np.minimum(self._seen, self.reference.window).sum())
 
     @property
     def is_full(self) -> bool:
         """Whether enough is there to compare: nine tenths of a window of each symbol that was seen."""
-        seen = np.count_nonzero(self._seen)
-        return bool(seen) and self.rows >= 0.9 * self.reference.window * seen
+        rows, seen = self.rows, int(np.count_nonzero(self._seen))
+        return seen > 0 and rows >= 0.9 * self.reference.window * seen
 
-    @property
-    def symbols_seen(self) -> int:
-        """How many symbols have given a row."""
-        return int(np.count_nonzero(self._seen))
+    def add(self, symbol: str, vector: Vector) -> None:
+        """Take the newest row of a symbol, which must not change any more; one that is not complete is left out."""
+        # A compiled call costs more than what it does for one row.
+        self._waiting.append(vector)
+        self._of.append(self._row_of[symbol])
+        if len(self._of) == AT_ONCE:
+            self._take_waiting()
 
-    def add(self, symbol: str, vector: Vector) -> bool:
-        """Take the newest row of a symbol; return whether it was complete, else it is left out."""
-        self._one[0] = self._row_of[symbol]
-        return self.add_many(vector.reshape(1, -1), self._one) == 1
+    def _take_waiting(self) -> None:
+        if self._of:
+            rows = np.concatenate(self._waiting).reshape(len(self._of), -1)
+            self.add_many(rows, np.array(self._of, dtype=np.int64))
+            self._waiting.clear()
+            self._of.clear()
 
     def add_many(self, rows: Floats, symbol: Ints) -> int:
         """Take rows (n, any) of the symbols numbered (n,), oldest first; return how many were complete."""
@@ -176,7 +189,8 @@ class Drift:
 
     def readings(self) -> Floats:
         """Return the statistics (3, c) in the order of TESTS."""
-        actual = self._counts / max(self.rows, 1)
+        rows = self.rows
+        actual = self._counts / max(rows, 1)
         expected = self.reference.shares
         return np.stack([psi(expected, actual), ks(expected, actual), self._sums.max(axis=0)])
 

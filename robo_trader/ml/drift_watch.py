@@ -43,7 +43,7 @@ class DriftWatch:
         self._drift = Drift(reference, columns, sorted(symbols))
         self._symbols = frozenset(symbols)
         self._names = reference.names
-        self._every = reference.check_bars
+        self._every = reference.check_bars * len(symbols)
         self._calendar = calendar
         self._horizon = horizon
         self._options = options or DriftOptions()
@@ -59,11 +59,10 @@ class DriftWatch:
         if session is None or bar.symbol not in self._symbols:
             return ()
         if (session.close - bar.ts) // bar.interval_ns >= self._horizon:
-            self._unread += self._drift.add(bar.symbol, vector)
-        if bar.history or not self._drift.is_full:
-            return ()
+            self._drift.add(bar.symbol, vector)
+            self._unread += 1
         is_last = bar.ts == session.close and session.label != self._summed_up
-        if not is_last and self._unread < self._every * self._drift.symbols_seen:
+        if bar.history or not (is_last or self._unread >= self._every) or not self._drift.is_full:
             return ()
         return tuple(self._read(bar.ts, session.label, is_last))
 

@@ -157,8 +157,8 @@ def observe(
         for j in range(n):
             x = np.float32(row[columns[j]])
             place = 0
-            for edge in edges[j]:
-                place += x > edge
+            for k in range(edges.shape[1]):
+                place += x > edges[j, k]
             if forget:
                 counts[j, ring[at, j]] -= 1
             ring[at, j] = place
