@@ -203,7 +203,8 @@ def remember(
 
     A day differs from all days together, and bars from coins, so no textbook says how far a session may go. The window
     is therefore watched once as if it were live, by the very class that watches later, all symbols together and each by
-    itself; the furthest each statistic went there, times `margin`, is its limit, where that is above the textbook's.
+    itself; the furthest each statistic went there, times `margin`, is its limit, where that is above the textbook's and
+    no more than halfway to where it can go at all.
     """
     options = options or ReferenceOptions()
     window = _rows_of_a_session(symbol, ts)
@@ -223,8 +224,10 @@ def remember(
     ]
     furthest.append(np.max(alone, axis=0))
     least = [_least(options, window * count, len(rows)) for count in (len(symbols), 1)]
+    utmost = _utmost(blank.shares)
     limits = [
-        np.maximum(options.margin * far, low[:, None]) for far, low in zip(furthest, least, strict=True)
+        np.maximum(np.minimum(options.margin * far, (far + utmost) / 2), low[:, None])
+        for far, low in zip(furthest, least, strict=True)
     ]
     return replace(blank, limits=np.stack(limits))
 
@@ -246,6 +249,12 @@ def _shares(rows: Singles, edges: Singles) -> Floats:
 
 def _least(options: ReferenceOptions, window: int, rows: int) -> Floats:
     return np.array([options.psi_act, ks_critical(options.ks_level, window, rows), options.threshold])
+
+
+def _utmost(shares: Floats) -> Floats:
+    """Return how far each statistic (3, c) can go at all: to where everything lies in the rarest bin."""
+    rarest = np.eye(shares.shape[1])[shares.argmin(axis=1)]
+    return np.stack([psi(shares, rarest), np.ones(len(shares)), np.full(len(shares), np.inf)])
 
 
 def _furthest(blank: Reference, rows: Singles, symbol: Ints, symbols: tuple[str, ...]) -> Floats:

@@ -120,7 +120,8 @@ async def test_drift_is_told_with_its_worst_readings(
     assert "drift  " not in said(database, capsys)[1]
     reading = Drifted(LATER, "atr_close_14", "psi", 8.0456, 4.125)
     async with await Database.open(database) as opened:
-        journal = SqliteJournal(opened, "s")
+        await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA"], "{}")
+        journal = SqliteJournal(opened, "t")
         summary = DriftSummary(LATER, "2026-01-05", 720, 34, 3, True, (reading,))
         await journal.record(Resume(LATER, "seen", "operator"), Step(facts=[reading, summary]))
         await journal.flush()

@@ -15,9 +15,12 @@ pytestmark = pytest.mark.daemon
 
 
 async def test_a_market_that_turns_is_an_alarm_within_the_day_and_a_replay_says_the_same(desk: Desk):
-    market = SyntheticMarket(1, edge=1.0, turn=Turn("2026-01-05", 3.0))
-    _, port = await desk.gateway(market, speed=3000, start="2026-01-05")
+    market = SyntheticMarket(1, edge=1.0, turn=Turn("2026-01-05", 5.0))
+    _, port = await desk.gateway(market, speed=1200, start="2026-01-05")
     run = await desk.daemon(port, "--use-ml", ml_history_days=30)
+    await run.until("training: ")
+    await run.until("PROVEN")
+    await run.until(" bar ", times=100)
     await run.until("matter=drift")
     run.signal(signal.SIGTERM)
     assert await run.end() == 0, run.text

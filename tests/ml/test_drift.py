@@ -215,10 +215,16 @@ def test_days_like_those_of_training_stay_within_and_wilder_ones_do_not(referenc
 
 
 def test_margin_and_bins_are_what_the_options_say(window):
-    wide = drift.remember(*window, NAMES, SYMBOLS, ReferenceOptions(bins=20, margin=2.5))
-    usual = drift.remember(*window, NAMES, SYMBOLS, ReferenceOptions(bins=20))
+    just = drift.remember(*window, NAMES, SYMBOLS, ReferenceOptions(bins=20, margin=1.0))
+    wide = drift.remember(*window, NAMES, SYMBOLS, ReferenceOptions(bins=20, margin=1.2))
     assert wide.shares.shape == (4, 20)
-    assert wide.limits[TOGETHER, 1, 1] == pytest.approx(2 * usual.limits[TOGETHER, 1, 1])
+    assert wide.limits[TOGETHER, 1, 1] == pytest.approx(1.2 * just.limits[TOGETHER, 1, 1])
+
+
+def test_no_limit_lies_beyond_where_a_statistic_can_go(window):
+    generous = drift.remember(*window, NAMES, SYMBOLS, ReferenceOptions(margin=50))
+    assert (generous.limits[:, 1] < 1).all()
+    assert (generous.limits[:, 0, :2] < drift.psi(np.full(10, 0.1), np.eye(10)[0])).all()
 
 
 def test_a_reference_is_of_fixed_size_and_a_file_that_is_none_is_refused(

@@ -43,7 +43,9 @@ def test_volume_follows_and_it_has_a_name_of_its_own(markets) -> None:
     assert calm.identity != turning.identity
 
 
-@pytest.mark.parametrize("text", ["", "2026-01-05", "2026-01-05:loud", "someday:3", "2026-01-05:0", "2026-01-05:nan"])
+@pytest.mark.parametrize(
+    "text", ["", "2026-01-05", "2026-01-05:loud", "someday:3", "2026-01-05:0", "2026-01-05:nan"]
+)
 def test_a_turn_that_is_none_is_refused_in_words(text: str) -> None:
     with pytest.raises(ConfigurationError, match="turn"):
         Turn.read(text)
@@ -55,5 +57,5 @@ def test_the_setting_reaches_the_gateway_and_is_said_at_the_start() -> None:
     assert arguments[arguments.index("--turn") + 1] == "2026-01-05:3"
     assert any("planted turn 2026-01-05:3" in line for line in practice_banner(settings, True))
     assert "--turn" not in practice_gateway(load())._arguments
-    with pytest.raises(ConfigurationError, match="PRACTICE_TURN.*YYYY-MM-DD:FACTOR"):
+    with pytest.raises(ConfigurationError, match=r"PRACTICE_TURN.*YYYY-MM-DD:FACTOR"):
         load(practice_turn="tomorrow")
