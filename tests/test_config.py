@@ -24,6 +24,7 @@ OTHER = {
     "strategy_allow_short": True,
     "ml_models_dir": Path("elsewhere"),
     "practice_mode": "never",
+    "practice_turn": "2026-01-05:3",
     "monitoring_log_format": "json",
     "monitoring_log_level": "DEBUG",
     "alert_webhook_url": SecretStr("https://hooks.example/T0"),

@@ -52,6 +52,7 @@ from robo_trader.core.protocols import (
     Sizer,
     StopRule,
     Strategy,
+    Watch,
 )
 from robo_trader.core.reconciliation import Reconciliation
 from robo_trader.core.steps import (
@@ -85,6 +86,7 @@ class Parts(msgspec.Struct, frozen=True):
     gates: Sequence[RiskGate]
     executor: Executor
     stop_rule: StopRule | None = None  # None: positions have no stop at the broker
+    watch: Watch | None = None
 
 
 class Engine:
@@ -148,6 +150,8 @@ class Engine:
             self._begin_day(bar.ts)
         self._portfolio.mark(bar.symbol, bar.close, bar.ts)
         vector = self._features.update(bar)
+        watch = self._parts.watch
+        noticed = watch.on_bar(bar, vector) if watch is not None and vector is not None else ()
         if vector is not None:
             self.desk.vectors[bar.symbol] = vector
         else:
@@ -158,6 +162,8 @@ class Engine:
             self.desk.day_start = self._portfolio.equity()
         if vector is not None:
             draft.fact(FeatureRow(bar.ts, bar.symbol, self._features.version, vector.tobytes()))
+        for fact in noticed:
+            draft.fact(fact)
         for said in self._parts.strategy.on_bar(bar, self.desk) if bar.symbol in self._parts.traded else ():
             draft.fact(said)
             if isinstance(said, Signal):
