@@ -10,8 +10,8 @@ from robo_trader.features import bands, cross_section, distribution, momentum, p
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
 
-FINGERPRINT = "c204df762054b5b08ec1e6dcd1bff6a390ca8634e7e5c8e147749e8b38050446"
-ARITHMETIC = "fde37154be60"
+FINGERPRINT = "21690675307b63c762dd7354ef5174995882def097337e5ea49af3204115ca48"
+ARITHMETIC = "2497d4bee133"
 SIZE = 5463  # numbers in the state of one symbol
 
 STEP_SIGNATURE = (
@@ -178,14 +178,14 @@ def step(
     atr_close_14 = AtrOfPrice(now, atr_14)
     log_atr_close_14 = LogAtrOfPrice(atr_close_14)
     range_atr = RangeInRanges(now, atr_14)
-    realised_vol_20 = RealisedVol(s, 2084, now, 20)
-    realised_vol_60 = RealisedVol(s, 2107, now, 60)
-    realised_vol_120 = RealisedVol(s, 2170, now, 120)
-    realised_vol_ratio_5_60 = RealisedRatio(s, now, 2107, 5, 60)
+    realised_vol_20 = RealisedVol(s, 2084, now, 20, 0.05)
+    realised_vol_60 = RealisedVol(s, 2107, now, 60, 0.016666666666666666)
+    realised_vol_120 = RealisedVol(s, 2170, now, 120, 0.008333333333333333)
+    realised_vol_ratio_5_60 = RealisedRatio(s, now, 2107, 5, 12.0)
     log_range = LogRange(now)
     log_body = LogBody(now)
     parkinson_20 = Parkinson(s, 2293, now, log_range, 20, 0.01803368801111204)
-    garman_klass_20 = GarmanKlass(s, 2315, now, log_range, log_body, 20, 0.3862943611198906)
+    garman_klass_20 = GarmanKlass(s, 2315, now, log_range, log_body, 20, 0.05, 0.3862943611198906)
     yang_zhang_20 = YangZhang(s, 2337, now, log_range, log_body, 20, 0.13904433921653034, 0.04304778303917348, 0.05, 0.05263157894736842)
     vol_of_vol_20 = VolOfVol(s, 2381, now, realised_vol_20, 20)
     std_20 = StandardDeviation(s, now, sma_20, 20)
@@ -195,7 +195,7 @@ def step(
     zscore_20 = ZScore(now, sma_20, std_20)
     percent_b_20 = PercentB(zscore_20)
     bb_width_20 = BandWidth(sma_20, std_20)
-    width_percentile_252 = WidthPercentile(s, 2400, now, bb_width_20, 252)
+    width_percentile_252 = WidthPercentile(s, 2400, now, bb_width_20, 252, 0.003968253968253968)
     typical_sma_20 = TypicalSma(s, now, 20)
     typical_ema_20 = TypicalEma(s, 2652, now, 20)
     true_range_sma_20 = MeanRange(s, now, 20)
@@ -205,7 +205,7 @@ def step(
     keltner_ema_lower_20 = KeltnerBand(typical_ema_20, true_range_sma_20, -1.5)
     squeeze_20 = Squeeze(bb_upper_20, bb_lower_20, keltner_ema_upper_20, keltner_ema_lower_20)
     since_squeeze_20 = SinceSqueeze(s, 2653, now, squeeze_20, 60)
-    skew_60 = Skewness(s, 2654, now, 2107, 60, 2, 64)
+    skew_60 = Skewness(s, 2654, now, 2107, 60, 0.016666666666666666, 2, 64)
     kurt_60 = Kurtosis(s, 2654)
     variance_ratio_2 = VarianceRatio(s, 2780, now, 2170, 2, 120, 119, 0.5084745762711864)
     variance_ratio_8 = VarianceRatio(s, 2901, now, 2170, 8, 120, 113, 0.14103982300884957)
