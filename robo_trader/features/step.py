@@ -10,7 +10,7 @@ from robo_trader.features import bands, cross_section, distribution, momentum, p
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
 
-FINGERPRINT = "21690675307b63c762dd7354ef5174995882def097337e5ea49af3204115ca48"
+FINGERPRINT = "73056dd9bc86afc301e9b8c79424140700c2d9e6b3f982d0b1c00101cb2e5a44"
 ARITHMETIC = "2497d4bee133"
 SIZE = 5463  # numbers in the state of one symbol
 
