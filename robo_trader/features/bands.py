@@ -119,17 +119,17 @@ class WidthPercentile(Bands):
     def __init__(self, period: int = 252) -> None:
         longest = period + 20
         super().__init__(f"width_percentile_{period}", longest, longest, own_units=[Unit.PURE] * period)
-        self.period = period
+        self.period, self.each = period, 1.0 / period
 
     @staticmethod
     @kernel
-    def step(s: Array, own: int, now: Now, bb_width_20: float, period: int) -> float:
+    def step(s: Array, own: int, now: Now, bb_width_20: float, period: int, each: float) -> float:
         limit = bb_width_20 * (1.0 - TIE)
         below = 0
         for i in range(own, own + period):
             below += s[i] < limit
         s[own + now.n % period] = bb_width_20
-        return below / period
+        return below * each
 
 
 class TypicalSma(Level):

@@ -30,16 +30,18 @@ class Skewness(Distribution):
         needs = {"squares": f"own of realised_vol_{period}"}
         units = [Unit.PURE] * (2 + 2 * sliding(period))  # m2 and m4 for the kurtosis, both windows
         super().__init__(f"skew_{period}", period, period + 1, own_units=units, needs=needs)
-        self.period = period
+        self.period, self.each = period, 1.0 / period
         self.cubes, self.fourths = 2, 2 + sliding(period)
 
     @staticmethod
     @kernel
-    def step(s: Array, own: int, now: Now, squares: int, period: int, cubes: int, fourths: int) -> float:
+    def step(
+        s: Array, own: int, now: Now, squares: int, period: int, each: float, cubes: int, fourths: int
+    ) -> float:
         r, newest = now.log_return, LOGS + now.far
-        third = slide(s, own + cubes, now.n - 1, period, r * r * r) / period
-        fourth = slide(s, own + fourths, now.n - 1, period, r * r * r * r) / period
-        second, mean = s[squares] / period, (s[newest] - s[newest - period]) / period
+        third = slide(s, own + cubes, now.n - 1, period, r * r * r) * each
+        fourth = slide(s, own + fourths, now.n - 1, period, r * r * r * r) * each
+        second, mean = s[squares] * each, (s[newest] - s[newest - period]) * each
         square = mean * mean
         s[own] = second - square if second - square > ALIKE * second else 0.0
         s[own + 1] = fourth - 4.0 * mean * third + 6.0 * square * second - 3.0 * square * square

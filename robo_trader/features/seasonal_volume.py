@@ -76,7 +76,7 @@ class VolumeOfDay(SeasonalVolume):
     same five minutes since the open.
 
     Longer bars are of the five minutes they end in. Sessions without bars there, half days for one, are left out; 0
-    where all were, or where nothing was or is traded.
+    where all were, or where volume and median are both nothing; -5 for a bar without volume else.
 
     Source: Wood, McInish and Ord 1985, Journal of Finance 40:3 (volume over the day); scaled for the models.
     """

@@ -148,13 +148,13 @@ class RealisedVol(Volatility):
     def __init__(self, period: int) -> None:
         units = [Unit.PURE] * (1 + sliding(period))  # the sum, for others
         super().__init__(f"realised_vol_{period}", period, period + 1, own_units=units)
-        self.period = period
+        self.period, self.each = period, 1.0 / period
 
     @staticmethod
     @kernel
-    def step(s: Array, own: int, now: Now, period: int) -> float:
+    def step(s: Array, own: int, now: Now, period: int, each: float) -> float:
         s[own] = slide(s, own + 1, now.n - 1, period, now.log_return * now.log_return)
-        return log_deviation(s[own] / period)
+        return log_deviation(each * s[own])
 
 
 class RealisedRatio(Volatility):
@@ -166,16 +166,16 @@ class RealisedRatio(Volatility):
     def __init__(self, short: int = 5, long: int = 60) -> None:
         needs = {"sums": f"own of realised_vol_{long}"}
         super().__init__(f"realised_vol_ratio_{short}_{long}", long, long + 1, needs=needs)
-        self.short, self.long = short, long
+        self.short, self.long, self.scale = short, long, long / short
 
     @staticmethod
     @kernel
-    def step(s: Array, now: Now, sums: int, short: int, long: int) -> float:
+    def step(s: Array, now: Now, sums: int, short: int, scale: float) -> float:
         newest, total = LOGS + now.far, 0.0
         for i in range(short):
             d = s[newest - i] - s[newest - i - 1]
             total += d * d
-        return 0.5 * log_ratio(total / short, s[sums] / long)
+        return 0.5 * log_ratio(scale * total, s[sums])
 
 
 class LogRange(Volatility):
@@ -239,16 +239,15 @@ class GarmanKlass(Volatility):
 
     def __init__(self, period: int = 20) -> None:
         super().__init__(f"garman_klass_{period}", period, period, own_units=[Unit.PURE] * sliding(period))
-        self.period = period
-        self.weight = 2.0 * math.log(2.0) - 1.0
+        self.period, self.each, self.weight = period, 1.0 / period, 2.0 * math.log(2.0) - 1.0
 
     @staticmethod
     @kernel
     def step(
-        s: Array, own: int, now: Now, log_range: float, log_body: float, period: int, weight: float
-    ) -> float:
+        s: Array, own: int, now: Now, log_range: float, log_body: float, period: int, each: float, weight: float
+    ) -> float:  # fmt: skip
         variance = 0.5 * log_range * log_range - weight * log_body * log_body
-        return log_deviation(slide(s, own, now.n, period, variance) / period)
+        return log_deviation(each * slide(s, own, now.n, period, variance))
 
 
 class YangZhang(Volatility):
