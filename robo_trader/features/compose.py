@@ -144,6 +144,7 @@ import numpy as np
 from robo_trader.features import {rooms}
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
+from robo_trader.features.microstructure import sample
 
 FINGERPRINT = "{fingerprint}"
 ARITHMETIC = "{arithmetic}"
@@ -184,7 +185,8 @@ def step(
     """Take one bar into `s` and write its features to `out`; return the bars seen, 0 for an impossible bar.
 
     Prices in USD above zero, volume in shares, `seconds` the bar's close (UTC); `day` (`session.DAY`) is of the session,
-    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming, untouched for an impossible bar.
+    `context` of other symbols (`cross_section`) and of the book (`microstructure`). `out` is NaN where a feature is still
+    warming, untouched for an impossible bar.
     """
     if not is_possible(open_, high, low, close, volume):
         return 0
@@ -200,14 +202,15 @@ def step(
 
 
 ADVANCE_SIGNATURE = (
-    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64, float64, float64, float64, float64, float64,"
-    " float64[::1], float64[::1], float64[::1])"
+    "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64, float64, float64, float64, float64,"
+    " float64, float64[::1], float64[::1], float64[::1])"
 )
 
 
 @cached
 def advance(
     s: Array,
+    book: Array,
     panel: Array,
     i: int,
     market: int,
@@ -222,10 +225,11 @@ def advance(
     context: Array,
     out: Array,
 ) -> int:
-    """Take one bar of the symbol in row `i` of the panel: `cross_section.look`, then `step`."""
+    """Take one bar of the symbol in row `i` of the panel: `cross_section.look`, `microstructure.sample`, then `step`."""
     if not is_possible(open_, high, low, close, volume):
         return 0
     look(panel, i, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context)
+    sample(book, seconds, context)
     return step(s, open_, high, low, close, volume, seconds, day, context, out)
 
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from robo_trader.features import cross_section, momentum, price, session, trend, volatility, volume
+from robo_trader.features import cross_section, microstructure, momentum, price, session, timeframes, trend, volatility, volume
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
+from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "48ea06ee8b378354cb273ef929add77fa1b63c49be0c766dd2e3777973ce1414"
-ARITHMETIC = "3c9eb28edaf1"
-SIZE = 2605  # numbers in the state of one symbol
+FINGERPRINT = "9985597da139af8f063bd2b66e5b8dc3631f3b8f0b96a705d0d6954caf43e83a"
+ARITHMETIC = "fbcc5108f102"
+SIZE = 3225  # numbers in the state of one symbol
 
 STEP_SIGNATURE = (
     "int64(float64[::1], float64, float64, float64, float64, float64, float64, float64[::1], float64[::1], float64[::1])"
@@ -35,6 +36,10 @@ Correlation = cross_section.Correlation.step
 Directional = trend.Directional.step
 Distance = trend.Distance.step
 Ema = trend.Ema.step
+FrameReturn = timeframes.FrameReturn.step
+FrameRsi = timeframes.FrameRsi.step
+FrameTrend = timeframes.FrameTrend.step
+FrameVolatility = timeframes.FrameVolatility.step
 HistoricalVolatility = volatility.HistoricalVolatility.step
 InRanges = trend.InRanges.step
 LastReturn = cross_section.LastReturn.step
@@ -42,12 +47,17 @@ Macd = trend.Macd.step
 MacdHistogram = trend.MacdHistogram.step
 MacdSignal = trend.MacdSignal.step
 Mfi = volume.Mfi.step
+MicroPrice = microstructure.MicroPrice.step
 Obv = volume.Obv.step
 ObvChange = volume.ObvChange.step
 OpenDistance = session.OpenDistance.step
+OrderFlow = microstructure.OrderFlow.step
+QueueImbalance = microstructure.QueueImbalance.step
+QuotedSpread = microstructure.QuotedSpread.step
 RangeInRanges = volatility.RangeInRanges.step
 Rank = cross_section.Rank.step
 RateOfChange = momentum.RateOfChange.step
+RealisedSpread = microstructure.RealisedSpread.step
 Residual = cross_section.Residual.step
 ReturnDeviation = volatility.ReturnDeviation.step
 ReturnInSigmas = momentum.ReturnInSigmas.step
@@ -58,6 +68,7 @@ Sma = trend.Sma.step
 StandardDeviation = volatility.StandardDeviation.step
 StochasticD = momentum.StochasticD.step
 StochasticK = momentum.StochasticK.step
+TradeSign = microstructure.TradeSign.step
 VolumeRate = volume.VolumeRate.step
 VolumeSma = volume.VolumeSma.step
 Vwap = session.Vwap.step
@@ -68,12 +79,13 @@ ZScore = volatility.ZScore.step
 WARMUPS = np.array([
     1, 5, 10, 20, 50, 100, 200, 5, 10, 20, 50, 12, 26, 60, 100, 200, 26, 34, 34, 15, 15, 28, 14, 14,
     20, 50, 14, 14, 20, 50, 26, 34, 15, 14, 16, 14, 11, 20, 21, 21, 21, 31, 14, 20, 20, 20, 20, 21,
-    21, 20, 20, 14, 14, 1, 15, 20, 20, 21, 1, 14, 14, 1, 1, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22
+    21, 20, 20, 14, 14, 1, 15, 20, 20, 21, 1, 14, 14, 1, 1, 21, 15, 21, 80, 21, 15, 21, 80, 20, 15,
+    11, 30, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22, 1, 20, 1, 1, 1, 1
 ])
 SESSIONS = np.array([
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
+    2, 2, 3, 3, 3, 3, 8, 20, 15, 11, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 ])
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
@@ -94,7 +106,8 @@ def step(
     """Take one bar into `s` and write its features to `out`; return the bars seen, 0 for an impossible bar.
 
     Prices in USD above zero, volume in shares, `seconds` the bar's close (UTC); `day` (`session.DAY`) is of the session,
-    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming, untouched for an impossible bar.
+    `context` of other symbols (`cross_section`) and of the book (`microstructure`). `out` is NaN where a feature is still
+    warming, untouched for an impossible bar.
     """
     if not is_possible(open_, high, low, close, volume):
         return 0
@@ -162,16 +175,34 @@ def step(
     open_distance = OpenDistance(s, now, atr_14)
     session_sin = SessionSine(now)
     session_cos = SessionCosine(now)
+    trend_5m = FrameTrend(s, 2087, now, 5.0, 8, 21, 20, 60)
+    rsi_14_5m = FrameRsi(s, 2087)
+    return_5m = FrameReturn(s, 2087)
+    rv_rank_5m = FrameVolatility(s, 2087)
+    trend_30m = FrameTrend(s, 2293, now, 30.0, 8, 21, 20, 60)
+    rsi_14_30m = FrameRsi(s, 2293)
+    return_30m = FrameReturn(s, 2293)
+    rv_rank_30m = FrameVolatility(s, 2293)
+    trend_1d = FrameTrend(s, 2499, now, 1440.0, 5, 20, 10, 20)
+    rsi_14_1d = FrameRsi(s, 2499)
+    return_1d = FrameReturn(s, 2499)
+    rv_rank_1d = FrameVolatility(s, 2499)
     market_return_1 = LastReturn(context, sigma_20, 1)
     sector_return_1 = LastReturn(context, sigma_20, 3)
-    market_beta_60 = Beta(s, 2087, now, context, 0)
-    sector_beta_60 = Beta(s, 2346, now, context, 2)
-    market_correlation_60 = Correlation(s, 2087, market_beta_60)
-    market_residual_5 = Residual(s, 2087, market_beta_60, sigma_20, 5, 2.23606797749979)
-    market_residual_20 = Residual(s, 2087, market_beta_60, sigma_20, 20, 4.47213595499958)
-    sector_residual_20 = Residual(s, 2346, sector_beta_60, sigma_20, 20, 4.47213595499958)
+    market_beta_60 = Beta(s, 2705, now, context, 0)
+    sector_beta_60 = Beta(s, 2964, now, context, 2)
+    market_correlation_60 = Correlation(s, 2705, market_beta_60)
+    market_residual_5 = Residual(s, 2705, market_beta_60, sigma_20, 5, 2.23606797749979)
+    market_residual_20 = Residual(s, 2705, market_beta_60, sigma_20, 20, 4.47213595499958)
+    sector_residual_20 = Residual(s, 2964, sector_beta_60, sigma_20, 20, 4.47213595499958)
     breadth = Breadth(context)
     relative_strength_20 = Rank(context)
+    spread_log = QuotedSpread(context)
+    queue_imbalance_20 = QueueImbalance(s, 3223, context, 20)
+    order_flow = OrderFlow(context)
+    micro_price = MicroPrice(context)
+    trade_sign = TradeSign(context)
+    realised_spread = RealisedSpread(context)
     out[0] = close_location
     out[1] = sma_5
     out[2] = sma_10
@@ -235,16 +266,34 @@ def step(
     out[60] = open_distance
     out[61] = session_sin
     out[62] = session_cos
-    out[63] = market_return_1
-    out[64] = sector_return_1
-    out[65] = market_beta_60
-    out[66] = sector_beta_60
-    out[67] = market_correlation_60
-    out[68] = market_residual_5
-    out[69] = market_residual_20
-    out[70] = sector_residual_20
-    out[71] = breadth
-    out[72] = relative_strength_20
+    out[63] = trend_5m
+    out[64] = rsi_14_5m
+    out[65] = return_5m
+    out[66] = rv_rank_5m
+    out[67] = trend_30m
+    out[68] = rsi_14_30m
+    out[69] = return_30m
+    out[70] = rv_rank_30m
+    out[71] = trend_1d
+    out[72] = rsi_14_1d
+    out[73] = return_1d
+    out[74] = rv_rank_1d
+    out[75] = market_return_1
+    out[76] = sector_return_1
+    out[77] = market_beta_60
+    out[78] = sector_beta_60
+    out[79] = market_correlation_60
+    out[80] = market_residual_5
+    out[81] = market_residual_20
+    out[82] = sector_residual_20
+    out[83] = breadth
+    out[84] = relative_strength_20
+    out[85] = spread_log
+    out[86] = queue_imbalance_20
+    out[87] = order_flow
+    out[88] = micro_price
+    out[89] = trade_sign
+    out[90] = realised_spread
     end(s, now)
     if now.n < WARMEST or now.sessions < LONGEST:
         for i in range(out.shape[0]):
@@ -254,14 +303,15 @@ def step(
 
 
 ADVANCE_SIGNATURE = (
-    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64, float64, float64, float64, float64, float64,"
-    " float64[::1], float64[::1], float64[::1])"
+    "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64, float64, float64, float64, float64,"
+    " float64, float64[::1], float64[::1], float64[::1])"
 )
 
 
 @cached
 def advance(
     s: Array,
+    book: Array,
     panel: Array,
     i: int,
     market: int,
@@ -276,10 +326,11 @@ def advance(
     context: Array,
     out: Array,
 ) -> int:
-    """Take one bar of the symbol in row `i` of the panel: `cross_section.look`, then `step`."""
+    """Take one bar of the symbol in row `i` of the panel: `cross_section.look`, `microstructure.sample`, then `step`."""
     if not is_possible(open_, high, low, close, volume):
         return 0
     look(panel, i, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context)
+    sample(book, seconds, context)
     return step(s, open_, high, low, close, volume, seconds, day, context, out)
 
 

@@ -11,10 +11,20 @@ averages weigh 1/n, Bollinger bands use the population deviation, VWAP starts an
 
 from __future__ import annotations
 
-from robo_trader.features import cross_section, momentum, price, session, trend, volatility, volume
+from robo_trader.features import (
+    cross_section,
+    microstructure,
+    momentum,
+    price,
+    session,
+    timeframes,
+    trend,
+    volatility,
+    volume,
+)
 from robo_trader.features.base import Feature, Group
 
-ROOMS = (price, trend, momentum, volatility, volume, session, cross_section)
+ROOMS = (price, trend, momentum, volatility, volume, session, timeframes, cross_section, microstructure)
 CATALOGUE: tuple[Feature, ...] = tuple(feature for room in ROOMS for feature in room.FEATURES)
 
 NAMES = tuple(feature.name for feature in CATALOGUE)
