@@ -48,7 +48,8 @@ OPEN_BOOK_SIGNATURE = "void(float64[::1], float64, float64)"
 @cached
 def open_book(b: Array, opens: float, closes: float) -> None:
     """Begin a session, from `opens` to `closes` (UTC seconds), with an empty book."""
-    b[OPEN:] = 0.0
+    for i in range(OPEN, SIZE):
+        b[i] = 0.0
     b[OPEN], b[CLOSE], b[CLOCK] = opens, closes, opens
     b[OLDEST] = math.floor(opens / SLOT_S)
     b[DUE] = (b[OLDEST] + 1.0) * SLOT_S + LATER_S
@@ -74,7 +75,8 @@ def _ripen(b: Array, until: float) -> None:
 @kernel
 def _begin_bar(b: Array, start: float) -> None:
     """Begin the sums of the bar that starts at `start`."""
-    b[MAKING : MAKING + FIELDS] = 0.0
+    for i in range(FIELDS):
+        b[MAKING + i] = 0.0
     b[MAKING + END] = min(start + b[INTERVAL], b[CLOSE])
 
 
@@ -85,7 +87,8 @@ def _reach(b: Array, seconds: float) -> float:
     b[CLOCK] = moment
     if moment > b[MAKING + END]:
         _ripen(b, b[MAKING + END])
-        b[DONE : DONE + FIELDS] = b[MAKING : MAKING + FIELDS]
+        for i in range(FIELDS):
+            b[DONE + i] = b[MAKING + i]
         start = b[OPEN] + (math.ceil((moment - b[OPEN]) / b[INTERVAL]) - 1.0) * b[INTERVAL]
         _ripen(b, start)
         _begin_bar(b, start)
@@ -185,7 +188,8 @@ def _tell(b: Array, bar: int, context: Array) -> None:
 @kernel
 def sample(b: Array, seconds: float, context: Array) -> None:
     """Tell in `context` what was seen during the bar that closed at `seconds` (UTC), NaN for nothing."""
-    context[BEFORE:CONTEXT] = np.nan
+    for i in range(BEFORE, CONTEXT):
+        context[i] = np.nan
     if not b[OPEN] < seconds <= b[CLOSE]:
         return
     if b[DONE + END] == seconds:

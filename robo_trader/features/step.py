@@ -11,8 +11,8 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "9985597da139af8f063bd2b66e5b8dc3631f3b8f0b96a705d0d6954caf43e83a"
-ARITHMETIC = "fbcc5108f102"
+FINGERPRINT = "119751801edcecf703acecfb6342d0d213091a45cf845058a4f82ae9afe705b9"
+ARITHMETIC = "59f9bb484edf"
 SIZE = 3225  # numbers in the state of one symbol
 
 STEP_SIGNATURE = (

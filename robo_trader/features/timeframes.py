@@ -56,12 +56,12 @@ UNITS = [Unit.PRICE if i in PRICES else Unit.PURE for i in range(SIZE)]
 @kernel
 def _rank(s: Array, newest: int, period: int) -> float:
     """Return the share of the last `period` values below the newest; a value that equals it counts half."""
-    mine = s[newest]
-    below = 0.0
+    tie = TIE * s[newest]
+    halves = 0
     for i in range(period):
-        more = mine - s[newest - i]
-        below += 1.0 if more > TIE * mine else (0.5 if more >= -TIE * mine else 0.0)
-    return below / period
+        less = s[newest] - s[newest - i]
+        halves += int(less > tie) + int(less >= -tie)
+    return halves / (2.0 * period)
 
 
 @kernel

@@ -188,7 +188,7 @@ def test_a_bar_in_the_making_is_never_seen(name, at, gappy):
 @pytest.mark.parametrize("leak", ["making", "whole"])
 @pytest.mark.parametrize("name", ["return_5m", "rsi_14_30m"])
 def test_a_planted_leak_is_seen(name, leak):
-    bars = kept(random_bars(4 * 390, seed=11), slice(0, None))
+    bars = random_bars(4 * 390, seed=11)
     at = 3 * 390 + 91  # the second minute of a frame of five and of thirty
     number, _ = frames_of(bars, COLUMNS[name][0], EveryDay())
     end = np.flatnonzero(number == number[at])[-1]
@@ -263,4 +263,5 @@ def test_updates_equal_the_scan_across_a_pickled_engine(gappy, gappy_matrix):
         if i == 7_003:
             engine = pickle.loads(pickle.dumps(engine))
         rows.append(engine.update(bar))
-    assert np.array(rows).tobytes() == gappy_matrix.tobytes()
+    ours = [NAMES.index(name) for name in COLUMNS]
+    assert np.array(rows)[:, ours].tobytes() == gappy_matrix[:, ours].tobytes()
