@@ -106,7 +106,11 @@ def reference(bars, name, calendar, shown="closed"):
     if shown == "making":
         return np.array(
             [
-                indicators(np.append(closes[:k], bars.close[i]), starts[: k + 1], PERIODS[frame])[what][-1]
+                indicators(
+                    np.append(closes[max(k - 40, 0) : k], bars.close[i]),
+                    starts[max(k - 40, 0) : k + 1],
+                    PERIODS[frame],
+                )[what][-1]
                 for i, k in enumerate(number)
             ]
         )
