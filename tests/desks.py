@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 
 from robo_trader.core.engine import Engine, Parts
-from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Event, Quote
+from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Event, Quote, Trade
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.protocols import RiskGate, Session, Sizing, StopRule, Vector, View
 from robo_trader.core.steps import Fact, Signal, Step
@@ -40,6 +40,12 @@ class PlainFeatures:
     def update(self, bar: Bar) -> Vector | None:
         row = np.array([self.values[name] for name in self.names])
         return None if np.isnan(row).any() else row
+
+    def on_quote(self, quote: Quote) -> None:
+        """A quote changes nothing here."""
+
+    def on_trade(self, trade: Trade) -> None:
+        """Nor does a trade."""
 
 
 @dataclass

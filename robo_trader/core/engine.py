@@ -117,7 +117,9 @@ class Engine:
         match event:
             case Bar():
                 self._on_bar(event, draft)
-            case Trade() | FeedStatus():
+            case Trade():
+                self._features.on_trade(event)
+            case FeedStatus():
                 pass
             case Fill():
                 self._on_fill(event, draft)
@@ -185,6 +187,7 @@ class Engine:
     def _on_quote(self, quote: Quote) -> None:
         self._begin_day(quote.ts)
         self._portfolio.mark(quote.symbol, (quote.bid + quote.ask) / 2, quote.ts)
+        self._features.on_quote(quote)
 
     def _on_timer(self, timer: Timer, draft: Draft) -> None:
         if not timer.key.startswith(STOP_TIMER):

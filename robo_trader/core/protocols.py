@@ -18,9 +18,11 @@ from robo_trader.core.events import (
     Fill,
     Order,
     OrderUpdate,
+    Quote,
     SetTimer,
     Side,
     Timer,
+    Trade,
 )
 from robo_trader.core.steps import Fact, Signal, Step
 
@@ -71,13 +73,16 @@ class View(Protocol):
 
 
 class FeatureEngine(Protocol):
-    """Turns bars into vectors, one compiled step a bar."""
+    """Turns bars, and what quotes and trades tell between them, into vectors, one compiled step a bar."""
 
     names: tuple[str, ...]
     version: str
 
     def update(self, bar: Bar) -> Vector | None:
         """Take one closed bar of its symbol; return its (n_features,) vector, NaN where a feature is warming."""
+
+    def on_quote(self, quote: Quote) -> None: ...
+    def on_trade(self, trade: Trade) -> None: ...
 
 
 class Strategy(Protocol):

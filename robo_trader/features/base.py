@@ -105,6 +105,26 @@ class Bars:
 
 
 @dataclass(frozen=True, slots=True)
+class Quotes:
+    """Best bids and asks of one symbol as (n,) arrays: `ts` in UTC ns, never falling; prices in USD, sizes in shares."""
+
+    ts: Ints
+    bid: Floats
+    ask: Floats
+    bid_size: Floats
+    ask_size: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Trades:
+    """Prints of one symbol as (n,) arrays: `ts` in UTC ns, never falling; prices in USD, sizes in shares."""
+
+    ts: Ints
+    price: Floats
+    size: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Model inputs of several symbols, in order of time, ties in order of `symbols`.
 

@@ -150,14 +150,15 @@ import numpy as np
 from robo_trader.features import {rooms}
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
+from robo_trader.features.microstructure import sample
 
 FINGERPRINT = "{fingerprint}"
 ARITHMETIC = "{arithmetic}"
 SIZE = {size}  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
-    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1], int64[::1],"
-    " float64[:, ::1], float64[:, ::1])"
+    "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1],"
+    " int64[::1], float64[:, ::1], float64[:, ::1])"
 )
 
 {steps}
@@ -187,7 +188,7 @@ def step(
     """Take one bar into `s` and write its features to `out`; return the bars seen.
 
     Prices in USD above zero, volume in shares, `seconds` the bar's close (UTC); `day` (`session.DAY`) is of the session,
-    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming.
+    `context` of other symbols (`cross_section`) and of the book (`microstructure`). `out` is NaN where a feature is warming.
     """
     now = begin(s, open_, high, low, close, volume, seconds, day[0], day[1])
 {features}
@@ -203,6 +204,7 @@ def step(
 @cached
 def run(
     s: Array,
+    book: Array,
     panel: Array,
     row: int,
     market: int,
@@ -215,9 +217,9 @@ def run(
 ) -> int:
     """Step over bars, (n, 6): seconds, open, high, low, close, volume; return how many were seen, 0 if not the last one.
 
-    `days[day_of[k]]` is the session of bar k. The symbol's `row` of the panel is looked at before each bar
-    (`cross_section.look`), which fills `context`, (n, CONTEXT); a row of -1 takes that as it is given. `out` is
-    (n, n_features). A bar with NaN seconds, or one that cannot be, is passed over: its row of `out` is NaN.
+    `days[day_of[k]]` is the session of bar k. Before each bar the symbol's `row` of the panel (`cross_section.look`) and
+    its book (`microstructure.sample`) are asked, which fill `context`, (n, CONTEXT); a row of -1 takes that as given.
+    `out` is (n, n_features). A bar with NaN seconds, or one that cannot be, is passed over: its row of `out` is NaN.
     """
     seen = 0
     for k in range(bars.shape[0]):
@@ -229,6 +231,7 @@ def run(
                 look(
                     panel, row, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context[k]
                 )
+                sample(book, seconds, context[k])
             seen = step(s, open_, high, low, close, volume, seconds, day, context[k], out[k])
         if seen == 0:
             out[k] = np.nan

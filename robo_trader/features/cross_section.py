@@ -50,7 +50,8 @@ def _note(
     row = panel[i]
     if row[NEW + LABEL] != label:
         row[VALUE] = row[SHARES] = 0.0
-    row[OLD : OLD + FACTS] = row[NEW : NEW + FACTS]
+    for k in range(FACTS):
+        row[OLD + k] = row[NEW + k]
     n = int(row[COUNT]) + 1
     at = (n & (SHORT - 1)) + SHORT
     put(row, LOGS, SHORT, at, math.log(close))

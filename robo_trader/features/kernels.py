@@ -75,13 +75,13 @@ def kernel(function: F) -> F:
 
     numpy's error model: a division by zero is caught by `ratio`, not by a raise that every bar would pay for.
     """
-    compiled: F = njit(error_model="numpy", forceinline=True)(function)
+    compiled: F = njit(error_model="numpy", forceinline=True, _nrt=False)(function)
     return compiled
 
 
 def cached(function: F) -> F:
     """Compile a function once a machine; `compile` it for the one signature it is used with."""
-    compiled: F = njit(cache=True, error_model="numpy", nogil=True)(function)
+    compiled: F = njit(cache=True, error_model="numpy", nogil=True, _nrt=False)(function)
     return compiled
 
 

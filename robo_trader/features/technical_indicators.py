@@ -15,10 +15,12 @@ from robo_trader.features import (
     bands,
     cross_section,
     distribution,
+    microstructure,
     momentum,
     price,
     seasonal_volume,
     session,
+    timeframes,
     trend,
     volatility,
     volume,
@@ -26,7 +28,8 @@ from robo_trader.features import (
 from robo_trader.features.base import Feature
 
 ROOMS = (
-    price, trend, momentum, volatility, bands, distribution, volume, seasonal_volume, session, cross_section
+    price, trend, momentum, volatility, bands, distribution, volume, seasonal_volume, session, timeframes, cross_section,
+    microstructure,
 )  # fmt: skip
 CATALOGUE: tuple[Feature, ...] = tuple(feature for room in ROOMS for feature in room.FEATURES)
 
