@@ -13,7 +13,7 @@ from robo_trader.features.base import Bars
 from robo_trader.features.feature_engine import FeatureEngine
 from robo_trader.features.technical_indicators import CATALOGUE, NAMES
 from robo_trader.features.timeframes import FEATURES
-from tests.features.conftest import DAY_NS, OPEN_NS, EveryDay, flat_bars, messages, random_bars
+from tests.features.conftest import DAY_NS, OPEN_NS, EveryDay, flat_bars, label_of, messages, random_bars
 
 FIVE, HALF_HOUR, DAY = 5 * MINUTE_NS, 30 * MINUTE_NS, DAY_NS
 PERIODS = {FIVE: (8, 21, 20, 60), HALF_HOUR: (8, 21, 20, 60), DAY: (5, 20, 10, 20)}
@@ -34,7 +34,7 @@ class SomeHalfDays:
         minutes = 210 if day % 5 == 1 else 390
         open_ = OPEN_NS + day * DAY_NS
         close = open_ + minutes * MINUTE_NS
-        return Session(str(day), open_, close) if open_ < ts <= close else None
+        return Session(label_of(open_), open_, close) if open_ < ts <= close else None
 
 
 def kept(bars, keep):
