@@ -19,6 +19,7 @@ from robo_trader.bootstrap.control import Control
 from robo_trader.bootstrap.endings import end_task, reason
 from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link, link_options
+from robo_trader.bootstrap.past import take, warm_features
 from robo_trader.bootstrap.session import TradingSession
 from robo_trader.bootstrap.watch import alert_options
 from robo_trader.config import Settings
@@ -150,7 +151,6 @@ class Daemon:
         model = (
             await training.trained_model(settings, link, database, request.bar_s) if request.use_ml else None
         )
-        history = await link.history(database.path)
         account_name = link.account_name(dry_run)
         books.require_own(database.path, account_name)
         the_plan = plan.build_plan(
@@ -164,9 +164,13 @@ class Daemon:
             use_ml=request.use_ml,
             model=model,
         )
+        past = await take(await link.history(database, settings.features_sessions), link.pipeline, database)
+        warmth = await asyncio.to_thread(warm_features, the_plan, past)
         at = places.address_of(settings.robo_data_dir, account_name)
         kill_file = KillFile(at.kill_file)
-        session = TradingSession(the_plan, link, database, self._alerts, kill_file, settings.alert_blind_s)
+        session = TradingSession(
+            the_plan, warmth, link, database, self._alerts, kill_file, settings.alert_blind_s
+        )
         if request.dashboard:
             # Of a gateway that somebody else runs we know no speed; the slowest never calls the fresh stale.
             speed = settings.practice_speed if link.practising else 1.0
@@ -175,7 +179,7 @@ class Daemon:
             session.listeners.append(screen)
         await session.begin()
         account = await link.opening_account(dry_run)
-        session.open(books.stored_books(database.path, account), account, history, request.resume)
+        session.open(books.stored_books(database.path, account), account, past, request.resume)
         self._session = session
         if self._halted:  # while there was no session yet to be halted
             self._on_halt()

@@ -14,7 +14,7 @@ from robo_trader.bootstrap import endings
 from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link
 from robo_trader.bootstrap.link_state import Phase
-from robo_trader.bootstrap.plan import Plan, build_engine, to_json
+from robo_trader.bootstrap.plan import Plan, Warmth, build_engine, to_json, write_warmth
 from robo_trader.bootstrap.pulse import Pulse, settle
 from robo_trader.bootstrap.watch import AlertJournal, Look, Watch
 from robo_trader.core.engine import run
@@ -57,15 +57,24 @@ class TradingSession:
     """Runs a plan over a link until it is stopped; what happens is in the database when it has ended."""
 
     def __init__(
-        self, plan: Plan, link: Link, database: Database, alerts: Alerts, kill_file: KillFile, blind_s: float
+        self,
+        plan: Plan,
+        warmth: Warmth,
+        link: Link,
+        database: Database,
+        alerts: Alerts,
+        kill_file: KillFile,
+        blind_s: float,
     ) -> None:
+        """Build the desk of `plan`; its features go on from `warmth`."""
         self._plan = plan
         self._link = link
         self._inbox = link.inbox
         self._database = database
-        self._engine = build_engine(plan)
+        self._warmth = warmth
+        self._engine = build_engine(plan, warmth)
         self._book = SqliteJournal(database, plan.session_id)
-        self._first_bars = FirstBars(tuple(plan.ticks))
+        self._first_bars = FirstBars(plan.traded)
         self._alerts = alerts
         self._heard = AlertJournal(alerts, blind_s)
         self._watch = Watch(alerts, self._heard, blind_s)
@@ -92,16 +101,22 @@ class TradingSession:
         self._inbox.put(Halt(self._inbox.now, reason, by))
 
     async def begin(self) -> None:
-        """Write down that the session is, and what it is made of."""
+        """Write down that the session is, what it is made of, and what its features know."""
         plan = self._plan
         await self._database.start_session(
             plan.session_id, time.time_ns(), plan.mode, plan.account, tuple(plan.ticks), to_json(plan)
         )
+        state = write_warmth(self._warmth)
+        await self._database.keep_feature_state(
+            plan.session_id, plan.features, self._engine.desk.feature_names, state
+        )
 
     def open(
-        self, stored: Stored, account: AccountSnapshot, history: Mapping[str, Sequence[Bar]], resume: str
+        self, stored: Stored, account: AccountSnapshot, past: Mapping[str, Sequence[Bar]], resume: str
     ) -> None:
         """Put before the engine what it needs to know first; `resume` lifts a halt, but not that of a KILL file.
+
+        Of the past, which its features know already, that is the last bar of each symbol: its price.
 
         Not a coroutine: whatever the broker says after `account` was taken must find the opening in the inbox.
         """
@@ -111,8 +126,9 @@ class TradingSession:
         if resume:
             self._inbox.put(Resume(account.ts, resume, OPERATOR))
         self._obey_kill_file(account.ts)
-        for symbol, bars in history.items():
-            self._link.pipeline.backfill(symbol, bars)
+        for bars in past.values():
+            for bar in bars[-1:]:
+                self._inbox.put(bar)
 
     async def work(self, once: bool, run_for_s: float | None) -> None:
         """Trade until stopped, the time is up or, with `once`, every symbol has had a bar. Errors climb."""

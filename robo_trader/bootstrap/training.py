@@ -44,12 +44,12 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
 async def _train(settings: Settings, link: Link, database: Database, name: str, bar_s: int) -> None:
     days = settings.ml_history_days
     log.info("no_model_yet", name=name, doing=f"fetching {days} sessions of bars to train on")
-    history = await link.history(database.path, days)
-    await database.store_bars(bar for bars in history.values() for bar in bars)
+    history = await link.history(database, days)
+    await database.store_bars(history.unstored())
     trainer = Child(
         "robo_trader.train_models",
         [
-            *("--db", str(database.path), "--symbols", ",".join(history)),
+            *("--db", str(database.path), "--symbols", ",".join(history.bars)),
             *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
             *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid())),
         ],

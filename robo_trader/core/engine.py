@@ -52,6 +52,7 @@ from robo_trader.core.protocols import (
     Sizer,
     StopRule,
     Strategy,
+    Vector,
 )
 from robo_trader.core.reconciliation import Reconciliation
 from robo_trader.core.steps import (
@@ -85,6 +86,7 @@ class Parts(msgspec.Struct, frozen=True):
     gates: Sequence[RiskGate]
     executor: Executor
     stop_rule: StopRule | None = None  # None: positions have no stop at the broker
+    warmed: Mapping[str, Vector] = {}  # by symbol, of the last bar that its features were warmed with
 
 
 class Engine:
@@ -95,6 +97,7 @@ class Engine:
         self._features = parts.features
         self._executor = parts.executor
         self.desk = Desk(parts.session_id, parts.instruments, parts.calendar, parts.features.names)
+        self.desk.vectors.update(parts.warmed)
         self._portfolio = self.desk.portfolio
         self._orders = self.desk.orders
         self._cover = Cover(self.desk, parts.stop_rule)
@@ -150,7 +153,7 @@ class Engine:
         vector = self._features.update(bar)
         if vector is not None:
             self.desk.vectors[bar.symbol] = vector
-        else:
+        elif not bar.history:  # the last bar of the warm-up comes once more, for its price
             self.desk.vectors.pop(bar.symbol, None)  # what an earlier bar said is not known of this one
         if bar.history or not self._opened:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
 from robo_trader.core.protocols import Calendar, Vector
-from robo_trader.features import compose, cross_section, kernels, session, step
+from robo_trader.features import compose, cross_section, kernels, session, state, step
 from robo_trader.features.base import Bars, Floats, Ints
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NAMES
 
 WIDTH = len(NAMES)
 COLUMNS = ("open", "high", "low", "close", "volume")
 YEAR_NS = 252 * 390 * MINUTE_NS  # trading time: 252 sessions of 390 minutes
+BLOCK = 4096  # rows of a scan that are in memory at once
 
 
 COMPILED = (
@@ -46,7 +47,7 @@ def compile_kernels() -> None:
     """
     for kernel, signature in COMPILED:
         if not kernel.signatures:
-            if step.FINGERPRINT != compose.fingerprint():
+            if compose.fingerprint() != step.FINGERPRINT:
                 raise DataError(
                     "the features were changed: write their step anew with `python -m robo_trader.features.compose`"
                 )
@@ -88,6 +89,52 @@ class _Track:
         self.close = 0
         self.day = np.zeros(len(session.DAY))
         self.context = np.full(cross_section.CONTEXT, np.nan)
+
+
+class Scan:
+    """One symbol's past before the step: its bars, when they closed, and what could be known of others then."""
+
+    def __init__(self, state: Floats, bars: Bars, place: _Place, context: Floats) -> None:
+        self.state = state
+        self._columns = [
+            _plain(column) for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)
+        ]
+        self._place = place
+        self._context = context
+
+    def blocks(self, rows: int = BLOCK) -> Iterator[tuple[int, Floats]]:
+        """Step over all bars, once; yield where each block begins and its matrix, which the next one overwrites.
+
+        The step holds no interpreter lock: scans of several symbols may run in threads.
+        """
+        out = np.empty((min(rows, len(self)), WIDTH))
+        for start in range(0, len(self), rows):
+            part = slice(start, start + rows)
+            block = out[: len(self) - start]
+            self._step(part, block)
+            yield start, block
+
+    def matrix(self) -> Floats:
+        """Step over all bars, once; return the whole (n, n_features) matrix."""
+        out = np.empty((len(self), WIDTH))
+        self._step(slice(None), out)
+        return out
+
+    def _step(self, part: slice, out: Floats) -> None:
+        open_, high, low, close, volume = (column[part] for column in self._columns)
+        seconds, day_of = self._place.seconds[part], self._place.day_of[part]
+        context = self._context[part]
+        step.scan(
+            self.state, open_, high, low, close, volume, seconds, self._place.days, day_of, context, out
+        )
+
+    def takes_last(self) -> bool:
+        """Tell whether the last bar is one that counts."""
+        possible = _possible(*(column[-1:] for column in self._columns))
+        return bool(possible[0]) and not math.isnan(self._place.seconds[-1])
+
+    def __len__(self) -> int:
+        return len(self._place.seconds)
 
 
 class FeatureEngine:
@@ -161,18 +208,91 @@ class FeatureEngine:
 
         Rows hold NaN where a feature is warming, and throughout for bars that `update` passes over.
         """
-        places = {symbol: self._place(one.ts) for symbol, one in bars.items()}
+        return {symbol: scan.matrix() for symbol, scan in self.fresh().scans(bars).items()}
+
+    def warm(self, bars: Mapping[str, Bars]) -> dict[str, Vector]:
+        """Take the past of all symbols at once, bit for bit as `update` would in order of time.
+
+        Returns the vector of each symbol's last bar, without those whose last bar `update` would pass over.
+        """
+        scans = self.scans(bars)
+        vectors: dict[str, Vector] = {}
+        for symbol, scan in scans.items():
+            last = np.empty(0)
+            for _, block in scan.blocks():
+                last = block[-1]
+            if len(scan) and scan.takes_last():
+                vectors[symbol] = last.copy()
+        return vectors
+
+    def scans(self, bars: Mapping[str, Bars]) -> dict[str, Scan]:
+        """Take the bars of all symbols, each oldest first, up to the step; what is returned must be stepped over."""
+        tracks = {symbol: self._tracks.get(symbol) or self._new_track(symbol) for symbol in bars}
+        places = {symbol: self._place(one.ts, tracks[symbol].ts) for symbol, one in bars.items()}
         contexts = self._survey(bars, places)
-        return {symbol: self._scan(one, places[symbol], contexts[symbol]) for symbol, one in bars.items()}
+        for symbol, one in bars.items():
+            self._arrive(tracks[symbol], one.ts, places[symbol])
+        return {s: Scan(tracks[s].state, one, places[s], contexts[s]) for s, one in bars.items()}
+
+    def fresh(self) -> FeatureEngine:
+        """Return an engine like this one that has seen nothing."""
+        return FeatureEngine(self._calendar, self.interval_ns, self._market, self._sectors)
+
+    def saved(self) -> bytes:
+        """Return all that is remembered, for `restore` in an engine of the same schema; an .npz archive, no pickle."""
+        tracks = {
+            name: [getattr(track, name) for track in self._tracks.values()] for name in _Track.__slots__
+        }
+        arrays = {f"track_{name}": np.array(each) for name, each in tracks.items()}
+        return state.packed(
+            {**self._schema(), "symbols": list(self._tracks)}, {**arrays, "panel": self._panel}
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Remember what `saved` returned and forget all else; from here on, bit for bit, as if never interrupted.
+
+        Raises DataError where it is damaged, of another schema, or of another market or other sectors.
+        """
+        header, arrays = state.unpacked(data)
+        for what, ours in self._schema().items():
+            if header.get(what) != ours:
+                raise DataError(
+                    f"the saved features have {what} {header.get(what)!r}, this engine has {ours!r}:"
+                    " they cannot go on from there, start from history instead"
+                )
+        self._tracks.clear()
+        self._panel = cross_section.new_panel(0)
+        for i, symbol in enumerate(header["symbols"]):
+            track = self._new_track(symbol)
+            for name in _Track.__slots__:
+                kept = arrays[f"track_{name}"][i]
+                setattr(track, name, kept.copy() if kept.ndim else kept.item())
+        self._panel = arrays["panel"]
+
+    def rescale(self, symbol: str, ratio: float) -> None:
+        """Restate what is remembered of a symbol for a split before its next bar: `ratio` new shares for an old one.
+
+        From here on as if all its bars had been adjusted, up to rounding. Raises DataError on a symbol without bars and
+        on a ratio that no split has.
+        """
+        if symbol not in self._tracks:
+            raise DataError(f"{symbol}: no bar of it was seen, so there is nothing to restate for a split")
+        if not 0.0 < ratio < math.inf:
+            raise DataError(f"{symbol}: a split gives new shares for an old one, more than none; not {ratio}")
+        track = self._tracks[symbol]
+        state.split(track.state, self._panel[track.row], ratio)
 
     def bytes_per_symbol(self) -> int:
         """Return the memory one symbol takes, constant however many bars it has seen."""
         return self._new_state().nbytes + cross_section.new_panel(1).nbytes
 
+    def _schema(self) -> dict[str, object]:
+        return {"version": self.version, "market": self._market, "sectors": self._sectors}
+
     def _new_state(self) -> Floats:
-        state = np.zeros(step.SIZE)
-        state[kernels.YEAR] = math.sqrt(YEAR_NS / self.interval_ns)
-        return state
+        fresh = np.zeros(step.SIZE)
+        fresh[kernels.YEAR] = math.sqrt(YEAR_NS / self.interval_ns)
+        return fresh
 
     def _new_track(self, symbol: str) -> _Track:
         self._panel = np.concatenate((self._panel, cross_section.new_panel(1)))
@@ -180,7 +300,8 @@ class FeatureEngine:
         rows = {symbol: track.row for symbol, track in self._tracks.items()}
         self._market_row = rows.get(self._market, -1)
         for name, one in self._tracks.items():
-            one.sector = rows.get(self._sectors.get(name, ""), -1)
+            sector = self._sectors.get(name)
+            one.sector = -1 if sector is None else rows.get(sector, -1)
         return track
 
     def _enter_session(self, track: _Track, ts: int) -> bool:
@@ -191,28 +312,33 @@ class FeatureEngine:
         track.day = session.day_of(found)
         return True
 
-    def _scan(self, bars: Bars, place: _Place, context: Floats) -> Floats:
-        out = np.empty((len(bars.ts), WIDTH))
-        columns = (_plain(column) for column in (bars.open, bars.high, bars.low, bars.close, bars.volume))
-        step.scan(self._new_state(), *columns, place.seconds, place.days, place.day_of, context, out)
-        return out
+    def _arrive(self, track: _Track, ts: Ints, place: _Place) -> None:
+        """Let a symbol stand where its last bar leaves it."""
+        track.ts = max(track.ts, int(ts.max(initial=-1)))
+        inside = np.flatnonzero(~np.isnan(place.seconds))
+        if len(inside):
+            self._enter_session(track, int(ts[inside[-1]]))
 
     def _survey(self, bars: Mapping[str, Bars], places: Mapping[str, _Place]) -> dict[str, Floats]:
-        """Return what each bar's symbol could know of the others, (n, CONTEXT) by symbol."""
+        """Return what each bar's symbol could know of the others, (n, CONTEXT) by symbol; the panel moves on."""
         symbols = list(bars)
+        if not symbols:
+            return {}
         seconds = np.concatenate([places[symbol].seconds for symbol in symbols])
-        labels = np.concatenate([places[symbol].days[places[symbol].day_of, session.DAY.LABEL] for symbol in symbols])
+        labels = np.concatenate(
+            [places[symbol].days[places[symbol].day_of, session.DAY.LABEL] for symbol in symbols]
+        )
         columns = [np.concatenate([getattr(bars[symbol], name) for symbol in symbols]) for name in COLUMNS]
-        row = np.repeat(np.arange(len(symbols)), [len(bars[symbol].ts) for symbol in symbols])
+        row = np.repeat([self._tracks[s].row for s in symbols], [len(bars[symbol].ts) for symbol in symbols])
         order = np.argsort(seconds, kind="stable")
         order = order[~np.isnan(seconds[order]) & _possible(*columns)[order]]
         _, high, low, close, volume = (column[order] for column in columns)
         seen = np.empty((len(order), cross_section.CONTEXT))
         cross_section.survey(
-            cross_section.new_panel(len(symbols)),
+            self._panel,
             row[order],
-            symbols.index(self._market) if self._market in symbols else -1,
-            np.array([symbols.index(s) if (s := self._sectors.get(x, "")) in symbols else -1 for x in symbols]),
+            self._market_row,
+            np.array([track.sector for track in self._tracks.values()]),
             seconds[order],
             close,
             (high + low + close) / 3.0,
@@ -222,13 +348,13 @@ class FeatureEngine:
         )
         context = np.full((len(row), cross_section.CONTEXT), np.nan)
         context[order] = seen
-        return {symbol: context[row == i] for i, symbol in enumerate(symbols)}
+        return {symbol: context[row == self._tracks[symbol].row] for symbol in symbols}
 
-    def _place(self, ts: Ints) -> _Place:
+    def _place(self, ts: Ints, since: int) -> _Place:
         """Say when each bar closed and in which session; those to be passed over close at NaN."""
         seconds, day_of = np.full(len(ts), np.nan), np.zeros(len(ts), dtype=np.int64)
         days = [np.zeros(len(session.DAY))]
-        newest = np.maximum.accumulate(np.concatenate(([-1], ts[:-1])))
+        newest = np.maximum.accumulate(np.concatenate(([since], ts[:-1])))
         newer = np.flatnonzero(ts > newest)
         times = ts[newer]
         i = 0

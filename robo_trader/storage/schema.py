@@ -253,7 +253,41 @@ CREATE TABLE unprotected (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION)
+# What the features knew when a session began, what the columns of each of their versions are called, and which past
+# sessions were asked of the broker: what they lack was not traded. Vectors are read and deleted by time, all symbols
+# together, and stand on the disk in that order; a hundred numbers are too many for a row of an index.
+_FEATURES = """
+CREATE TABLE vectors (
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    version TEXT NOT NULL,
+    "values" BLOB NOT NULL,
+    PRIMARY KEY (ts, symbol, version)
+) STRICT;
+INSERT INTO vectors SELECT ts, symbol, version, "values" FROM features ORDER BY ts, symbol;
+DROP TABLE features;
+ALTER TABLE vectors RENAME TO features;
+
+CREATE TABLE feature_states (
+    session_id TEXT PRIMARY KEY REFERENCES sessions (id),
+    version TEXT NOT NULL,
+    state BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE feature_columns (
+    version TEXT PRIMARY KEY,
+    columns TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE histories (
+    symbol TEXT NOT NULL,
+    interval_ns INTEGER NOT NULL,
+    session TEXT NOT NULL,
+    PRIMARY KEY (symbol, interval_ns, session)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _FEATURES)
 
 
 def version(connection: sqlite3.Connection) -> int:
