@@ -26,7 +26,7 @@ from robo_trader.config import Settings
 from robo_trader.core.errors import RoboTraderError
 from robo_trader.core.events import OPERATOR
 from robo_trader.core.inbox import Inbox
-from robo_trader.features.feature_engine import kernels_cached
+from robo_trader.features.feature_engine import compile_kernels, kernels_cached
 from robo_trader.processes import Child
 from robo_trader.storage.database import Database
 from robo_trader.storage.lock import InstanceLock
@@ -128,6 +128,9 @@ class Daemon:
             if self._request.dashboard:
                 screens.require_free_ports(settings)
             stack.push_async_callback(end_task, asyncio.create_task(self._tick()))
+            if not kernels_cached():
+                log.info("compiling", what="the features, once per machine: half a minute")
+            await asyncio.to_thread(compile_kernels)  # a session with TWS would not outlive it
             gateway = reach.practice_gateway(settings)
             stack.push_async_callback(gateway.stop)
             approach = await self._reach(gateway)
@@ -146,8 +149,6 @@ class Daemon:
         settings, request = self._settings, self._request
         dry_run = settings.execution_mode == "dry-run"
         ticks = await link.ticks()
-        if not kernels_cached():
-            log.info("compiling", what="the indicators, once per machine: some seconds")
         model = (
             await training.trained_model(settings, link, database, request.bar_s) if request.use_ml else None
         )
