@@ -24,7 +24,7 @@ from robo_trader.bootstrap.session import TradingSession
 from robo_trader.bootstrap.watch import alert_options
 from robo_trader.config import Settings
 from robo_trader.core.errors import RoboTraderError
-from robo_trader.core.events import OPERATOR
+from robo_trader.core.events import DAY_NS, OPERATOR
 from robo_trader.core.inbox import Inbox
 from robo_trader.features.feature_engine import compile_kernels, kernels_cached
 from robo_trader.processes import Child
@@ -170,7 +170,14 @@ class Daemon:
         at = places.address_of(settings.robo_data_dir, account_name)
         kill_file = KillFile(at.kill_file)
         session = TradingSession(
-            the_plan, warmth, link, database, self._alerts, kill_file, settings.alert_blind_s
+            the_plan,
+            warmth,
+            link,
+            database,
+            self._alerts,
+            kill_file,
+            settings.alert_blind_s,
+            settings.features_keep_days * DAY_NS,
         )
         if request.dashboard:
             # Of a gateway that somebody else runs we know no speed; the slowest never calls the fresh stale.

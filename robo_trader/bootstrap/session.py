@@ -32,6 +32,7 @@ log = structlog.get_logger()
 BEAT_S, COMMITS_A_BEAT = 1.0, 10
 BEATS_A_PULSE = 5
 COMPARE_S, DOUBTS_S = 60.0, 2.0
+FORGET_S, A_WHILE_S = 600.0, 0.05  # between two looks for vectors too old to keep, and between two deletions
 CANCEL_BUDGET_S, LAST_WILL_S = 2.5, 1.5
 POLL_S = 0.05
 KILL_FILE = "KILL file"  # by whom the desk is halted
@@ -65,13 +66,15 @@ class TradingSession:
         alerts: Alerts,
         kill_file: KillFile,
         blind_s: float,
+        keep_ns: int = 0,
     ) -> None:
-        """Build the desk of `plan`; its features go on from `warmth`."""
+        """Build the desk of `plan`; its features go on from `warmth`, and vectors older than `keep_ns` (0: none) go."""
         self._plan = plan
         self._link = link
         self._inbox = link.inbox
         self._database = database
         self._warmth = warmth
+        self._keep_ns = keep_ns
         self._engine = build_engine(plan, warmth)
         self._book = SqliteJournal(database, plan.session_id)
         self._first_bars = FirstBars(plan.traded)
@@ -162,6 +165,7 @@ class TradingSession:
             self._beat(),
             self._tell_link(),
             self._look_after(),
+            self._forget(),
             self._pulse.run(),
             self._until(once, run_for_s),
         ]
@@ -274,6 +278,12 @@ class TradingSession:
                     compared = time.monotonic()
             except (ConnectionLost, RequestRefused) as error:
                 log.warning("not_compared", why=str(error))
+
+    async def _forget(self) -> None:
+        """Delete vectors that are kept no longer, a few at a time: an order may wait for the disk behind each deletion."""
+        while self._keep_ns:
+            gone = await self._database.forget_features(self._inbox.now - self._keep_ns)
+            await asyncio.sleep(A_WHILE_S if gone else FORGET_S)
 
     def _obey_kill_file(self, now: int) -> None:
         """Halt while there is a KILL file, also one left anew within a beat; that it went away lifts nothing."""

@@ -202,7 +202,7 @@ class Database:
 
         await self.write(work)
 
-    async def forget_features(self, before: int, most: int = BULK) -> int:
+    async def forget_features(self, before: int, most: int = 1_000) -> int:
         """Delete the oldest feature rows of before a time (ns UTC), `most` at a time; return how many it were."""
         return await self.write(
             lambda connection: connection.execute(sql.FEATURES_OLD, (before, most)).rowcount
