@@ -104,7 +104,7 @@ class Link:
         self._ib_broker = IbBroker(connection, self._contracts, inbox, pacer, lambda: inbox.now)
         self.broker: Broker = self._ib_broker
         self._reader = HistoryReader(self._feed, self._calendar, self._interval_ns)
-        self._beside = frozenset(options.beside) - {*symbols}
+        self.beside = frozenset(options.beside) - {*symbols}  # watched to compare with, not traded
         self._upkeep = Upkeep(
             approach,
             self._feed,
@@ -128,7 +128,7 @@ class Link:
         """
         records = [await self._contracts.qualify(symbol) for symbol in self._symbols]
         records += await self._held_besides()
-        self._beside -= {record.instrument.symbol for record in records}
+        self.beside -= {record.instrument.symbol for record in records}
         records += await self._compared_with()
         self._symbols = tuple(record.instrument.symbol for record in records)
         self._upkeep.watched = list(self._symbols)
@@ -151,7 +151,7 @@ class Link:
     async def _compared_with(self) -> list[ContractRecord]:
         """Return what shares are compared with; without one of them those features are empty, and no more."""
         records = []
-        for symbol in sorted(self._beside):
+        for symbol in sorted(self.beside):
             try:
                 records.append(await self._contracts.qualify(symbol))
                 log.info("watching", what=symbol, why="to compare shares with, not traded")
@@ -163,7 +163,7 @@ class Link:
         """Return each symbol's closed bars of the last sessions (0: what features need) and of today, disk and TWS."""
         now = await self.connection.ask_time()
         wanted = sessions_to_warm(self._interval_ns, sessions)
-        return await self._reader.read(database, self._symbols, now, wanted, self._beside)
+        return await self._reader.read(database, self._symbols, now, wanted, self.beside)
 
     def account_name(self, dry_run: bool) -> str:
         """Return the account whose books are kept: TWS's own, or the simulated one of a dry run."""
@@ -183,7 +183,7 @@ class Link:
         return msgspec.structs.replace(await simulated.snapshot(), ts=snapshot.ts)
 
     def _on_stream(self, symbol: str, trouble: str) -> None:
-        if symbol in self._beside:
+        if symbol in self.beside:
             if trouble:
                 log.warning("not_compared", what=symbol, why=f"{trouble}; the features that need it wait")
             return

@@ -46,10 +46,12 @@ async def _train(settings: Settings, link: Link, database: Database, name: str, 
     log.info("no_model_yet", name=name, doing=f"fetching {days} sessions of bars to train on")
     history = await link.history(database, days)
     await database.store_bars(history.unstored())
+    symbols = [symbol for symbol in history.bars if symbol not in link.beside]
     trainer = Child(
         "robo_trader.train_models",
         [
-            *("--db", str(database.path), "--symbols", ",".join(history.bars)),
+            *("--db", str(database.path), "--symbols", ",".join(symbols)),
+            *("--market", settings.features_market, "--sectors", settings.features_sectors),
             *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
             *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid())),
         ],

@@ -257,16 +257,16 @@ CREATE TABLE unprotected (
 # sessions were asked of the broker: what they lack was not traded. Vectors are read and deleted by time, all symbols
 # together, and stand on the disk in that order; a hundred numbers are too many for a row of an index.
 _FEATURES = """
-CREATE TABLE vectors (
+ALTER TABLE features RENAME TO features_by_symbol;
+CREATE TABLE features (
     ts INTEGER NOT NULL,
     symbol TEXT NOT NULL,
     version TEXT NOT NULL,
     "values" BLOB NOT NULL,
     PRIMARY KEY (ts, symbol, version)
 ) STRICT;
-INSERT INTO vectors SELECT ts, symbol, version, "values" FROM features ORDER BY ts, symbol;
-DROP TABLE features;
-ALTER TABLE vectors RENAME TO features;
+INSERT INTO features SELECT ts, symbol, version, "values" FROM features_by_symbol ORDER BY ts, symbol;
+DROP TABLE features_by_symbol;
 
 CREATE TABLE feature_states (
     session_id TEXT PRIMARY KEY REFERENCES sessions (id),
