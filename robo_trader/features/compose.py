@@ -142,6 +142,7 @@ from __future__ import annotations
 import numpy as np
 
 from robo_trader.features import {rooms}
+from robo_trader.features.base import Ints
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
 
@@ -239,7 +240,7 @@ def scan(
     volumes: Array,
     seconds: Array,
     days: Array,
-    day_of: Array,
+    day_of: Ints,
     context: Array,
     out: Array,
 ) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 import numpy as np
 
 from robo_trader.features import cross_section, momentum, price, session, trend, volatility, volume
+from robo_trader.features.base import Ints
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
 
-FINGERPRINT = "48ea06ee8b378354cb273ef929add77fa1b63c49be0c766dd2e3777973ce1414"
+FINGERPRINT = "06e1b8a7f42fc8d4d01a5de1de1822ff27e6e015e4c353822adb4babec8c1e48"
 ARITHMETIC = "3c9eb28edaf1"
 SIZE = 2605  # numbers in the state of one symbol
 
@@ -293,7 +294,7 @@ def scan(
     volumes: Array,
     seconds: Array,
     days: Array,
-    day_of: Array,
+    day_of: Ints,
     context: Array,
     out: Array,
 ) -> None:

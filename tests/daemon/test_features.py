@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 from contextlib import closing
 
 import numpy as np
@@ -85,3 +86,22 @@ async def test_a_market_symbol_that_is_not_there_costs_its_columns_and_is_said_o
     assert np.isfinite(x["breadth"])
     replayed = await desk.command("replay")
     assert await replayed.end() == 0, replayed.text
+
+
+async def test_vectors_older_than_the_setting_says_are_deleted_by_a_running_daemon(desk: Desk):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port, "--once")
+    assert await run.end() == 0, run.text
+    with sqlite3.connect(desk.database()) as connection:
+        for days in (20, 40):
+            connection.execute(
+                'INSERT INTO features SELECT ts - ? * 86400000000000, symbol, version, "values" FROM features '
+                "WHERE ts = (SELECT max(ts) FROM features) LIMIT 1",
+                (days,),
+            )
+    connection.close()
+    (before,) = desk.rows("SELECT min(ts) FROM features")[0]
+    again = await desk.daemon(port, "--once", features_keep_days=30)
+    assert await again.end() == 0, again.text
+    assert desk.rows(f"SELECT min(ts) > {before} + 19 * 86400000000000 FROM features") == [(1,)]
+    assert desk.rows("SELECT max(ts) - min(ts) > 19 * 86400000000000 FROM features") == [(1,)]
