@@ -20,11 +20,12 @@ from robo_trader.bootstrap.endings import end_task, reason
 from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link, link_options
 from robo_trader.bootstrap.past import take, warm_features
+from robo_trader.bootstrap.plan import Plan, Warmth
 from robo_trader.bootstrap.session import TradingSession
 from robo_trader.bootstrap.watch import alert_options
 from robo_trader.config import Settings
 from robo_trader.core.errors import RoboTraderError
-from robo_trader.core.events import DAY_NS, OPERATOR
+from robo_trader.core.events import DAY_NS, OPERATOR, Bar
 from robo_trader.core.inbox import Inbox
 from robo_trader.features.feature_engine import compile_kernels, kernels_cached
 from robo_trader.processes import Child
@@ -165,8 +166,7 @@ class Daemon:
             use_ml=request.use_ml,
             model=model,
         )
-        past = await take(await link.history(database, settings.features_sessions), link.pipeline, database)
-        warmth = await asyncio.to_thread(warm_features, the_plan, past)
+        warmth, last = await self._warm(link, database, the_plan)
         at = places.address_of(settings.robo_data_dir, account_name)
         kill_file = KillFile(at.kill_file)
         session = TradingSession(
@@ -187,7 +187,7 @@ class Daemon:
             session.listeners.append(screen)
         await session.begin()
         account = await link.opening_account(dry_run)
-        session.open(books.stored_books(database.path, account), account, past, request.resume)
+        session.open(books.stored_books(database.path, account), account, last, request.resume)
         self._session = session
         if self._halted:  # while there was no session yet to be halted
             self._on_halt()
@@ -203,6 +203,13 @@ class Daemon:
             page=page_of(request),
         )
         await session.work(request.once, request.run_for_s)
+
+    async def _warm(self, link: Link, database: Database, the_plan: Plan) -> tuple[Warmth, list[Bar]]:
+        """Return what the features know as the session begins, and each symbol's last bar; the rest is let go."""
+        history = await link.history(database, self._settings.features_sessions)
+        past = await take(history, link.pipeline, database)
+        last = [bars[-1] for bars in past.values() if bars]
+        return await asyncio.to_thread(warm_features, the_plan, past), last
 
 
 def greet(request: Request, account: str, database: Path, practising: bool) -> None:

@@ -218,6 +218,7 @@ class Link:
 
     async def watch(self, symbol: str) -> None:
         """Watch a share that turned up in the account, so that its worth is known; one watched already is no news."""
+        self.beside -= {symbol}  # what is held matters to more than a few features
         await self._upkeep.watch(symbol)
 
     async def record(self, event: Event, step: Step) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -114,12 +114,10 @@ class TradingSession:
             plan.session_id, plan.features, self._engine.desk.feature_names, state
         )
 
-    def open(
-        self, stored: Stored, account: AccountSnapshot, past: Mapping[str, Sequence[Bar]], resume: str
-    ) -> None:
+    def open(self, stored: Stored, account: AccountSnapshot, last: Sequence[Bar], resume: str) -> None:
         """Put before the engine what it needs to know first; `resume` lifts a halt, but not that of a KILL file.
 
-        Of the past, which its features know already, that is the last bar of each symbol: its price.
+        Of the past, which its features know already, that is the last bar of each symbol, for its price.
 
         Not a coroutine: whatever the broker says after `account` was taken must find the opening in the inbox.
         """
@@ -129,9 +127,8 @@ class TradingSession:
         if resume:
             self._inbox.put(Resume(account.ts, resume, OPERATOR))
         self._obey_kill_file(account.ts)
-        for bars in past.values():
-            for bar in bars[-1:]:
-                self._inbox.put(bar)
+        for bar in last:
+            self._inbox.put(bar)
 
     async def work(self, once: bool, run_for_s: float | None) -> None:
         """Trade until stopped, the time is up or, with `once`, every symbol has had a bar. Errors climb."""

@@ -5,24 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
 from robo_trader.core.protocols import Calendar, Vector
 from robo_trader.features import compose, cross_section, kernels, session, state, step
 from robo_trader.features.base import Bars, Floats, Ints
+from robo_trader.features.scan import WIDTH, Place, Scan, place, possible
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NAMES
 
-WIDTH = len(NAMES)
 COLUMNS = ("open", "high", "low", "close", "volume")
 YEAR_NS = 252 * 390 * MINUTE_NS  # trading time: 252 sessions of 390 minutes
-BLOCK = 4096  # rows of a scan that are in memory at once
 
 
 COMPILED = (
@@ -63,19 +60,6 @@ def schema_version(interval_ns: int) -> str:
     return hashlib.sha256(schema.encode()).hexdigest()[:12]
 
 
-def _plain(column: Floats) -> Floats:
-    """Return the column as the kernel takes it: float64, contiguous, writable; copied only where it is not."""
-    return np.require(column, np.float64, ["C", "W"])
-
-
-class _Place(NamedTuple):
-    """When each bar closed (UTC seconds, NaN to pass it over), the sessions (`session.DAY`), and each bar's one."""
-
-    seconds: Floats
-    days: Floats
-    day_of: Ints
-
-
 class _Track:
     """What is kept of one symbol: the kernel's state, its row of the panel, the last bar's time and its session."""
 
@@ -89,52 +73,6 @@ class _Track:
         self.close = 0
         self.day = np.zeros(len(session.DAY))
         self.context = np.full(cross_section.CONTEXT, np.nan)
-
-
-class Scan:
-    """One symbol's past before the step: its bars, when they closed, and what could be known of others then."""
-
-    def __init__(self, state: Floats, bars: Bars, place: _Place, context: Floats) -> None:
-        self.state = state
-        self._columns = [
-            _plain(column) for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)
-        ]
-        self._place = place
-        self._context = context
-
-    def blocks(self, rows: int = BLOCK) -> Iterator[tuple[int, Floats]]:
-        """Step over all bars, once; yield where each block begins and its matrix, which the next one overwrites.
-
-        The step holds no interpreter lock: scans of several symbols may run in threads.
-        """
-        out = np.empty((min(rows, len(self)), WIDTH))
-        for start in range(0, len(self), rows):
-            part = slice(start, start + rows)
-            block = out[: len(self) - start]
-            self._step(part, block)
-            yield start, block
-
-    def matrix(self) -> Floats:
-        """Step over all bars, once; return the whole (n, n_features) matrix."""
-        out = np.empty((len(self), WIDTH))
-        self._step(slice(None), out)
-        return out
-
-    def _step(self, part: slice, out: Floats) -> None:
-        open_, high, low, close, volume = (column[part] for column in self._columns)
-        seconds, day_of = self._place.seconds[part], self._place.day_of[part]
-        context = self._context[part]
-        step.scan(
-            self.state, open_, high, low, close, volume, seconds, self._place.days, day_of, context, out
-        )
-
-    def takes_last(self) -> bool:
-        """Tell whether the last bar is one that counts."""
-        possible = _possible(*(column[-1:] for column in self._columns))
-        return bool(possible[0]) and not math.isnan(self._place.seconds[-1])
-
-    def __len__(self) -> int:
-        return len(self._place.seconds)
 
 
 class FeatureEngine:
@@ -228,7 +166,7 @@ class FeatureEngine:
     def scans(self, bars: Mapping[str, Bars]) -> dict[str, Scan]:
         """Take the bars of all symbols, each oldest first, up to the step; what is returned must be stepped over."""
         tracks = {symbol: self._tracks.get(symbol) or self._new_track(symbol) for symbol in bars}
-        places = {symbol: self._place(one.ts, tracks[symbol].ts) for symbol, one in bars.items()}
+        places = {symbol: place(one.ts, tracks[symbol].ts, self._calendar) for symbol, one in bars.items()}
         contexts = self._survey(bars, places)
         for symbol, one in bars.items():
             self._arrive(tracks[symbol], one.ts, places[symbol])
@@ -312,14 +250,14 @@ class FeatureEngine:
         track.day = session.day_of(found)
         return True
 
-    def _arrive(self, track: _Track, ts: Ints, place: _Place) -> None:
+    def _arrive(self, track: _Track, ts: Ints, place: Place) -> None:
         """Let a symbol stand where its last bar leaves it."""
         track.ts = max(track.ts, int(ts.max(initial=-1)))
         inside = np.flatnonzero(~np.isnan(place.seconds))
         if len(inside):
             self._enter_session(track, int(ts[inside[-1]]))
 
-    def _survey(self, bars: Mapping[str, Bars], places: Mapping[str, _Place]) -> dict[str, Floats]:
+    def _survey(self, bars: Mapping[str, Bars], places: Mapping[str, Place]) -> dict[str, Floats]:
         """Return what each bar's symbol could know of the others, (n, CONTEXT) by symbol; the panel moves on."""
         symbols = list(bars)
         if not symbols:
@@ -331,7 +269,7 @@ class FeatureEngine:
         columns = [np.concatenate([getattr(bars[symbol], name) for symbol in symbols]) for name in COLUMNS]
         row = np.repeat([self._tracks[s].row for s in symbols], [len(bars[symbol].ts) for symbol in symbols])
         order = np.argsort(seconds, kind="stable")
-        order = order[~np.isnan(seconds[order]) & _possible(*columns)[order]]
+        order = order[~np.isnan(seconds[order]) & possible(*columns)[order]]
         _, high, low, close, volume = (column[order] for column in columns)
         seen = np.empty((len(order), cross_section.CONTEXT))
         cross_section.survey(
@@ -349,29 +287,3 @@ class FeatureEngine:
         context = np.full((len(row), cross_section.CONTEXT), np.nan)
         context[order] = seen
         return {symbol: context[row == self._tracks[symbol].row] for symbol in symbols}
-
-    def _place(self, ts: Ints, since: int) -> _Place:
-        """Say when each bar closed and in which session; those to be passed over close at NaN."""
-        seconds, day_of = np.full(len(ts), np.nan), np.zeros(len(ts), dtype=np.int64)
-        days = [np.zeros(len(session.DAY))]
-        newest = np.maximum.accumulate(np.concatenate(([since], ts[:-1])))
-        newer = np.flatnonzero(ts > newest)
-        times = ts[newer]
-        i = 0
-        while i < len(times):
-            found = self._calendar.session(int(times[i]))
-            if found is None:
-                i += 1
-                continue
-            end = int(np.searchsorted(times, found.close, side="right"))
-            seconds[newer[i:end]] = times[i:end] / SECOND_NS
-            day_of[newer[i:end]] = len(days)
-            days.append(session.day_of(found))
-            i = end
-        return _Place(seconds, np.array(days), day_of)
-
-
-def _possible(open_: Floats, high: Floats, low: Floats, close: Floats, volume: Floats) -> NDArray[np.bool_]:
-    """Tell which bars can be, as `kernels.is_possible` does of one."""
-    fits = (low > 0) & (low <= open_) & (open_ <= high) & (low <= close) & (close <= high) & (high < np.inf)
-    return fits & (volume >= 0) & (volume < np.inf)

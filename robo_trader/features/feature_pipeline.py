@@ -19,7 +19,8 @@ from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, SECOND_NS
 from robo_trader.core.protocols import Calendar
 from robo_trader.features.base import Bars, Floats, Ints, Rows
-from robo_trader.features.feature_engine import FeatureEngine, Scan
+from robo_trader.features.feature_engine import FeatureEngine
+from robo_trader.features.scan import Scan
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NAMES
 
 Progress = Callable[[str], None]
