@@ -44,6 +44,7 @@ def dataset() -> Dataset:
         feature_names=names,
         feature_version="benchmark",
         symbols=("A",),
+        symbol=np.zeros(ROWS, dtype=np.int64),
         horizon=30,
         interval_ns=MINUTE_NS,
         sessions=1,

@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.ibkr.restart_window import parse_window
+from robo_trader.simulation.turn import Turn
 
 PREFIXES = (
     "IBKR_",
@@ -64,6 +65,13 @@ def _sectors(text: str) -> str:
         if not (_SYMBOL.fullmatch(share) and _SYMBOL.fullmatch(sector)):
             raise ValueError(f"{pair!r}: expected a share and what stands for its sector, like AAPL=XLK")
     return ",".join(pairs)
+
+
+def _turn(text: str) -> str:
+    try:
+        return str(Turn.read(text)) if text else text
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
 
 
 class Settings(BaseSettings):
@@ -145,6 +153,9 @@ class Settings(BaseSettings):
 
     ml_threshold: float = Field(0.65, gt=0.5, lt=1, description="Calibrated probability a vote must reach")
     ml_history_days: int = Field(60, ge=3, description="Sessions of bars to train on when there is no model")
+    ml_drift_share: float = Field(
+        0.05, gt=0, lt=1, description="Share of the model's features that may drift before there is an alarm"
+    )
     ml_models_dir: Path = Field(Path("trained_models"), description="Where trained models live")
 
     features_market: Annotated[str, AfterValidator(_market)] = Field(
@@ -169,6 +180,10 @@ class Settings(BaseSettings):
     practice_seed: int = Field(1, ge=0, description="Practice market: seed of the synthetic market")
     practice_edge: float = Field(
         1.0, ge=0, le=1, description="Practice market: strength of the planted edge, 0 is none"
+    )
+
+    practice_turn: Annotated[str, AfterValidator(_turn)] = Field(
+        "", description="Practice market: YYYY-MM-DD:3 makes it three times as loud from that session on"
     )
 
     dashboard_port: int = Field(5555, ge=1, le=65535, description="Port of the page on 127.0.0.1")

@@ -37,6 +37,8 @@ from robo_trader.core.steps import (
     Corrected,
     Decision,
     Denied,
+    Drifted,
+    DriftSummary,
     Equity,
     Fact,
     Halted,
@@ -219,6 +221,8 @@ class DeskLog:
                     filled=fact.filled or None,
                     why=fact.reason,
                 )
+            case Drifted() | DriftSummary():
+                self._drift(fact)
             case Halted():
                 name = "halted" if fact.state is TradingState.HALTED else "reducing"
                 self._log.warning(name, what=_new_york(fact.ts), by=fact.by, why=fact.reason)
@@ -236,6 +240,14 @@ class DeskLog:
                 self._log.warning("anomaly", what=fact.symbol, at=_new_york(fact.ts), why=fact.what)
             case _:
                 self._difference(fact)
+
+    def _drift(self, fact: Drifted | DriftSummary) -> None:
+        if isinstance(fact, DriftSummary):
+            tell = self._log.warning if fact.alarm else self._log.info
+            tell("drift", what=fact.session, drifting=f"{fact.drifting} of {fact.columns} features")
+        else:
+            name = "drifted" if fact.value > fact.limit else "drifted_back"
+            self._log.info(name, what=fact.feature, test=fact.test, value=fact.value, limit=fact.limit)
 
     def _difference(self, fact: Fact) -> None:
         """Tell where the broker's account and ours part, and how they came together again."""

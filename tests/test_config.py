@@ -26,6 +26,7 @@ OTHER = {
     "features_market": "QQQ",
     "features_sectors": "AAPL=XLK,JPM=XLF",
     "practice_mode": "never",
+    "practice_turn": "2026-01-05:3",
     "monitoring_log_format": "json",
     "monitoring_log_level": "DEBUG",
     "alert_webhook_url": SecretStr("https://hooks.example/T0"),
@@ -89,9 +90,9 @@ def test_what_shares_are_compared_with_is_refused_where_it_is_no_symbol():
     assert load(features_sectors=" aapl=xlk, ").sectors() == {"AAPL": "XLK"}
     assert load(features_market=" spy ").features_market == "SPY"
     assert load(features_market="").features_market == ""
-    with pytest.raises(ConfigurationError, match="FEATURES_SECTORS.*AAPL=XLK"):
+    with pytest.raises(ConfigurationError, match=r"FEATURES_SECTORS.*AAPL=XLK"):
         load(features_sectors="AAPL")
-    with pytest.raises(ConfigurationError, match="FEATURES_MARKET.*no ticker"):
+    with pytest.raises(ConfigurationError, match=r"FEATURES_MARKET.*no ticker"):
         load(features_market="S&P 500")
 
 

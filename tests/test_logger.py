@@ -32,6 +32,8 @@ from robo_trader.core.steps import (
     Corrected,
     Decision,
     Denied,
+    Drifted,
+    DriftSummary,
     Equity,
     Fact,
     Halted,
@@ -232,3 +234,15 @@ async def test_what_a_person_has_to_know_is_told_aloud(told, fact, line):
     (entry,) = told
     entry = {"timestamp": "09:31:00", "level": entry.pop("log_level"), **entry}
     assert ConsoleLine(colours=False)(None, "", entry) == f"09:31:00 {line}"
+
+
+async def test_drift_is_told_as_it_comes_and_goes_and_an_alarm_is_a_warning(told):
+    log, at = DeskLog(), NINE_THIRTY_ONE
+    await log.record(Timer(at, "t"), step(Drifted(at, "rsi_14", "psi", 0.3, 0.25)))
+    await log.record(Timer(at, "t"), step(Drifted(at, "rsi_14", "psi", 0.1, 0.25)))
+    for alarm in (False, True):
+        await log.record(Timer(at, "t"), step(DriftSummary(at, "2026-01-05", 720, 34, 3, alarm, ())))
+    assert [(entry["event"], entry["log_level"]) for entry in told] == [
+        ("drifted", "info"), ("drifted_back", "info"), ("drift", "info"), ("drift", "warning")
+    ]  # fmt: skip
+    assert told[-1]["drifting"] == "3 of 34 features"

@@ -24,6 +24,7 @@ from robo_trader.storage.replay import replay
 from robo_trader.storage.rows import iso
 
 ALIVE_WITHIN_S = 10
+_NAMED = 6  # readings of drift, the worst
 
 
 def database_of(settings: Settings, db: Path | None) -> Path:
@@ -131,6 +132,7 @@ def _in_words(state: dict[str, Any]) -> str:
     lines += [_quarantine(row) for row in state["quarantines"]]
     if any(not row["ignored"] for row in state["quarantines"]):
         lines.append("  `robo-trader reconcile` shows both sides and how to resolve it")
+    lines += _drift(state["drift"])
     lines.append("this session: " + "  ".join(f"{name} {count}" for name, count in state["counts"].items()))
     return "\n".join(lines)
 
@@ -182,6 +184,20 @@ def _position(held: dict[str, Any], state: dict[str, Any]) -> str:
 def _quarantine(row: dict[str, Any]) -> str:
     left = f"; {row['ignored']} left alone until {row['ignored_until']}" if row["ignored"] else ""
     return f"QUARANTINED {row['symbol']} since {row['since']} market time: ours {row['ours']}, broker {row['broker']}{left}"
+
+
+def _drift(drift: dict[str, Any]) -> list[str]:
+    """Say which features no longer look as in training; nothing while none was compared."""
+    standing, summary = drift["standing"], drift["summary"]
+    lines = []
+    if summary is not None:
+        alarm = "ALARM  " if summary["alarm"] else ""
+        counts = f"{summary['drifting']} of {summary['columns']} features"
+        lines.append(f"drift  {alarm}{counts} no longer look as in training, at {summary['ts']} market time")
+    return lines + [
+        f"  {row['feature']} {row['test']} {row['value']:.3g}, limit {row['limit']:.3g}, since {row['ts']}"
+        for row in standing[:_NAMED]
+    ]
 
 
 def _age(seconds: float | None) -> str:

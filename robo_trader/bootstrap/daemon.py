@@ -234,6 +234,8 @@ def practice_banner(settings: Settings, practising: bool) -> list[str]:
             f"whoever started the gateway on port {settings.ibkr_port} chose its market and its edge",
         ]
     lines.append("RoboTrader started this gateway itself; no TWS is involved")
+    if settings.practice_turn:
+        lines.append(f"planted turn {settings.practice_turn}: from that day on it is so many times as loud")
     if settings.practice_edge == 0:
         return [*lines, "no planted edge: there is nothing to learn, honest models abstain"]
     return [

@@ -14,12 +14,13 @@ from robo_trader.core.engine import Engine, Parts
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.instrument import Instrument
-from robo_trader.core.protocols import Sizer, Strategy, Vector
+from robo_trader.core.protocols import Sizer, Strategy, Vector, Watch
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.execution.algorithms import Algorithm, MarketAlgorithm, TwapAlgorithm, TwapOptions
 from robo_trader.execution.smart_executor import ExecutorOptions, SmartExecutor
 from robo_trader.features.feature_engine import FeatureEngine, schema_version
 from robo_trader.ml import registry
+from robo_trader.ml.drift_watch import DriftOptions, DriftWatch
 from robo_trader.ml.model import Ensemble
 from robo_trader.risk.gates import GateOptions, all_gates
 from robo_trader.risk.sizing import AtrSizer, FixedSizer, SizingOptions
@@ -67,6 +68,7 @@ class Plan(msgspec.Struct, frozen=True):
     twap_options: TwapOptions
     crossover_options: CrossoverOptions
     ml_options: MLStrategyOptions
+    drift_options: DriftOptions
     settings: str  # fingerprint of the effective configuration
     market: str = "SPY"  # what shares are compared with, empty for nothing
     sectors: dict[str, str] = {}
@@ -117,6 +119,7 @@ def build_plan(
             s.strategy_fast, s.strategy_slow, allow_short=s.strategy_allow_short
         ),
         ml_options=MLStrategyOptions(threshold=s.ml_threshold, allow_short=s.strategy_allow_short),
+        drift_options=DriftOptions(s.ml_drift_share),
         settings=s.fingerprint(),
         market=s.features_market,
         sectors=s.sectors(),
@@ -141,6 +144,7 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
     if warmth is not None:
         features.restore(warmth.features)
     algorithms: dict[str, Algorithm] = {"market": MarketAlgorithm(), "twap": TwapAlgorithm(plan.twap_options)}
+    model = load_model(Path(plan.model), plan.bar_s) if plan.use_ml and plan.model else None
     sizer: Sizer = AtrSizer(plan.sizing_options)
     if plan.sizing == "fixed":
         sizer = FixedSizer(plan.sizing_options)
@@ -151,12 +155,13 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
             instruments={symbol: Instrument(symbol, tick) for symbol, tick in plan.ticks.items()},
             calendar=calendar,
             features=features,
-            strategy=_strategy(plan, features),
+            strategy=_strategy(plan, features, model),
             sizer=sizer,
             gates=all_gates(plan.gate_options),
             executor=SmartExecutor(algorithms, plan.executor_options),
             stop_rule=AtrStop(plan.stop_options),
             warmed=warmth.read_vectors() if warmth else {},
+            watch=_watch(plan, features, model),
         )
     )
 
@@ -202,9 +207,16 @@ def other_features(session_id: str, theirs: str, ours: str) -> DataError:
     )
 
 
-def _strategy(plan: Plan, features: FeatureEngine) -> Strategy:
+def _strategy(plan: Plan, features: FeatureEngine, model: Ensemble | None) -> Strategy:
     strategy: Strategy = MovingAverageCrossover(plan.crossover_options)
     if plan.use_ml:
-        model = load_model(Path(plan.model), plan.bar_s) if plan.model else None
         strategy = MLStrategy(model, features.names, plan.ml_options)
     return Cadence(strategy, plan.interval_s * SECOND_NS) if plan.interval_s > plan.bar_s else strategy
+
+
+def _watch(plan: Plan, features: FeatureEngine, model: Ensemble | None) -> Watch | None:
+    if model is None:
+        return None
+    reference = registry.load_reference(Path(plan.model))
+    columns, horizon = model.columns(features.names), model.card.horizon
+    return DriftWatch(reference, columns, plan.traded, XnysCalendar(), horizon, plan.drift_options)

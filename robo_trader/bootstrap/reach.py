@@ -143,6 +143,8 @@ def practice_gateway(settings: Settings) -> Child:
         "--state": settings.robo_data_dir / "practice",
         "--parent-pid": os.getpid(),
     }
+    if settings.practice_turn:
+        arguments["--turn"] = settings.practice_turn
     return Child("robo_trader.practice", [str(word) for pair in arguments.items() for word in pair])
 
 

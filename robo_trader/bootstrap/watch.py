@@ -15,6 +15,7 @@ from robo_trader.core.events import SECOND_NS, Event, OrderStatus, TradingState
 from robo_trader.core.steps import (
     Agreed,
     CashMoved,
+    DriftSummary,
     Fact,
     Halted,
     Mismatch,
@@ -103,8 +104,21 @@ class AlertJournal:
             case CashMoved():
                 text = f"{fact.amount:+,.2f} USD without a trade ({fact.why}); cash is now {fact.cash:,.2f}"
                 self._alerts.tell("cash", "cash moved", text, Severity.INFO)
+            case DriftSummary():
+                self._on_drift(fact)
             case _:
                 pass
+
+    def _on_drift(self, fact: DriftSummary) -> None:
+        said = f"{fact.drifting} of {fact.columns} features no longer look as in training"
+        if fact.alarm:
+            worst = ", ".join(f"{r.feature} {r.test} {r.value:.3g} (limit {r.limit:.3g})" for r in fact.worst)
+            text = (
+                f"{said}: {worst}; what the model has proven it has proven elsewhere: train it again, or halt"
+            )
+            self._alerts.begin("drift", "the market is not the one of the training", text)
+        else:
+            self._alerts.over("drift", said)
 
     def _on_halted(self, fact: Halted) -> None:
         if fact.by == SESSION:

@@ -53,6 +53,7 @@ from robo_trader.core.protocols import (
     StopRule,
     Strategy,
     Vector,
+    Watch,
 )
 from robo_trader.core.reconciliation import Reconciliation
 from robo_trader.core.steps import (
@@ -87,6 +88,7 @@ class Parts(msgspec.Struct, frozen=True):
     executor: Executor
     stop_rule: StopRule | None = None  # None: positions have no stop at the broker
     warmed: Mapping[str, Vector] = {}  # by symbol, of the last bar that its features were warmed with
+    watch: Watch | None = None
 
 
 class Engine:
@@ -151,6 +153,8 @@ class Engine:
             self._begin_day(bar.ts)
         self._portfolio.mark(bar.symbol, bar.close, bar.ts)
         vector = self._features.update(bar)
+        watch = self._parts.watch
+        noticed = watch.on_bar(bar, vector) if watch is not None and vector is not None else ()
         if vector is not None:
             self.desk.vectors[bar.symbol] = vector
         elif not bar.history:  # the last bar of the warm-up comes once more, for its price
@@ -161,6 +165,8 @@ class Engine:
             self.desk.day_start = self._portfolio.equity()
         if vector is not None:
             draft.fact(FeatureRow(bar.ts, bar.symbol, self._features.version, vector.tobytes()))
+        for fact in noticed:
+            draft.fact(fact)
         for said in self._parts.strategy.on_bar(bar, self.desk) if bar.symbol in self._parts.traded else ():
             draft.fact(said)
             if isinstance(said, Signal):

@@ -88,6 +88,13 @@ class Strategy(Protocol):
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]: ...
 
 
+class Watch(Protocol):
+    """Looks at every vector of features, history included, and says what is to be known of them; it decides nothing."""
+
+    def on_bar(self, bar: Bar, vector: Vector) -> Sequence[Fact]:
+        """Take one closed bar's vector; what is returned for a bar of the past is not told."""
+
+
 class Sizing(msgspec.Struct, frozen=True):
     """How many signed shares to hold, and the steps that led there by name (USD, shares or fractions)."""
 

@@ -190,9 +190,36 @@ class Unprotected(Message, frozen=True, tag=True, gc=False):
     why: str
 
 
+class Drifted(Message, frozen=True, tag=True, gc=False):
+    """A feature no longer looks as in training: a statistic (`test`) crossed its limit; below it, it has come back."""
+
+    ts: int
+    feature: str
+    test: str
+    value: float
+    limit: float
+
+
+class DriftSummary(Message, frozen=True, tag=True):
+    """How the features of a session's last `rows` bars stand against training: told at its close, and with an alarm.
+
+    `drifting` of `columns` are beyond the limits of two tests or more; `worst` are the readings furthest beyond theirs,
+    or nearest to them.
+    """
+
+    ts: int
+    session: str
+    rows: int
+    columns: int
+    drifting: int
+    alarm: bool
+    worst: tuple[Drifted, ...]
+
+
 Fact = (
     Signal | Abstained | Decision | Denied | FeatureRow | Equity | PositionChanged | OrderChanged
     | Halted | Resumed | Anomaly | Mismatch | Agreed | Ignored | CashMoved | Corrected | Unprotected
+    | Drifted | DriftSummary
 )  # fmt: skip
 
 

@@ -102,7 +102,9 @@ def _argument(feature: Feature, word: str, place: Mapping[str, int]) -> str:
     try:
         return repr(getattr(feature, word))
     except AttributeError:
-        raise WrongFeature(f"{feature.name}: nobody computes {needed!r}, and it has no attribute of that name") from None
+        raise WrongFeature(
+            f"{feature.name}: nobody computes {needed!r}, and it has no attribute of that name"
+        ) from None
 
 
 def source_of_step(features: Sequence[Feature] = CATALOGUE) -> str:
@@ -114,7 +116,9 @@ def source_of_step(features: Sequence[Feature] = CATALOGUE) -> str:
     for feature in ordered(features):
         arguments = ", ".join(_argument(feature, word, place) for word in _words(feature))
         lines.append(f"    {feature.name} = {type(feature).__name__}({arguments})")
-    steps = {type(f).__name__: f"{type(f).__module__.rpartition('.')[2]}.{type(f).__name__}.step" for f in features}
+    steps = {
+        type(f).__name__: f"{type(f).__module__.rpartition('.')[2]}.{type(f).__name__}.step" for f in features
+    }
     rooms = sorted({type(f).__module__.rpartition(".")[2] for f in features})
     return TEMPLATE.format(
         rooms=", ".join(rooms),
@@ -130,7 +134,9 @@ def source_of_step(features: Sequence[Feature] = CATALOGUE) -> str:
 
 
 def _table(numbers: Iterable[int]) -> str:
-    return "\n".join(textwrap.wrap(", ".join(map(str, numbers)), 100, initial_indent="    ", subsequent_indent="    "))
+    return "\n".join(
+        textwrap.wrap(", ".join(map(str, numbers)), 100, initial_indent="    ", subsequent_indent="    ")
+    )
 
 
 TEMPLATE = '''"""The one step of all features; written by `python -m robo_trader.features.compose`, not by hand."""
@@ -144,18 +150,15 @@ import numpy as np
 from robo_trader.features import {rooms}
 from robo_trader.features.base import Ints
 from robo_trader.features.cross_section import look
-from robo_trader.features.kernels import Array, begin, cached, end, is_possible
+from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 
 FINGERPRINT = "{fingerprint}"
 ARITHMETIC = "{arithmetic}"
 SIZE = {size}  # numbers in the state of one symbol
 
-STEP_SIGNATURE = (
-    "int64(float64[::1], float64, float64, float64, float64, float64, float64, float64[::1], float64[::1], float64[::1])"
-)
-SCAN_SIGNATURE = (
-    "void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1],"
-    " float64[:, ::1], int64[::1], float64[:, ::1], float64[:, ::1])"
+RUN_SIGNATURE = (
+    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1], int64[::1],"
+    " float64[:, ::1], float64[:, ::1])"
 )
 
 {steps}
@@ -169,7 +172,7 @@ SESSIONS = np.array([
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
 
-@cached
+@kernel
 def step(
     s: Array,
     open_: float,
@@ -182,13 +185,11 @@ def step(
     context: Array,
     out: Array,
 ) -> int:
-    """Take one bar into `s` and write its features to `out`; return the bars seen, 0 for an impossible bar.
+    """Take one bar into `s` and write its features to `out`; return the bars seen.
 
     Prices in USD above zero, volume in shares, `seconds` the bar's close (UTC); `day` (`session.DAY`) is of the session,
-    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming, untouched for an impossible bar.
+    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming.
     """
-    if not is_possible(open_, high, low, close, volume):
-        return 0
     now = begin(s, open_, high, low, close, volume, seconds, day[0], day[1])
 {features}
 {out}
@@ -200,59 +201,39 @@ def step(
     return now.n
 
 
-ADVANCE_SIGNATURE = (
-    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64, float64, float64, float64, float64, float64,"
-    " float64[::1], float64[::1], float64[::1])"
-)
-
-
 @cached
-def advance(
+def run(
     s: Array,
     panel: Array,
-    i: int,
+    row: int,
     market: int,
     sector: int,
-    open_: float,
-    high: float,
-    low: float,
-    close: float,
-    volume: float,
-    seconds: float,
-    day: Array,
-    context: Array,
-    out: Array,
-) -> int:
-    """Take one bar of the symbol in row `i` of the panel: `cross_section.look`, then `step`."""
-    if not is_possible(open_, high, low, close, volume):
-        return 0
-    look(panel, i, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context)
-    return step(s, open_, high, low, close, volume, seconds, day, context, out)
-
-
-@cached
-def scan(
-    s: Array,
-    opens: Array,
-    highs: Array,
-    lows: Array,
-    closes: Array,
-    volumes: Array,
-    seconds: Array,
+    bars: Array,
     days: Array,
     day_of: Ints,
     context: Array,
     out: Array,
-) -> None:
-    """Step over (n,) arrays of bars into the rows of `out`, (n, n_features); a bar with a NaN time is passed over."""
-    for i in range(out.shape[0]):
-        n = 0
-        if not np.isnan(seconds[i]):
-            n = step(
-                s, opens[i], highs[i], lows[i], closes[i], volumes[i], seconds[i], days[day_of[i]], context[i], out[i]
-            )
-        if n == 0:
-            out[i] = np.nan
+) -> int:
+    """Step over bars, (n, 6): seconds, open, high, low, close, volume; return how many were seen, 0 if not the last one.
+
+    `days[day_of[k]]` is the session of bar k. The symbol's `row` of the panel is looked at before each bar
+    (`cross_section.look`), which fills `context`, (n, CONTEXT); a row of -1 takes that as it is given. `out` is
+    (n, n_features). A bar with NaN seconds, or one that cannot be, is passed over: its row of `out` is NaN.
+    """
+    seen = 0
+    for k in range(bars.shape[0]):
+        seen = 0
+        seconds, open_, high, low, close, volume = bars[k]
+        if not np.isnan(seconds) and is_possible(open_, high, low, close, volume):
+            day = days[day_of[k]]
+            if row >= 0:
+                look(
+                    panel, row, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context[k]
+                )
+            seen = step(s, open_, high, low, close, volume, seconds, day, context[k], out[k])
+        if seen == 0:
+            out[k] = np.nan
+    return seen
 '''
 
 
@@ -268,10 +249,21 @@ def source_of_docs(features: Sequence[Feature] = CATALOGUE) -> str:
         " it. *O*: optional, NaN without the data it needs beyond the symbol's own bars.",
     ]
     for room in ROOMS:
-        lines += ["", f"## {room.__name__.rpartition('.')[2]}", "", (inspect.getdoc(room) or "").partition("\n")[0], ""]
-        lines += ["| name | formula | lookback | bars | sessions | | source |", "|---|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {room.__name__.rpartition('.')[2]}",
+            "",
+            (inspect.getdoc(room) or "").partition("\n")[0],
+            "",
+        ]
+        lines += [
+            "| name | formula | lookback | bars | sessions | | source |",
+            "|---|---|---|---|---|---|---|",
+        ]
         for f in room.FEATURES:
-            marks = "".join(mark for mark, is_so in (("S", f.stationary), ("M", f.model), ("O", f.optional)) if is_so)
+            marks = "".join(
+                mark for mark, is_so in (("S", f.stationary), ("M", f.model), ("O", f.optional)) if is_so
+            )
             words = f.formula.replace("|", "\\|")
             lines.append(
                 f"| `{f.name}` | {words} | {f.lookback} | {f.warmup} | {f.sessions} | {marks} | {f.source} |"

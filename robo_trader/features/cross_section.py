@@ -43,7 +43,9 @@ def _seen(panel: Array, i: int, seconds: float) -> int:
 
 
 @kernel
-def _note(panel: Array, i: int, seconds: float, close: float, typical: float, volume: float, label: float) -> None:
+def _note(
+    panel: Array, i: int, seconds: float, close: float, typical: float, volume: float, label: float
+) -> None:
     """Take a symbol's bar, for others to see when time has moved on."""
     row = panel[i]
     if row[NEW + LABEL] != label:
@@ -84,10 +86,16 @@ def look(
     context[MARKET_RETURN] = context[SECTOR_RETURN] = np.nan
     if market >= 0:
         seen = _seen(panel, market, seconds)
-        context[MARKET_TIME], context[MARKET_RETURN] = panel[market, seen + TIME], panel[market, seen + RETURN]
+        context[MARKET_TIME], context[MARKET_RETURN] = (
+            panel[market, seen + TIME],
+            panel[market, seen + RETURN],
+        )
     if sector >= 0:
         seen = _seen(panel, sector, seconds)
-        context[SECTOR_TIME], context[SECTOR_RETURN] = panel[sector, seen + TIME], panel[sector, seen + RETURN]
+        context[SECTOR_TIME], context[SECTOR_RETURN] = (
+            panel[sector, seen + TIME],
+            panel[sector, seen + RETURN],
+        )
     own = panel[i, OLD + MOVED]
     above = sharing = ahead = ranked = 0.0
     for j in range(panel.shape[0]):
@@ -243,7 +251,9 @@ class Residual(CrossSection):
         if np.isnan(beta):
             return np.nan
         at = (int(s[pairs + 2]) & (SHORT - 1)) + SHORT
-        left = excess(s, pairs + MINE + at, 0, period, 0.0) - beta * excess(s, pairs + THEIRS + at, 0, period, 0.0)
+        left = excess(s, pairs + MINE + at, 0, period, 0.0) - beta * excess(
+            s, pairs + THEIRS + at, 0, period, 0.0
+        )
         return min(max(ratio(left, sigma_20 * root, 0.0), -8.0), 8.0)
 
 

@@ -18,23 +18,23 @@ from robo_trader.features.base import Bars, Floats, Ints
 from robo_trader.features.scan import WIDTH, Place, Scan, place, possible
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NAMES
 
+FIRST = np.zeros(1, dtype=np.int64)
 COLUMNS = ("open", "high", "low", "close", "volume")
 YEAR_NS = 252 * 390 * MINUTE_NS  # trading time: 252 sessions of 390 minutes
 
 
 COMPILED = (
-    (step.step, step.STEP_SIGNATURE),
-    (step.advance, step.ADVANCE_SIGNATURE),
-    (step.scan, step.SCAN_SIGNATURE),
+    (step.run, step.RUN_SIGNATURE),
     (cross_section.survey, cross_section.SURVEY_SIGNATURE),
 )
 
 
 def kernels_cached() -> bool:
     """Tell whether an earlier start left the compiled step, so that this one need not compile it."""
-    source = compose.STEP.stat().st_mtime
-    found = Path(step.step.stats.cache_path or "").glob("step.step-*.nbi")
-    return any(index.stat().st_mtime >= source for index in found)
+    # numba keeps the hash of the source beside what it compiled of it; the time of a file says nothing.
+    source = hashlib.sha256(compose.STEP.read_bytes()).digest()
+    found = Path(step.run.stats.cache_path or "").glob("step.run-*.nbi")
+    return any(source in index.read_bytes() for index in found)
 
 
 def compile_kernels() -> None:
@@ -63,7 +63,7 @@ def schema_version(interval_ns: int) -> str:
 class _Track:
     """What is kept of one symbol: the kernel's state, its row of the panel, the last bar's time and its session."""
 
-    __slots__ = ("close", "context", "day", "row", "sector", "state", "ts")
+    __slots__ = ("bars", "close", "context", "days", "row", "sector", "state", "ts")
 
     def __init__(self, state: Floats, row: int) -> None:
         self.state = state
@@ -71,8 +71,9 @@ class _Track:
         self.sector = -1
         self.ts = -1
         self.close = 0
-        self.day = np.zeros(len(session.DAY))
-        self.context = np.full(cross_section.CONTEXT, np.nan)
+        self.bars = np.empty((1, 6))
+        self.days = np.zeros((1, len(session.DAY)))
+        self.context = np.full((1, cross_section.CONTEXT), np.nan)
 
 
 class FeatureEngine:
@@ -118,12 +119,13 @@ class FeatureEngine:
         track.ts = ts
         if ts > track.close and not self._enter_session(track, ts):
             return None
-        out = np.empty(WIDTH)
-        seen = step.advance(
-            track.state, self._panel, track.row, self._market_row, track.sector, bar.open, bar.high, bar.low, bar.close,
-            bar.volume, ts / SECOND_NS, track.day, track.context, out,
+        out = np.empty((1, WIDTH))
+        track.bars[0] = ts / SECOND_NS, bar.open, bar.high, bar.low, bar.close, bar.volume
+        seen = step.run(
+            track.state, self._panel, track.row, self._market_row, track.sector, track.bars, track.days, FIRST,
+            track.context, out,
         )  # fmt: skip
-        return out if seen else None
+        return out[0] if seen else None
 
     def matrix(self, bars: Bars) -> Floats:
         """Return the (n, n_features) matrix of one symbol's bars by themselves, see `matrices`.
@@ -153,15 +155,8 @@ class FeatureEngine:
 
         Returns the vector of each symbol's last bar, without those whose last bar `update` would pass over.
         """
-        scans = self.scans(bars)
-        vectors: dict[str, Vector] = {}
-        for symbol, scan in scans.items():
-            last = np.empty(0)
-            for _, block in scan.blocks():
-                last = block[-1]
-            if len(scan) and scan.takes_last():
-                vectors[symbol] = last.copy()
-        return vectors
+        last = {symbol: scan.last() for symbol, scan in self.scans(bars).items()}
+        return {symbol: vector for symbol, vector in last.items() if vector is not None}
 
     def scans(self, bars: Mapping[str, Bars]) -> dict[str, Scan]:
         """Take the bars of all symbols, each oldest first, up to the step; what is returned must be stepped over."""
@@ -247,7 +242,7 @@ class FeatureEngine:
         if found is None:
             return False
         track.close = found.close
-        track.day = session.day_of(found)
+        track.days[0] = session.day_of(found, self._calendar)
         return True
 
     def _arrive(self, track: _Track, ts: Ints, place: Place) -> None:

@@ -71,11 +71,11 @@ class Now(NamedTuple):
 
 
 def kernel(function: F) -> F:
-    """Compile a function with the step that calls it.
+    """Compile a function into the step that calls it: a call would cost more than most of them.
 
     numpy's error model: a division by zero is caught by `ratio`, not by a raise that every bar would pay for.
     """
-    compiled: F = njit(error_model="numpy")(function)
+    compiled: F = njit(error_model="numpy", forceinline=True)(function)
     return compiled
 
 
@@ -115,6 +115,51 @@ def excess(x: Array, newest: int, first: int, stop: int, reference: float) -> fl
         a += x[newest - i] - reference
         i += 1
     return (a + b) + (c + d)
+
+
+@kernel
+def slide(s: Array, own: int, n: int, period: int, value: float) -> float:
+    """Sum the last `period` values, of which this is the n-th; its cost does not grow with the period.
+
+    It keeps `sliding(period)` numbers from `own`. Nothing is ever taken off a sum, so nothing drifts, and the largest
+    value leaves no trace when it leaves the window.
+    """
+    # Every `period` values the sums from each of them to the last are written over them; between, the window is what
+    # is left of those and the values since.
+    k = (n - 1) % period
+    if k == 0:
+        s[own] = 0.0
+    s[own] += value
+    rest: float = s[own + 2 + k]
+    s[own + 1 + k] = value
+    if k == period - 1:
+        for i in range(own + period - 1, own, -1):
+            s[i] += s[i + 1]
+    return s[own] + rest
+
+
+def sliding(period: int) -> int:
+    """Return how many numbers `slide` keeps; the last is always zero."""
+    return period + 2
+
+
+@kernel
+def log_quotient(a: float, b: float) -> float:
+    """Return ln(a / b) of two prices; exactly 0 where they are the same, and to the last digits where they are near."""
+    z = (a - b) / (a + b)
+    if abs(z) > 0.01:
+        return math.log(a / b)
+    # Within a bar prices are near: five terms of 2 artanh(z) are all that a float holds.
+    q = z * z
+    return 2.0 * z * (1.0 + q * (1.0 / 3.0 + q * (0.2 + q * (1.0 / 7.0 + q * (1.0 / 9.0)))))
+
+
+@kernel
+def log_ratio(part: float, whole: float) -> float:
+    """Return ln(part / whole), between -5 and 5; 0 where both are nothing."""
+    if part <= 0.0 or whole <= 0.0:
+        return 0.0 if part == whole else (5.0 if part > whole else -5.0)
+    return min(max(math.log(part / whole), -5.0), 5.0)
 
 
 @kernel

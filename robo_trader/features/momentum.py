@@ -27,6 +27,13 @@ class Momentum(Feature):
     group = Group.MOMENTUM
 
 
+@kernel
+def _strength(s: Array, own: int, now: Now, period: int) -> float:
+    s[own] = smooth(s[own], max(now.change, 0.0), now.n - 1, period, 1.0 / period)
+    s[own + 1] = smooth(s[own + 1], max(-now.change, 0.0), now.n - 1, period, 1.0 / period)
+    return ratio(100.0 * s[own], s[own] + s[own + 1], 50.0)
+
+
 class Rsi(Momentum):
     """100 G / (G + L), Wilder's means over {period} bars of gains and losses; 50 where nothing moved.
 
@@ -40,9 +47,23 @@ class Rsi(Momentum):
     @staticmethod
     @kernel
     def step(s: Array, own: int, now: Now, period: int) -> float:
-        s[own] = smooth(s[own], max(now.change, 0.0), now.n - 1, period, 1.0 / period)
-        s[own + 1] = smooth(s[own + 1], max(-now.change, 0.0), now.n - 1, period, 1.0 / period)
-        return ratio(100.0 * s[own], s[own] + s[own + 1], 50.0)
+        return _strength(s, own, now, period)
+
+
+class CentredRsi(Momentum):
+    """(RSI - 50) / 50, from -1 to 1, Wilder's means over {period} bars; 0 where nothing moved.
+
+    Source: Connors and Alvarez 2009, Short Term Trading Strategies That Work; Wilder 1978 for the RSI.
+    """
+
+    def __init__(self, period: int = 2) -> None:
+        super().__init__(f"rsi_{period}_centred", period, period + 1, own_units=[Unit.PRICE] * 2)
+        self.period = period
+
+    @staticmethod
+    @kernel
+    def step(s: Array, own: int, now: Now, period: int) -> float:
+        return (_strength(s, own, now, period) - 50.0) / 50.0
 
 
 class StochasticK(Momentum):
@@ -74,7 +95,7 @@ class StochasticD(Momentum):
     @staticmethod
     @kernel
     def step(s: Array, own: int, stoch_k_14: float) -> float:
-        mean = (stoch_k_14 + s[own] + s[own + 1]) / 3.0
+        mean: float = (stoch_k_14 + s[own] + s[own + 1]) / 3.0
         s[own + 1] = s[own]
         s[own] = stoch_k_14
         return mean
@@ -98,10 +119,12 @@ class WilliamsR(Momentum):
 
 
 class RateOfChange(Momentum):
-    """100 (close / close_{period}_ago - 1).
+    """100 (close / close_{period}_ago - 1); the models see it as log_ret_{period} already.
 
     Source: StockCharts ChartSchool.
     """
+
+    model = False
 
     def __init__(self, period: int = 10) -> None:
         super().__init__(f"roc_{period}", period, period + 1)
@@ -110,7 +133,8 @@ class RateOfChange(Momentum):
     @staticmethod
     @kernel
     def step(s: Array, now: Now, period: int) -> float:
-        return 100.0 * (now.close / s[CLOSES + now.far - period] - 1.0)
+        growth: float = now.close / s[CLOSES + now.far - period]
+        return 100.0 * (growth - 1.0)
 
 
 class Cci(Momentum):
@@ -154,12 +178,31 @@ class ReturnInSigmas(Momentum):
         return min(max(units, -8.0), 8.0)
 
 
+class MeanReversion(Momentum):
+    """1 where zscore_20 < -2 and rsi_14 < 30, -1 where zscore_20 > 2 and rsi_14 > 70, else 0: which way is back.
+
+    Source: Bollinger 2001, Bollinger on Bollinger Bands, for the bands; Wilder 1978 for the extremes of the RSI.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("mean_reversion_20", 20, 20)
+
+    @staticmethod
+    @kernel
+    def step(zscore_20: float, rsi_14: float) -> float:
+        if zscore_20 < -2.0 and rsi_14 < 30.0:
+            return 1.0
+        return -1.0 if zscore_20 > 2.0 and rsi_14 > 70.0 else 0.0
+
+
 FEATURES: tuple[Feature, ...] = (
     Rsi(),
+    CentredRsi(),
     StochasticK(),
     StochasticD(),
     WilliamsR(),
     RateOfChange(),
     Cci(),
-    *(ReturnInSigmas(period) for period in (1, 5, 15, 30)),
+    *(ReturnInSigmas(period) for period in (1, 5, 15, 20, 30, 60)),
+    MeanReversion(),
 )

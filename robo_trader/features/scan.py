@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,11 +10,12 @@ from numpy.typing import NDArray
 
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.protocols import Calendar
-from robo_trader.features import session, step
+from robo_trader.features import cross_section, session, step
 from robo_trader.features.base import Bars, Floats, Ints
 
 BLOCK = 4096  # rows that are in memory at once
 WIDTH = len(step.WARMUPS)
+NO_PANEL = cross_section.new_panel(0)  # the past is told what could be known of others then
 
 
 class Place(NamedTuple):
@@ -42,7 +42,7 @@ def place(ts: Ints, since: int, calendar: Calendar) -> Place:
         end = int(np.searchsorted(times, found.close, side="right"))
         seconds[newer[i:end]] = times[i:end] / SECOND_NS
         day_of[newer[i:end]] = len(days)
-        days.append(session.day_of(found))
+        days.append(session.day_of(found, calendar))
         i = end
     return Place(seconds, np.array(days), day_of)
 
@@ -57,12 +57,12 @@ class Scan:
     """One symbol's past before the step: its bars, when they closed, and what could be known of others then."""
 
     def __init__(self, state: Floats, bars: Bars, place: Place, context: Floats) -> None:
-        self.state = state
-        self._columns = [
-            _plain(column) for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)
-        ]
+        self._state = state
+        columns = (place.seconds, bars.open, bars.high, bars.low, bars.close, bars.volume)
+        self._bars = np.column_stack(columns).astype(np.float64, copy=False)
         self._place = place
         self._context = context
+        self.seen = 0  # bars that counted so far; 0 where the last one did not
 
     def blocks(self, rows: int = BLOCK) -> Iterator[tuple[int, Floats]]:
         """Step over all bars, once; yield where each block begins and its matrix, which the next one overwrites.
@@ -71,9 +71,8 @@ class Scan:
         """
         out = np.empty((min(rows, len(self)), WIDTH))
         for start in range(0, len(self), rows):
-            part = slice(start, start + rows)
             block = out[: len(self) - start]
-            self._step(part, block)
+            self._step(slice(start, start + rows), block)
             yield start, block
 
     def matrix(self) -> Floats:
@@ -82,24 +81,16 @@ class Scan:
         self._step(slice(None), out)
         return out
 
-    def _step(self, part: slice, out: Floats) -> None:
-        open_, high, low, close, volume = (column[part] for column in self._columns)
-        seconds, day_of = self._place.seconds[part], self._place.day_of[part]
-        context = self._context[part]
-        step.scan(
-            self.state, open_, high, low, close, volume, seconds, self._place.days, day_of, context, out
-        )
+    def last(self) -> Floats | None:
+        """Step over all bars, once; return the vector of the last one, None where it does not count."""
+        row = np.empty(0)
+        for _, block in self.blocks():
+            row = block[-1]
+        return row.copy() if self.seen else None
 
-    def takes_last(self) -> bool:
-        """Tell whether the last bar is one that counts."""
-        open_, high, low, close, volume = (column[-1:] for column in self._columns)
-        in_time = not math.isnan(self._place.seconds[-1])
-        return in_time and bool(possible(open_, high, low, close, volume).all())
+    def _step(self, part: slice, out: Floats) -> None:
+        bars, day_of, context = self._bars[part], self._place.day_of[part], self._context[part]
+        self.seen = step.run(self._state, NO_PANEL, -1, -1, -1, bars, self._place.days, day_of, context, out)
 
     def __len__(self) -> int:
-        return len(self._place.seconds)
-
-
-def _plain(column: Floats) -> Floats:
-    """Return the column as the kernel takes it: float64, contiguous, writable; copied only where it is not."""
-    return np.require(column, np.float64, ["C", "W"])
+        return len(self._bars)

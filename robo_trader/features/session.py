@@ -1,16 +1,20 @@
-"""The session so far and its place in the calendar."""
+"""The session so far, the sessions before it, and its place in the calendar.
+
+The calendar knows when the exchange trades, and no more: days of FOMC meetings and of earnings are in no column.
+"""
 
 from __future__ import annotations
 
 import math
+from datetime import date, timedelta
 from enum import IntEnum
 
 import numpy as np
 
-from robo_trader.core.events import MINUTE_NS, SECOND_NS
-from robo_trader.core.protocols import Session
+from robo_trader.core.events import DAY_NS, MINUTE_NS, SECOND_NS
+from robo_trader.core.protocols import Calendar, Session
 from robo_trader.features.base import Feature, Floats, Group, Unit
-from robo_trader.features.kernels import SESSION_OPEN, Array, Now, kernel, ratio
+from robo_trader.features.kernels import LOGS, PRIOR_CLOSE, SESSION_OPEN, Array, Now, kernel, ratio, smooth
 
 
 class DAY(IntEnum):
@@ -18,14 +22,52 @@ class DAY(IntEnum):
 
     LABEL = 0  # its open, UTC seconds
     LENGTH = 1  # minutes
+    WEEKDAY = 2  # 0 on Monday
+    MONTH_FIRST = 3  # 1 on the first session of a month
+    MONTH_LAST = 4
+    OPEX = 5  # 1 when the month's options expire
 
 
-def day_of(found: Session) -> Floats:
+REGULAR = 390.0  # minutes of a whole session
+WEEK = 7  # days within which another session is looked for: the longest closure was shorter
+HALF_OF_SHORTEST = 105 * MINUTE_NS
+THURSDAY, FRIDAY = 3, 4
+
+
+def day_of(found: Session, calendar: Calendar) -> Floats:
     """Return what is known of a session before it opens, in the order of `DAY`."""
+    on = date.fromisoformat(found.label)
     day = np.zeros(len(DAY))
     day[DAY.LABEL] = found.open / SECOND_NS
     day[DAY.LENGTH] = (found.close - found.open) / MINUTE_NS
+    day[DAY.WEEKDAY] = on.weekday()
+    day[DAY.MONTH_FIRST] = _is_alone(found, calendar, -1)
+    day[DAY.MONTH_LAST] = _is_alone(found, calendar, 1)
+    day[DAY.OPEX] = _is_expiry(found, calendar)
     return day
+
+
+def _trades(found: Session, calendar: Calendar, days: int) -> bool:
+    """Tell whether there is a session so many days after this one."""
+    # Well inside the shortest session, so that neither a change of the clocks nor an early close leads past it.
+    inside = found.open + min((found.close - found.open) // 2, HALF_OF_SHORTEST)
+    return calendar.session(inside + days * DAY_NS) is not None
+
+
+def _is_alone(found: Session, calendar: Calendar, direction: int) -> bool:
+    """Tell whether no more sessions of the month lie in one direction."""
+    on = date.fromisoformat(found.label)
+    steps = [direction * n for n in range(1, WEEK + 1)]
+    here = [days for days in steps if (on + timedelta(days=days)).month == on.month]
+    return not any(_trades(found, calendar, days) for days in here)
+
+
+def _is_expiry(found: Session, calendar: Calendar) -> bool:
+    """Tell whether it is the third Friday, or the Thursday before one that is a holiday."""
+    on = date.fromisoformat(found.label)
+    if on.weekday() == FRIDAY:
+        return 15 <= on.day <= 21
+    return on.weekday() == THURSDAY and 14 <= on.day <= 20 and not _trades(found, calendar, 1)
 
 
 class InSession(Feature):
@@ -116,4 +158,157 @@ class SessionCosine(InSession):
         return math.cos(math.pi * now.elapsed / now.length)
 
 
-FEATURES: tuple[Feature, ...] = (Vwap(), VwapDistance(), OpenDistance(), SessionSine(), SessionCosine())
+class DayRange(InSession):
+    """Wilder's mean of the true ranges of {period} whole sessions; the first one seen, which may have begun late, only
+    lends its close.
+
+    Source: Wilder 1978, New Concepts in Technical Trading Systems.
+    """
+
+    stationary = False
+    model = False
+
+    def __init__(self, period: int = 14) -> None:
+        super().__init__(f"day_atr_{period}", 0, 1, sessions=period + 1, own_units=[Unit.PRICE] * 4)
+        self.period = period
+
+    @staticmethod
+    @kernel
+    def step(s: Array, own: int, now: Now, period: int) -> float:
+        high, low, close = own + 1, own + 2, own + 3
+        if now.first:
+            if now.sessions > 1:
+                true_range = max(s[high], s[close]) - min(s[low], s[close])
+                s[own] = smooth(s[own], true_range, now.sessions - 1, period, 1.0 / period)
+            s[high], s[low], s[close] = now.high, now.low, s[PRIOR_CLOSE]
+        s[high], s[low] = max(s[high], now.high), min(s[low], now.low)
+        mean: float = s[own]
+        return mean
+
+
+class DayDeviation(InSession):
+    """Square root of the mean of squared log returns from close to close of whole sessions, the newest weighing 0.06,
+    from the plain mean of the first {period}.
+
+    Source: J.P. Morgan/Reuters 1996, RiskMetrics Technical Document.
+    """
+
+    stationary = False
+    model = False
+
+    def __init__(self, period: int = 14) -> None:
+        super().__init__("day_sigma", 0, 1, sessions=period + 1, own_units=[Unit.PURE, Unit.PRICE])
+        self.period = period
+
+    @staticmethod
+    @kernel
+    def step(s: Array, own: int, now: Now, period: int) -> float:
+        if now.first:
+            if now.sessions > 1:
+                moved = math.log(s[PRIOR_CLOSE] / s[own + 1])
+                s[own] = smooth(s[own], moved * moved, now.sessions - 1, period, 0.06)
+            s[own + 1] = s[PRIOR_CLOSE]
+        return math.sqrt(s[own])
+
+
+class ReturnSince(InSession):
+    """ln(close / the {what}) / day_sigma, between -8 and 8; 0 where no session moved.
+
+    Source: scaled for the models.
+    """
+
+    def __init__(self, name: str, what: str, level: int) -> None:
+        super().__init__(name, 0, 1, sessions=15, own_units=[Unit.LOG_PRICE])
+        self.what, self.level = what, level
+
+    @staticmethod
+    @kernel
+    def step(s: Array, own: int, now: Now, day_sigma: float, level: int) -> float:
+        if now.first:
+            s[own] = math.log(s[level])
+        return min(max(ratio(s[LOGS + now.far] - s[own], day_sigma, 0.0), -8.0), 8.0)
+
+
+class MinutesToClose(InSession):
+    """Minutes until the session closes; on a half day it closes early, as the calendar tells in advance.
+
+    Source: scaled for the models.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("minutes_to_close", 0, 1)
+
+    @staticmethod
+    @kernel
+    def step(now: Now) -> float:
+        return now.length - now.elapsed
+
+
+class HalfDay(InSession):
+    """1 in a session of less than 390 minutes, else 0.
+
+    Source: the exchange's calendar.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("half_day", 0, 1)
+
+    @staticmethod
+    @kernel
+    def step(now: Now) -> float:
+        return 1.0 if now.length < REGULAR else 0.0
+
+
+class Weekday(InSession):
+    """-1 on Monday, by halves to 1 on Friday.
+
+    Source: French 1980, Journal of Financial Economics 8:1.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("weekday", 0, 1)
+        self.fact = int(DAY.WEEKDAY)
+
+    @staticmethod
+    @kernel
+    def step(day: Array, fact: int) -> float:
+        weekday: float = day[fact]
+        return weekday / 2.0 - 1.0
+
+
+class CalendarFlag(InSession):
+    """1 in {what}, else 0.
+
+    Source: the exchange's calendar.
+    """
+
+    def __init__(self, name: str, what: str, fact: DAY) -> None:
+        super().__init__(name, 0, 1)
+        self.what, self.fact = what, int(fact)
+
+    @staticmethod
+    @kernel
+    def step(day: Array, fact: int) -> float:
+        flag: float = day[fact]
+        return flag
+
+
+EXPIRY = "the session of the month's third Friday, when options expire, or the Thursday before if that is a holiday"
+
+FEATURES: tuple[Feature, ...] = (
+    Vwap(),
+    VwapDistance(),
+    OpenDistance(),
+    SessionSine(),
+    SessionCosine(),
+    DayRange(),
+    DayDeviation(),
+    ReturnSince("return_since_open", "session's open", SESSION_OPEN),
+    ReturnSince("return_since_close", "close of the session before", PRIOR_CLOSE),
+    MinutesToClose(),
+    HalfDay(),
+    Weekday(),
+    CalendarFlag("month_first", "the first session of a month", DAY.MONTH_FIRST),
+    CalendarFlag("month_last", "the last session of a month", DAY.MONTH_LAST),
+    CalendarFlag("options_expiry", EXPIRY, DAY.OPEX),
+)

@@ -6,80 +6,134 @@ from __future__ import annotations
 
 import numpy as np
 
-from robo_trader.features import cross_section, momentum, price, session, trend, volatility, volume
+from robo_trader.features import bands, cross_section, distribution, momentum, price, seasonal_volume, session, trend, volatility, volume
 from robo_trader.features.base import Ints
 from robo_trader.features.cross_section import look
-from robo_trader.features.kernels import Array, begin, cached, end, is_possible
+from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 
-FINGERPRINT = "06e1b8a7f42fc8d4d01a5de1de1822ff27e6e015e4c353822adb4babec8c1e48"
-ARITHMETIC = "3c9eb28edaf1"
-SIZE = 2605  # numbers in the state of one symbol
+FINGERPRINT = "4c8e54b01ab821f7dafa59a021728045aeced96806344bee5eb94206b637dcd3"
+ARITHMETIC = "2ba6f00b650d"
+SIZE = 5554  # numbers in the state of one symbol
 
-STEP_SIGNATURE = (
-    "int64(float64[::1], float64, float64, float64, float64, float64, float64, float64[::1], float64[::1], float64[::1])"
-)
-SCAN_SIGNATURE = (
-    "void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1],"
-    " float64[:, ::1], int64[::1], float64[:, ::1], float64[:, ::1])"
+RUN_SIGNATURE = (
+    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1], int64[::1],"
+    " float64[:, ::1], float64[:, ::1])"
 )
 
 Adx = trend.Adx.step
+Amihud = volume.Amihud.step
+AmihudRatio = volume.AmihudRatio.step
+Aroon = trend.Aroon.step
 Atr = volatility.Atr.step
 AtrOfPrice = volatility.AtrOfPrice.step
-BandWidth = volatility.BandWidth.step
+Autocorrelation = distribution.Autocorrelation.step
+BandWidth = bands.BandWidth.step
 Beta = cross_section.Beta.step
-BollingerBand = volatility.BollingerBand.step
+BollingerBand = bands.BollingerBand.step
 Breadth = cross_section.Breadth.step
+Breakout = price.Breakout.step
+CalendarFlag = session.CalendarFlag.step
 Cci = momentum.Cci.step
+CentredRsi = momentum.CentredRsi.step
+ChaikinMoneyFlow = volume.ChaikinMoneyFlow.step
 CloseLocation = price.CloseLocation.step
 Correlation = cross_section.Correlation.step
+DayDeviation = session.DayDeviation.step
+DayRange = session.DayRange.step
 Directional = trend.Directional.step
+DirectionalSpread = trend.DirectionalSpread.step
 Distance = trend.Distance.step
+DollarVolume = seasonal_volume.DollarVolume.step
+DonchianLower = price.DonchianLower.step
+DonchianPosition = price.DonchianPosition.step
+DonchianUpper = price.DonchianUpper.step
+Drawdown = price.Drawdown.step
 Ema = trend.Ema.step
+EmaSpread = trend.EmaSpread.step
+Gap = price.Gap.step
+GapInRanges = price.GapInRanges.step
+GarmanKlass = volatility.GarmanKlass.step
+HalfDay = session.HalfDay.step
 HistoricalVolatility = volatility.HistoricalVolatility.step
 InRanges = trend.InRanges.step
+JumpShare = distribution.JumpShare.step
+KeltnerBand = bands.KeltnerBand.step
+Kurtosis = distribution.Kurtosis.step
 LastReturn = cross_section.LastReturn.step
+LogAtrOfPrice = volatility.LogAtrOfPrice.step
+LogBody = volatility.LogBody.step
+LogRange = volatility.LogRange.step
+LogReturn = price.LogReturn.step
+LongUpper = price.LongUpper.step
 Macd = trend.Macd.step
 MacdHistogram = trend.MacdHistogram.step
 MacdSignal = trend.MacdSignal.step
+MeanRange = bands.MeanRange.step
+MeanReversion = momentum.MeanReversion.step
 Mfi = volume.Mfi.step
+MinutesToClose = session.MinutesToClose.step
 Obv = volume.Obv.step
 ObvChange = volume.ObvChange.step
+ObvSlope = volume.ObvSlope.step
 OpenDistance = session.OpenDistance.step
+Parkinson = volatility.Parkinson.step
+PercentB = bands.PercentB.step
 RangeInRanges = volatility.RangeInRanges.step
 Rank = cross_section.Rank.step
 RateOfChange = momentum.RateOfChange.step
+RealisedRatio = volatility.RealisedRatio.step
+RealisedVol = volatility.RealisedVol.step
 Residual = cross_section.Residual.step
 ReturnDeviation = volatility.ReturnDeviation.step
 ReturnInSigmas = momentum.ReturnInSigmas.step
+ReturnSince = session.ReturnSince.step
 Rsi = momentum.Rsi.step
 SessionCosine = session.SessionCosine.step
 SessionSine = session.SessionSine.step
+SinceSqueeze = bands.SinceSqueeze.step
+Skewness = distribution.Skewness.step
 Sma = trend.Sma.step
-StandardDeviation = volatility.StandardDeviation.step
+Squeeze = bands.Squeeze.step
+StandardDeviation = bands.StandardDeviation.step
 StochasticD = momentum.StochasticD.step
 StochasticK = momentum.StochasticK.step
+Swing = price.Swing.step
+SwingDistance = price.SwingDistance.step
+TrendStrength = trend.TrendStrength.step
+TypicalEma = bands.TypicalEma.step
+TypicalSma = bands.TypicalSma.step
+VarianceRatio = distribution.VarianceRatio.step
+VolOfVol = volatility.VolOfVol.step
+VolumeOfDay = seasonal_volume.VolumeOfDay.step
 VolumeRate = volume.VolumeRate.step
 VolumeSma = volume.VolumeSma.step
 Vwap = session.Vwap.step
 VwapDistance = session.VwapDistance.step
+Weekday = session.Weekday.step
+WidthPercentile = bands.WidthPercentile.step
 WilliamsR = momentum.WilliamsR.step
-ZScore = volatility.ZScore.step
+YangZhang = volatility.YangZhang.step
+ZScore = bands.ZScore.step
 
 WARMUPS = np.array([
-    1, 5, 10, 20, 50, 100, 200, 5, 10, 20, 50, 12, 26, 60, 100, 200, 26, 34, 34, 15, 15, 28, 14, 14,
-    20, 50, 14, 14, 20, 50, 26, 34, 15, 14, 16, 14, 11, 20, 21, 21, 21, 31, 14, 20, 20, 20, 20, 21,
-    21, 20, 20, 14, 14, 1, 15, 20, 20, 21, 1, 14, 14, 1, 1, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22
+    1, 22, 22, 22, 22, 22, 61, 20, 60, 20, 60, 20, 20, 21, 5, 5, 14, 14, 1, 1, 5, 10, 20, 50, 100,
+    200, 5, 10, 20, 50, 12, 26, 60, 100, 200, 26, 34, 34, 15, 15, 28, 14, 14, 20, 50, 14, 14, 20,
+    50, 26, 34, 20, 60, 200, 15, 26, 20, 15, 3, 14, 16, 14, 11, 20, 21, 21, 21, 21, 31, 61, 20, 14,
+    21, 21, 14, 14, 14, 21, 61, 121, 61, 1, 1, 20, 20, 21, 40, 20, 20, 20, 20, 20, 20, 20, 272, 20,
+    20, 20, 20, 20, 20, 20, 20, 20, 61, 61, 121, 121, 21, 1, 1, 15, 20, 20, 21, 20, 20, 21, 121, 1,
+    1, 1, 14, 14, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22
 ])
 SESSIONS = np.array([
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 20, 0, 0, 0, 0, 0, 15,
+    15, 15, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 ])
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
 
-@cached
+@kernel
 def step(
     s: Array,
     open_: float,
@@ -92,37 +146,56 @@ def step(
     context: Array,
     out: Array,
 ) -> int:
-    """Take one bar into `s` and write its features to `out`; return the bars seen, 0 for an impossible bar.
+    """Take one bar into `s` and write its features to `out`; return the bars seen.
 
     Prices in USD above zero, volume in shares, `seconds` the bar's close (UTC); `day` (`session.DAY`) is of the session,
-    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming, untouched for an impossible bar.
+    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming.
     """
-    if not is_possible(open_, high, low, close, volume):
-        return 0
     now = begin(s, open_, high, low, close, volume, seconds, day[0], day[1])
     close_location = CloseLocation(now)
+    sigma_20 = ReturnDeviation(s, now, 20)
+    log_ret_1 = LogReturn(s, 2064, now, sigma_20, 1, 8.0)
+    log_ret_2 = LogReturn(s, 2065, now, sigma_20, 2, 11.313708498984761)
+    log_ret_5 = LogReturn(s, 2066, now, sigma_20, 5, 17.88854381999832)
+    log_ret_10 = LogReturn(s, 2067, now, sigma_20, 10, 25.298221281347036)
+    log_ret_20 = LogReturn(s, 2068, now, sigma_20, 20, 35.77708763999664)
+    log_ret_60 = LogReturn(s, 2069, now, sigma_20, 60, 61.96773353931867)
+    donchian_upper_20 = DonchianUpper(s, now, 20)
+    drawdown_20 = Drawdown(now, donchian_upper_20)
+    donchian_upper_60 = LongUpper(s, 2070, now, donchian_upper_20)
+    drawdown_60 = Drawdown(now, donchian_upper_60)
+    donchian_lower_20 = DonchianLower(s, now, 20)
+    donchian_20 = DonchianPosition(now, donchian_upper_20, donchian_lower_20)
+    breakout_20 = Breakout(s, 2134, now, donchian_upper_20, donchian_lower_20)
+    resistance = Swing(s, 2136, now, 1168, 1.0)
+    support = Swing(s, 2138, now, 1296, -1.0)
+    atr_14 = Atr(s, 2166, now, 14)
+    resistance_atr = SwingDistance(now, resistance, atr_14, 1.0)
+    support_atr = SwingDistance(now, support, atr_14, -1.0)
+    gap = Gap(s, 2140, now)
+    day_atr_14 = DayRange(s, 5028, now, 14)
+    gap_atr = GapInRanges(s, day_atr_14)
     sma_5 = Sma(s, now, 5)
     sma_10 = Sma(s, now, 10)
     sma_20 = Sma(s, now, 20)
     sma_50 = Sma(s, now, 50)
     sma_100 = Sma(s, now, 100)
     sma_200 = Sma(s, now, 200)
-    ema_5 = Ema(s, 2064, now, 5)
-    ema_10 = Ema(s, 2065, now, 10)
-    ema_20 = Ema(s, 2066, now, 20)
-    ema_50 = Ema(s, 2067, now, 50)
-    ema_12 = Ema(s, 2068, now, 12)
-    ema_26 = Ema(s, 2069, now, 26)
-    ema_60 = Ema(s, 2070, now, 60)
-    ema_100 = Ema(s, 2071, now, 100)
-    ema_200 = Ema(s, 2072, now, 200)
+    ema_5 = Ema(s, 2141, now, 5)
+    ema_10 = Ema(s, 2142, now, 10)
+    ema_20 = Ema(s, 2143, now, 20)
+    ema_50 = Ema(s, 2144, now, 50)
+    ema_12 = Ema(s, 2145, now, 12)
+    ema_26 = Ema(s, 2146, now, 26)
+    ema_60 = Ema(s, 2147, now, 60)
+    ema_100 = Ema(s, 2148, now, 100)
+    ema_200 = Ema(s, 2149, now, 200)
     macd = Macd(ema_12, ema_26)
-    macd_signal = MacdSignal(s, 2073, now, macd, 9, 26)
+    macd_signal = MacdSignal(s, 2150, now, macd, 9, 26)
     macd_hist = MacdHistogram(macd, macd_signal)
-    plus_di_14 = Directional(s, 2074, now, True, 14)
-    minus_di_14 = Directional(s, 2076, now, False, 14)
-    adx_14 = Adx(s, 2078, now, plus_di_14, minus_di_14, 14)
-    atr_14 = Atr(s, 2083, now, 14)
+    plus_di_14 = Directional(s, 2151, now, True, 14)
+    minus_di_14 = Directional(s, 2153, now, False, 14)
+    adx_14 = Adx(s, 2155, now, plus_di_14, minus_di_14, 14)
     close_vs_sma_5 = Distance(now, sma_5, atr_14)
     close_vs_sma_10 = Distance(now, sma_10, atr_14)
     close_vs_sma_20 = Distance(now, sma_20, atr_14)
@@ -133,119 +206,244 @@ def step(
     close_vs_ema_50 = Distance(now, ema_50, atr_14)
     macd_atr = InRanges(macd, atr_14)
     macd_hist_atr = InRanges(macd_hist, atr_14)
-    rsi_14 = Rsi(s, 2079, now, 14)
+    ema_spread_5_20 = EmaSpread(ema_5, ema_20, atr_14)
+    ema_spread_20_60 = EmaSpread(ema_20, ema_60, atr_14)
+    ema_spread_60_200 = EmaSpread(ema_60, ema_200, atr_14)
+    di_spread_14 = DirectionalSpread(plus_di_14, minus_di_14)
+    aroon_25 = Aroon(s, 2156, now, 25)
+    std_20 = StandardDeviation(s, now, sma_20, 20)
+    trend_strength_20 = TrendStrength(s, now, std_20, 20, 115.32562594670796)
+    rsi_14 = Rsi(s, 2160, now, 14)
+    rsi_2_centred = CentredRsi(s, 2162, now, 2)
     stoch_k_14 = StochasticK(s, now, 14)
-    stoch_d_3 = StochasticD(s, 2081, stoch_k_14)
+    stoch_d_3 = StochasticD(s, 2164, stoch_k_14)
     williams_r_14 = WilliamsR(stoch_k_14)
     roc_10 = RateOfChange(s, now, 10)
     cci_20 = Cci(s, now, 20)
-    sigma_20 = ReturnDeviation(s, now, 20)
     ret_1 = ReturnInSigmas(s, now, sigma_20, 1, 1.0)
     ret_5 = ReturnInSigmas(s, now, sigma_20, 5, 2.23606797749979)
     ret_15 = ReturnInSigmas(s, now, sigma_20, 15, 3.872983346207417)
+    ret_20 = ReturnInSigmas(s, now, sigma_20, 20, 4.47213595499958)
     ret_30 = ReturnInSigmas(s, now, sigma_20, 30, 5.477225575051661)
-    std_20 = StandardDeviation(s, now, sma_20, 20)
+    ret_60 = ReturnInSigmas(s, now, sigma_20, 60, 7.745966692414834)
+    zscore_20 = ZScore(now, sma_20, std_20)
+    mean_reversion_20 = MeanReversion(zscore_20, rsi_14)
+    hist_vol_20 = HistoricalVolatility(s, sigma_20)
+    atr_close_14 = AtrOfPrice(now, atr_14)
+    log_atr_close_14 = LogAtrOfPrice(atr_close_14)
+    range_atr = RangeInRanges(now, atr_14)
+    realised_vol_20 = RealisedVol(s, 2167, now, 20, 0.05)
+    realised_vol_60 = RealisedVol(s, 2190, now, 60, 0.016666666666666666)
+    realised_vol_120 = RealisedVol(s, 2253, now, 120, 0.008333333333333333)
+    realised_vol_ratio_5_60 = RealisedRatio(s, now, 2190, 5, 12.0)
+    log_range = LogRange(now)
+    log_body = LogBody(now)
+    parkinson_20 = Parkinson(s, 2376, now, log_range, 20, 0.01803368801111204)
+    garman_klass_20 = GarmanKlass(s, 2398, now, log_range, log_body, 20, 0.05, 0.3862943611198906)
+    yang_zhang_20 = YangZhang(s, 2420, now, log_range, log_body, 20, 0.13904433921653034, 0.04304778303917348, 0.05, 0.05263157894736842)
+    vol_of_vol_20 = VolOfVol(s, 2464, now, realised_vol_20, 20)
     bb_upper_20 = BollingerBand(sma_20, std_20, 2.0)
     bb_middle_20 = BollingerBand(sma_20, std_20, 0.0)
     bb_lower_20 = BollingerBand(sma_20, std_20, -2.0)
-    hist_vol_20 = HistoricalVolatility(s, sigma_20)
-    zscore_20 = ZScore(now, sma_20, std_20)
+    percent_b_20 = PercentB(zscore_20)
     bb_width_20 = BandWidth(sma_20, std_20)
-    atr_close_14 = AtrOfPrice(now, atr_14)
-    range_atr = RangeInRanges(now, atr_14)
-    obv = Obv(s, 2084, now)
+    width_percentile_252 = WidthPercentile(s, 2483, now, bb_width_20, 252, 0.003968253968253968)
+    typical_sma_20 = TypicalSma(s, now, 20)
+    typical_ema_20 = TypicalEma(s, 2735, now, 20)
+    true_range_sma_20 = MeanRange(s, now, 20)
+    keltner_sma_upper_20 = KeltnerBand(typical_sma_20, true_range_sma_20, 1.5)
+    keltner_sma_lower_20 = KeltnerBand(typical_sma_20, true_range_sma_20, -1.5)
+    keltner_ema_upper_20 = KeltnerBand(typical_ema_20, true_range_sma_20, 1.5)
+    keltner_ema_lower_20 = KeltnerBand(typical_ema_20, true_range_sma_20, -1.5)
+    squeeze_20 = Squeeze(bb_upper_20, bb_lower_20, keltner_ema_upper_20, keltner_ema_lower_20)
+    since_squeeze_20 = SinceSqueeze(s, 2736, now, squeeze_20, 60)
+    skew_60 = Skewness(s, 2737, now, 2190, 60, 0.016666666666666666, 2, 64)
+    kurt_60 = Kurtosis(s, 2737)
+    variance_ratio_2 = VarianceRatio(s, 2863, now, 2253, 2, 120, 119, 0.5084745762711864)
+    variance_ratio_8 = VarianceRatio(s, 2984, now, 2253, 8, 120, 113, 0.14103982300884957)
+    autocorrelation_20 = Autocorrelation(s, 3099, now, 2167, 20, 19)
+    jump_share_day = JumpShare(s, 3120, now, log_body)
+    obv = Obv(s, 3125, now)
     mfi_14 = Mfi(s, now, 14)
     volume_sma_20 = VolumeSma(s, now, 20)
     volume_rate_20 = VolumeRate(now, volume_sma_20)
     obv_change_20 = ObvChange(s, now, volume_sma_20)
-    vwap = Vwap(s, 2085, now)
+    obv_slope_20 = ObvSlope(s, now, volume_sma_20)
+    cmf_20 = ChaikinMoneyFlow(s, 3126, now, close_location, volume_sma_20)
+    amihud_20 = Amihud(s, 3148, now, 20, 25)
+    amihud_ratio_20_120 = AmihudRatio(s, 3195, now, 3148, 120, 122)
+    volume_of_day_20 = VolumeOfDay(s, 3439, now)
+    dollar_volume_z_20 = DollarVolume(s, 5003, now)
+    vwap = Vwap(s, 5026, now)
     vwap_distance = VwapDistance(now, vwap, atr_14)
     open_distance = OpenDistance(s, now, atr_14)
     session_sin = SessionSine(now)
     session_cos = SessionCosine(now)
+    day_sigma = DayDeviation(s, 5032, now, 14)
+    return_since_open = ReturnSince(s, 5034, now, day_sigma, 3)
+    return_since_close = ReturnSince(s, 5035, now, day_sigma, 9)
+    minutes_to_close = MinutesToClose(now)
+    half_day = HalfDay(now)
+    weekday = Weekday(day, 2)
+    month_first = CalendarFlag(day, 3)
+    month_last = CalendarFlag(day, 4)
+    options_expiry = CalendarFlag(day, 5)
     market_return_1 = LastReturn(context, sigma_20, 1)
     sector_return_1 = LastReturn(context, sigma_20, 3)
-    market_beta_60 = Beta(s, 2087, now, context, 0)
-    sector_beta_60 = Beta(s, 2346, now, context, 2)
-    market_correlation_60 = Correlation(s, 2087, market_beta_60)
-    market_residual_5 = Residual(s, 2087, market_beta_60, sigma_20, 5, 2.23606797749979)
-    market_residual_20 = Residual(s, 2087, market_beta_60, sigma_20, 20, 4.47213595499958)
-    sector_residual_20 = Residual(s, 2346, sector_beta_60, sigma_20, 20, 4.47213595499958)
+    market_beta_60 = Beta(s, 5036, now, context, 0)
+    sector_beta_60 = Beta(s, 5295, now, context, 2)
+    market_correlation_60 = Correlation(s, 5036, market_beta_60)
+    market_residual_5 = Residual(s, 5036, market_beta_60, sigma_20, 5, 2.23606797749979)
+    market_residual_20 = Residual(s, 5036, market_beta_60, sigma_20, 20, 4.47213595499958)
+    sector_residual_20 = Residual(s, 5295, sector_beta_60, sigma_20, 20, 4.47213595499958)
     breadth = Breadth(context)
     relative_strength_20 = Rank(context)
     out[0] = close_location
-    out[1] = sma_5
-    out[2] = sma_10
-    out[3] = sma_20
-    out[4] = sma_50
-    out[5] = sma_100
-    out[6] = sma_200
-    out[7] = ema_5
-    out[8] = ema_10
-    out[9] = ema_20
-    out[10] = ema_50
-    out[11] = ema_12
-    out[12] = ema_26
-    out[13] = ema_60
-    out[14] = ema_100
-    out[15] = ema_200
-    out[16] = macd
-    out[17] = macd_signal
-    out[18] = macd_hist
-    out[19] = plus_di_14
-    out[20] = minus_di_14
-    out[21] = adx_14
-    out[22] = close_vs_sma_5
-    out[23] = close_vs_sma_10
-    out[24] = close_vs_sma_20
-    out[25] = close_vs_sma_50
-    out[26] = close_vs_ema_5
-    out[27] = close_vs_ema_10
-    out[28] = close_vs_ema_20
-    out[29] = close_vs_ema_50
-    out[30] = macd_atr
-    out[31] = macd_hist_atr
-    out[32] = rsi_14
-    out[33] = stoch_k_14
-    out[34] = stoch_d_3
-    out[35] = williams_r_14
-    out[36] = roc_10
-    out[37] = cci_20
-    out[38] = ret_1
-    out[39] = ret_5
-    out[40] = ret_15
-    out[41] = ret_30
-    out[42] = atr_14
-    out[43] = std_20
-    out[44] = bb_upper_20
-    out[45] = bb_middle_20
-    out[46] = bb_lower_20
-    out[47] = sigma_20
-    out[48] = hist_vol_20
-    out[49] = zscore_20
-    out[50] = bb_width_20
-    out[51] = atr_close_14
-    out[52] = range_atr
-    out[53] = obv
-    out[54] = mfi_14
-    out[55] = volume_sma_20
-    out[56] = volume_rate_20
-    out[57] = obv_change_20
-    out[58] = vwap
-    out[59] = vwap_distance
-    out[60] = open_distance
-    out[61] = session_sin
-    out[62] = session_cos
-    out[63] = market_return_1
-    out[64] = sector_return_1
-    out[65] = market_beta_60
-    out[66] = sector_beta_60
-    out[67] = market_correlation_60
-    out[68] = market_residual_5
-    out[69] = market_residual_20
-    out[70] = sector_residual_20
-    out[71] = breadth
-    out[72] = relative_strength_20
+    out[1] = log_ret_1
+    out[2] = log_ret_2
+    out[3] = log_ret_5
+    out[4] = log_ret_10
+    out[5] = log_ret_20
+    out[6] = log_ret_60
+    out[7] = drawdown_20
+    out[8] = drawdown_60
+    out[9] = donchian_upper_20
+    out[10] = donchian_upper_60
+    out[11] = donchian_lower_20
+    out[12] = donchian_20
+    out[13] = breakout_20
+    out[14] = resistance
+    out[15] = support
+    out[16] = resistance_atr
+    out[17] = support_atr
+    out[18] = gap
+    out[19] = gap_atr
+    out[20] = sma_5
+    out[21] = sma_10
+    out[22] = sma_20
+    out[23] = sma_50
+    out[24] = sma_100
+    out[25] = sma_200
+    out[26] = ema_5
+    out[27] = ema_10
+    out[28] = ema_20
+    out[29] = ema_50
+    out[30] = ema_12
+    out[31] = ema_26
+    out[32] = ema_60
+    out[33] = ema_100
+    out[34] = ema_200
+    out[35] = macd
+    out[36] = macd_signal
+    out[37] = macd_hist
+    out[38] = plus_di_14
+    out[39] = minus_di_14
+    out[40] = adx_14
+    out[41] = close_vs_sma_5
+    out[42] = close_vs_sma_10
+    out[43] = close_vs_sma_20
+    out[44] = close_vs_sma_50
+    out[45] = close_vs_ema_5
+    out[46] = close_vs_ema_10
+    out[47] = close_vs_ema_20
+    out[48] = close_vs_ema_50
+    out[49] = macd_atr
+    out[50] = macd_hist_atr
+    out[51] = ema_spread_5_20
+    out[52] = ema_spread_20_60
+    out[53] = ema_spread_60_200
+    out[54] = di_spread_14
+    out[55] = aroon_25
+    out[56] = trend_strength_20
+    out[57] = rsi_14
+    out[58] = rsi_2_centred
+    out[59] = stoch_k_14
+    out[60] = stoch_d_3
+    out[61] = williams_r_14
+    out[62] = roc_10
+    out[63] = cci_20
+    out[64] = ret_1
+    out[65] = ret_5
+    out[66] = ret_15
+    out[67] = ret_20
+    out[68] = ret_30
+    out[69] = ret_60
+    out[70] = mean_reversion_20
+    out[71] = atr_14
+    out[72] = sigma_20
+    out[73] = hist_vol_20
+    out[74] = atr_close_14
+    out[75] = log_atr_close_14
+    out[76] = range_atr
+    out[77] = realised_vol_20
+    out[78] = realised_vol_60
+    out[79] = realised_vol_120
+    out[80] = realised_vol_ratio_5_60
+    out[81] = log_range
+    out[82] = log_body
+    out[83] = parkinson_20
+    out[84] = garman_klass_20
+    out[85] = yang_zhang_20
+    out[86] = vol_of_vol_20
+    out[87] = std_20
+    out[88] = bb_upper_20
+    out[89] = bb_middle_20
+    out[90] = bb_lower_20
+    out[91] = zscore_20
+    out[92] = percent_b_20
+    out[93] = bb_width_20
+    out[94] = width_percentile_252
+    out[95] = typical_sma_20
+    out[96] = typical_ema_20
+    out[97] = true_range_sma_20
+    out[98] = keltner_sma_upper_20
+    out[99] = keltner_sma_lower_20
+    out[100] = keltner_ema_upper_20
+    out[101] = keltner_ema_lower_20
+    out[102] = squeeze_20
+    out[103] = since_squeeze_20
+    out[104] = skew_60
+    out[105] = kurt_60
+    out[106] = variance_ratio_2
+    out[107] = variance_ratio_8
+    out[108] = autocorrelation_20
+    out[109] = jump_share_day
+    out[110] = obv
+    out[111] = mfi_14
+    out[112] = volume_sma_20
+    out[113] = volume_rate_20
+    out[114] = obv_change_20
+    out[115] = obv_slope_20
+    out[116] = cmf_20
+    out[117] = amihud_20
+    out[118] = amihud_ratio_20_120
+    out[119] = volume_of_day_20
+    out[120] = dollar_volume_z_20
+    out[121] = vwap
+    out[122] = vwap_distance
+    out[123] = open_distance
+    out[124] = session_sin
+    out[125] = session_cos
+    out[126] = day_atr_14
+    out[127] = day_sigma
+    out[128] = return_since_open
+    out[129] = return_since_close
+    out[130] = minutes_to_close
+    out[131] = half_day
+    out[132] = weekday
+    out[133] = month_first
+    out[134] = month_last
+    out[135] = options_expiry
+    out[136] = market_return_1
+    out[137] = sector_return_1
+    out[138] = market_beta_60
+    out[139] = sector_beta_60
+    out[140] = market_correlation_60
+    out[141] = market_residual_5
+    out[142] = market_residual_20
+    out[143] = sector_residual_20
+    out[144] = breadth
+    out[145] = relative_strength_20
     end(s, now)
     if now.n < WARMEST or now.sessions < LONGEST:
         for i in range(out.shape[0]):
@@ -254,56 +452,36 @@ def step(
     return now.n
 
 
-ADVANCE_SIGNATURE = (
-    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64, float64, float64, float64, float64, float64,"
-    " float64[::1], float64[::1], float64[::1])"
-)
-
-
 @cached
-def advance(
+def run(
     s: Array,
     panel: Array,
-    i: int,
+    row: int,
     market: int,
     sector: int,
-    open_: float,
-    high: float,
-    low: float,
-    close: float,
-    volume: float,
-    seconds: float,
-    day: Array,
-    context: Array,
-    out: Array,
-) -> int:
-    """Take one bar of the symbol in row `i` of the panel: `cross_section.look`, then `step`."""
-    if not is_possible(open_, high, low, close, volume):
-        return 0
-    look(panel, i, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context)
-    return step(s, open_, high, low, close, volume, seconds, day, context, out)
-
-
-@cached
-def scan(
-    s: Array,
-    opens: Array,
-    highs: Array,
-    lows: Array,
-    closes: Array,
-    volumes: Array,
-    seconds: Array,
+    bars: Array,
     days: Array,
     day_of: Ints,
     context: Array,
     out: Array,
-) -> None:
-    """Step over (n,) arrays of bars into the rows of `out`, (n, n_features); a bar with a NaN time is passed over."""
-    for i in range(out.shape[0]):
-        n = 0
-        if not np.isnan(seconds[i]):
-            n = step(
-                s, opens[i], highs[i], lows[i], closes[i], volumes[i], seconds[i], days[day_of[i]], context[i], out[i]
-            )
-        if n == 0:
-            out[i] = np.nan
+) -> int:
+    """Step over bars, (n, 6): seconds, open, high, low, close, volume; return how many were seen, 0 if not the last one.
+
+    `days[day_of[k]]` is the session of bar k. The symbol's `row` of the panel is looked at before each bar
+    (`cross_section.look`), which fills `context`, (n, CONTEXT); a row of -1 takes that as it is given. `out` is
+    (n, n_features). A bar with NaN seconds, or one that cannot be, is passed over: its row of `out` is NaN.
+    """
+    seen = 0
+    for k in range(bars.shape[0]):
+        seen = 0
+        seconds, open_, high, low, close, volume = bars[k]
+        if not np.isnan(seconds) and is_possible(open_, high, low, close, volume):
+            day = days[day_of[k]]
+            if row >= 0:
+                look(
+                    panel, row, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context[k]
+                )
+            seen = step(s, open_, high, low, close, volume, seconds, day, context[k], out[k])
+        if seen == 0:
+            out[k] = np.nan
+    return seen

@@ -3,7 +3,7 @@
 Conventions are StockCharts' and Wilder's: an exponential average starts as the mean of its first n values, Wilder's
 averages weigh 1/n, Bollinger bands use the population deviation, VWAP starts anew each session.
 
->>> [f.name for f in CATALOGUE if f.group is Group.VOLUME]
+>>> [f.name for f in CATALOGUE if f.group is Group.VOLUME][:5]
 ['obv', 'mfi_14', 'volume_sma_20', 'volume_rate_20', 'obv_change_20']
 >>> next((f.formula, f.warmup) for f in CATALOGUE if f.name == "adx_14")
 ("Wilder's mean over 14 bars of 100 |+DI - -DI| / (+DI + -DI).", 28)
@@ -11,10 +11,23 @@ averages weigh 1/n, Bollinger bands use the population deviation, VWAP starts an
 
 from __future__ import annotations
 
-from robo_trader.features import cross_section, momentum, price, session, trend, volatility, volume
-from robo_trader.features.base import Feature, Group
+from robo_trader.features import (
+    bands,
+    cross_section,
+    distribution,
+    momentum,
+    price,
+    seasonal_volume,
+    session,
+    trend,
+    volatility,
+    volume,
+)
+from robo_trader.features.base import Feature
 
-ROOMS = (price, trend, momentum, volatility, volume, session, cross_section)
+ROOMS = (
+    price, trend, momentum, volatility, bands, distribution, volume, seasonal_volume, session, cross_section
+)  # fmt: skip
 CATALOGUE: tuple[Feature, ...] = tuple(feature for room in ROOMS for feature in room.FEATURES)
 
 NAMES = tuple(feature.name for feature in CATALOGUE)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from robo_trader.features.base import Feature, Group, Unit
 from robo_trader.features.kernels import (
     CLOSES,
+    HIGHS,
     LAST_HIGH,
     LAST_LOW,
+    LOWS,
     TIE,
     Array,
     Now,
@@ -59,8 +61,8 @@ class Ema(Level):
     @staticmethod
     @kernel
     def step(s: Array, own: int, now: Now, period: int) -> float:
-        s[own] = smooth(s[own], now.close, now.n, period, 2.0 / (period + 1.0))
-        return s[own]
+        s[own] = mean = smooth(s[own], now.close, now.n, period, 2.0 / (period + 1.0))
+        return mean
 
 
 class Macd(Level):
@@ -92,8 +94,8 @@ class MacdSignal(Level):
     @staticmethod
     @kernel
     def step(s: Array, own: int, now: Now, macd: float, period: int, slow: int) -> float:
-        s[own] = smooth(s[own], macd, now.n - slow + 1, period, 2.0 / (period + 1.0))
-        return s[own]
+        s[own] = mean = smooth(s[own], macd, now.n - slow + 1, period, 2.0 / (period + 1.0))
+        return mean
 
 
 class MacdHistogram(Level):
@@ -151,8 +153,107 @@ class Adx(Trend):
     @kernel
     def step(s: Array, own: int, now: Now, plus: float, minus: float, period: int) -> float:
         dx = ratio(100.0 * abs(plus - minus), plus + minus, 0.0)
-        s[own] = smooth(s[own], dx, now.n - period, period, 1.0 / period)
-        return s[own]
+        s[own] = mean = smooth(s[own], dx, now.n - period, period, 1.0 / period)
+        return mean
+
+
+class DirectionalSpread(Trend):
+    """plus_di_{period} - minus_di_{period}.
+
+    Source: Wilder 1978, New Concepts in Technical Trading Systems.
+    """
+
+    def __init__(self, period: int = 14) -> None:
+        needs = {"plus": f"plus_di_{period}", "minus": f"minus_di_{period}"}
+        super().__init__(f"di_spread_{period}", period, period + 1, needs=needs)
+        self.period = period
+
+    @staticmethod
+    @kernel
+    def step(plus: float, minus: float) -> float:
+        return plus - minus
+
+
+@kernel
+def _bar_of_extreme(s: Array, own: int, newest: int, n: int, period: int, sign: float) -> float:
+    """Return which bar the highest (`sign` 1) or lowest (-1) of the last `period` is, and keep it and its value in `own`.
+
+    The window is only searched when the extreme has left it.
+    """
+    value, top = sign * s[newest], sign * s[own]
+    fresh = n == 1 or value >= top
+    top = value if fresh else top
+    bar: float = n if fresh else s[own + 1]
+    if n - bar >= period:
+        top, bar = value, n
+        for i in range(1, period):
+            value = sign * s[newest - i]
+            bar = n - i if value > top else bar
+            top = max(top, value)
+    s[own], s[own + 1] = sign * top, bar
+    return bar
+
+
+class Aroon(Trend):
+    """100 / {period} times the bars from the lowest low to the highest high of this bar and the {period} before it.
+
+    Of equal highs or lows the newest counts.
+
+    Source: Chande 1995, TASC 13:9; with TA-Lib's window, one bar longer than the period.
+    """
+
+    def __init__(self, period: int = 25) -> None:
+        units = [Unit.PRICE, Unit.PURE] * 2
+        super().__init__(f"aroon_{period}", period, period + 1, own_units=units)
+        self.period = period
+
+    @staticmethod
+    @kernel
+    def step(s: Array, own: int, now: Now, period: int) -> float:
+        top = _bar_of_extreme(s, own, HIGHS + now.at, now.n, period + 1, 1.0)
+        bottom = _bar_of_extreme(s, own + 2, LOWS + now.at, now.n, period + 1, -1.0)
+        return 100.0 * (top - bottom) / period
+
+
+class TrendStrength(Trend):
+    """Correlation of the last {period} closes with time, -1 to 1; 0 where nothing moved.
+
+    It orders bars as the t-value of the closes' slope does, which has no bound on a straight line; and unlike the sign
+    of the DI times the ADX it is no product of other columns.
+
+    Source: Pearson 1895, Proceedings of the Royal Society 58.
+    """
+
+    def __init__(self, period: int = 20) -> None:
+        super().__init__(f"trend_strength_{period}", period, period, needs={"spread": f"std_{period}"})
+        self.period = period
+        self.scale = period * ((period * period - 1) / 12) ** 0.5
+
+    @staticmethod
+    @kernel
+    def step(s: Array, now: Now, spread: float, period: int, scale: float) -> float:
+        newest, oldest = CLOSES + now.far, CLOSES + now.far - period + 1
+        total = 0.0
+        for i in range(period // 2):
+            total += (0.5 * (period - 1) - i) * (s[newest - i] - s[oldest + i])
+        return min(max(ratio(total, scale * spread, 0.0), -1.0), 1.0)
+
+
+class EmaSpread(Trend):
+    """(ema_{fast} - ema_{slow}) / atr_14.
+
+    Source: scaled for the models.
+    """
+
+    def __init__(self, fast: int, slow: int) -> None:
+        needs = {"quick": f"ema_{fast}", "calm": f"ema_{slow}"}
+        super().__init__(f"ema_spread_{fast}_{slow}", slow, slow, needs=needs)
+        self.fast, self.slow = fast, slow
+
+    @staticmethod
+    @kernel
+    def step(quick: float, calm: float, atr_14: float) -> float:
+        return ratio(quick - calm, atr_14, 0.0)
 
 
 class Distance(Trend):
@@ -202,4 +303,8 @@ FEATURES: tuple[Feature, ...] = (
     *(Distance(f"{kind}_{period}", period) for kind in ("sma", "ema") for period in SPANS),
     InRanges("macd", 26),
     InRanges("macd_hist", 34),
+    *(EmaSpread(fast, slow) for fast, slow in ((5, 20), (20, 60), (60, 200))),
+    DirectionalSpread(),
+    Aroon(),
+    TrendStrength(),
 )

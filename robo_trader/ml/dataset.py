@@ -32,7 +32,7 @@ class Dataset:
     """Labelled rows of several symbols in order of time; all arrays run over the same n rows.
 
     `rows` (n, n_features) float32, `ts` when a row was known and `known_at` when its label was (UTC ns), `forward` the
-    log return that decided it. `bars_sha256` fingerprints the bars it was made of.
+    log return that decided it; row i is of `symbols[symbol[i]]`. `bars_sha256` fingerprints the bars it was made of.
     """
 
     rows: NDArray[np.float32]
@@ -43,6 +43,7 @@ class Dataset:
     feature_names: tuple[str, ...]
     feature_version: str
     symbols: tuple[str, ...]
+    symbol: Ints
     horizon: int
     interval_ns: int
     sessions: int
@@ -89,6 +90,7 @@ def build_dataset(
         feature_names=matrix.names,
         feature_version=matrix.version,
         symbols=matrix.symbols,
+        symbol=matrix.symbol[keep],
         horizon=options.horizon,
         interval_ns=interval_ns,
         sessions=sessions,

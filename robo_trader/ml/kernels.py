@@ -121,3 +121,49 @@ def sides(votes: Floats, threshold: float) -> NDArray[np.int8]:
     for i in range(votes.shape[0]):
         out[i] = side(votes[i], threshold)
     return out
+
+
+@njit(cache=True)
+def observe(
+    rows: Floats,
+    columns: NDArray[np.intp],
+    symbol: NDArray[np.int64],
+    edges: Singles,
+    scale: Floats,
+    rings: NDArray[np.uint8],
+    seen: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    sums: Floats,
+    ceiling: Floats,
+    allowance: float,
+) -> int:
+    """Take rows into what `drift.Drift` keeps: bins of the window and their counts, and Page-Hinkley's sums up and down.
+
+    Values are rounded to float32 first, as those of training are, or ties at an edge would fall on either side of it.
+    """
+    n, window = len(columns), rings.shape[1]
+    weight = 1.0 / rings.shape[0]
+    added = 0
+    for i in range(rows.shape[0]):
+        row, ring = rows[i], rings[symbol[i]]
+        complete = True
+        for column in columns:
+            complete &= math.isfinite(row[column])
+        if not complete:
+            continue
+        added += 1
+        at, forget = seen[symbol[i]] % window, seen[symbol[i]] >= window
+        seen[symbol[i]] += 1
+        for j in range(n):
+            x = np.float32(row[columns[j]])
+            place = 0
+            for k in range(edges.shape[1]):
+                place += x > edges[j, k]
+            if forget:
+                counts[j, ring[at, j]] -= 1
+            ring[at, j] = place
+            counts[j, place] += 1
+            z = (x - scale[0, j]) * scale[1, j]
+            sums[0, j] = min(max(sums[0, j] + weight * (z - allowance), 0.0), ceiling[j])
+            sums[1, j] = min(max(sums[1, j] - weight * (z + allowance), 0.0), ceiling[j])
+    return added

@@ -17,13 +17,15 @@ import msgspec
 import numpy as np
 
 from robo_trader.core.errors import DataError
+from robo_trader.ml.drift import Reference
 from robo_trader.ml.kernels import Trees
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.trainer import Report, Trained, TrainingOptions
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 ARRAYS = "ensemble.npz"
+REFERENCE = "reference.npz"
 LIBRARIES = ("scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "skops", "numpy", "numba")
 PROBES = 8
 AGAIN = "train again with `python -m robo_trader.train_models`"
@@ -116,6 +118,13 @@ def load(directory: Path, expected_feature_version: str) -> Ensemble:
     return ensemble
 
 
+def load_reference(directory: Path) -> Reference:
+    """Load what the model's training window looked like, checked by its hash. Raises DataError like `load`."""
+    path = directory / REFERENCE
+    _require_hash(path, read_manifest(directory).files.get(REFERENCE, "nothing"))
+    return Reference.load(path)
+
+
 def read_manifest(directory: Path) -> Manifest:
     """Read and verify a model's manifest alone. Raises DataError where it is missing, foreign or altered."""
     path = directory / MANIFEST
@@ -144,6 +153,7 @@ def _write_models(trained: Trained, directory: Path) -> None:
     skops.io.dump(trained.native["rf"], directory / "rf.skops")
     trained.native["xgb"].save_model(directory / "xgb.ubj")
     trained.native["lgb"].save_model(directory / "lgb.txt")
+    trained.reference.save(directory / REFERENCE)
     ensemble = trained.ensemble
     probes = trained.dataset.rows[trained.blocks.test][:PROBES]
     np.savez(

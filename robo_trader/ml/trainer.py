@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
-from robo_trader.ml import forest, validation
+from robo_trader.ml import drift, forest, validation
 from robo_trader.ml.dataset import Dataset
+from robo_trader.ml.drift import Reference
 from robo_trader.ml.model import Card, Ensemble, sides
 from robo_trader.ml.validation import Blocks, Interval, Overlap, Selected, SplitOptions
 
@@ -20,7 +21,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.float32]
 Labels = NDArray[np.int8]
 
-STAGES = ("random forest", "XGBoost", "LightGBM", "calibration", "verdict")
+STAGES = ("random forest", "XGBoost", "LightGBM", "calibration", "verdict", "reference of drift")
 AGREEMENT = 1e-6
 
 
@@ -62,7 +63,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the ensemble, the libraries' own models by member name, the blocks and the report."""
+    """A finished training: the ensemble, the libraries' own models by member name, the blocks and the report.
+
+    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on.
+    """
 
     ensemble: Ensemble
     native: dict[str, Any]
@@ -70,6 +74,7 @@ class Trained:
     blocks: Blocks
     report: Report
     options: TrainingOptions
+    reference: Reference
 
 
 def silent(stage: str) -> None:
@@ -92,7 +97,10 @@ def train(dataset: Dataset, options: TrainingOptions | None = None, progress: Pr
     report = _judge(ensemble, dataset, blocks, options)
     proven, reason = verdict(report)
     card = Card("untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, proven, reason)
-    return Trained(ensemble.with_card(card), native, dataset, blocks, report, options)
+    progress("reference of drift")
+    names, symbols = dataset.feature_names, dataset.symbols
+    reference = drift.remember(dataset.rows, dataset.symbol, dataset.ts, names, symbols)
+    return Trained(ensemble.with_card(card), native, dataset, blocks, report, options, reference)
 
 
 def verdict(report: Report) -> tuple[bool, str]:

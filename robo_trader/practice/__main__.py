@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         "--edge", type=_edge, default=1.0, help="how predictable it is, from 0 (not at all) to 1 (default)"
     )
     parser.add_argument(
+        "--turn", metavar="YYYY-MM-DD:FACTOR", help="from that session on it is so many times as loud"
+    )
+    parser.add_argument(
         "--start", metavar="YYYY-MM-DD", help="first live session; what lies before it is history"
     )
     parser.add_argument("--state", type=Path, metavar="DIR", help="keep orders, account and clock there")
@@ -133,6 +136,7 @@ async def _serve(asked: argparse.Namespace) -> None:
     from robo_trader.simulation.market import SyntheticMarket
     from robo_trader.simulation.tape import MinuteSource
     from robo_trader.simulation.tick_tape import open_tape
+    from robo_trader.simulation.turn import Turn
 
     symbols = (
         tuple(s.strip().upper() for s in asked.symbols.split(",") if s.strip()) if asked.symbols else None
@@ -151,8 +155,11 @@ async def _serve(asked: argparse.Namespace) -> None:
             " no password: whoever connects may trade on this practice account",
             file=sys.stderr,
         )
+    if asked.tape and asked.turn:
+        raise ConfigurationError("--turn is for the synthetic market: a tape is what it is")
+    turn = Turn.read(asked.turn) if asked.turn else None
     source: MinuteSource = (
-        open_tape(asked.tape, symbols) if asked.tape else SyntheticMarket(asked.seed, asked.edge)
+        open_tape(asked.tape, symbols) if asked.tape else SyntheticMarket(asked.seed, asked.edge, turn=turn)
     )
     strange = [symbol for symbol in symbols or () if not source.knows(symbol)]
     if strange:

@@ -11,6 +11,9 @@ plus, at `edge > 0`, two drifts:
   `sma_20` and `std_20`. The tension starts each day at nothing.
 * In trending weeks all symbols drift by `edge * TREND` a minute, up or down: visible over days, worthless over minutes.
 
+A market can be told to turn: from one session on, every minute moves some times as far, and volume follows, as it
+does in real markets in a panic. It is there to see whether anybody notices.
+
 With `edge = 0` nothing at all predicts a return: whoever finds a signal there has fooled himself. Volatility and volume
 can be predicted, as in real markets; docs/practice-market.md compares both with real bars.
 """
@@ -36,6 +39,7 @@ from robo_trader.core.events import MINUTE_NS
 from robo_trader.core.protocols import Session
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.simulation.tape import Floats, Minutes
+from robo_trader.simulation.turn import Turn
 
 ANCHOR = "2025-06-02"  # a Monday
 WINDOW = 20
@@ -111,13 +115,18 @@ class SyntheticMarket:
     first = ANCHOR
     last: str | None = None
 
-    def __init__(self, seed: int, edge: float = 1.0, calendar: XnysCalendar | None = None) -> None:
+    def __init__(
+        self, seed: int, edge: float = 1.0, calendar: XnysCalendar | None = None, turn: Turn | None = None
+    ) -> None:
         """Choose a market; `edge` scales all that is predictable in it. Raises ConfigurationError below 0."""
         if not 0 <= edge < math.inf:
             raise ConfigurationError(f"the edge must be 0 (none) or a positive number, not {edge}")
         self.seed = seed
         self.edge = edge
         self.identity = f"synthetic-2:seed={seed}:edge={edge:g}"
+        if turn is not None:
+            self.identity += f":turn={turn}"
+        self._turn = turn
         self._calendar = calendar or XnysCalendar()
         self._sessions: list[Session] = []
         self._regimes: list[int] = [0]
@@ -179,6 +188,9 @@ class SyntheticMarket:
             self._regimes.append(min(int(np.searchsorted(odds, draw, side="right")), len(odds) - 1))
         return self._regimes[week]
 
+    def _loudness(self, session: Session) -> float:
+        return self._turn.loudness if self._turn is not None and session.label >= self._turn.since else 1.0
+
     def _factor(self, day: int) -> tuple[Floats, Floats]:
         """Return the market's shocks of a day, the gap before it first, and how loud each minute is."""
         while len(self._factors) <= day:
@@ -187,7 +199,7 @@ class SyntheticMarket:
             n = _length(session)
             mood, heat = _volatility(random, n, self._heats[-1])
             self._heats.append(heat)
-            loud = smile(n) * mood * VOLATILITY[self._regime(session)]
+            loud = smile(n) * mood * VOLATILITY[self._regime(session)] * self._loudness(session)
             shocks = _shocks(random, n + 1) * FACTOR_SIGMA
             shocks[0] *= NIGHT
             shocks[1:] *= loud
@@ -219,7 +231,7 @@ class SyntheticMarket:
         random = self._random("symbol", symbol, session.label)
         n = _length(session)
         mood, heat = _volatility(random, n, before.heat)
-        own_loud = smile(n) * mood * VOLATILITY[self._regime(session)] ** 0.7
+        own_loud = smile(n) * mood * VOLATILITY[self._regime(session)] ** 0.7 * self._loudness(session)
         own = _shocks(random, n + 1) * nature.sigma
         own[0] *= NIGHT * (REPORT if day % REPORTS == nature.reports else 1.0)
         own[1:] *= own_loud

@@ -43,6 +43,8 @@ from robo_trader.core.steps import (
     Corrected,
     Decision,
     Denied,
+    Drifted,
+    DriftSummary,
     Equity,
     Fact,
     FeatureRow,
@@ -310,6 +312,14 @@ class SqliteJournal:
                 self._book(sql.CASH_MOVED, (self._session_id, fact.ts, *moved))
             case Unprotected():
                 self._book(sql.UNPROTECTED, (self._session_id, fact.ts, fact.symbol, fact.shares, fact.why))
+            case Drifted():
+                reading = (fact.feature, fact.test, fact.value, fact.limit)
+                self._stream(sql.DRIFTED, (self._session_id, fact.ts, *reading))
+            case DriftSummary():
+                counts = (fact.rows, fact.columns, fact.drifting, fact.alarm)
+                self._stream(
+                    sql.DRIFT_SUMMARY, (self._session_id, fact.ts, fact.session, *counts, _json(fact.worst))
+                )
             case Corrected() | Anomaly():
                 pass  # kept whole in the journal row; a corrected fill's rows say it themselves
             case _:

@@ -98,6 +98,7 @@ def status(connection: sqlite3.Connection) -> dict[str, Any]:
         "unprotected": unprotected(connection),
         "quarantines": quarantines(connection),
         "models": models(connection),
+        "drift": drift(connection),
         "jobs": jobs(connection),
         "last_event": first(
             dicts(
@@ -296,6 +297,34 @@ def models(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     return dicts(
         connection, "SELECT name, version, sha256, path, verdict, loaded FROM models ORDER BY loaded DESC"
     )
+
+
+def drift(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Return how the features stand against the training window in the last session.
+
+    `standing` are the readings beyond their limits, furthest first; `summary` is what was told last of all features at a
+    close or with an alarm, None before that.
+    """
+    session = session_row(connection)
+    of_session = (session["id"] if session else "",)
+    standing = dicts(
+        connection,
+        'SELECT ts, feature, test, value, "limit" FROM drifted WHERE id IN '
+        "(SELECT max(id) FROM drifted WHERE session_id = ? GROUP BY feature, test) "
+        'AND value > "limit" ORDER BY value / "limit" DESC, feature, test',
+        of_session,
+    )
+    summary = first(
+        dicts(
+            connection,
+            'SELECT ts, day, "rows", columns, drifting, alarm, worst FROM drift_summaries WHERE session_id = ? '
+            "ORDER BY id DESC LIMIT 1",
+            of_session,
+        )
+    )
+    if summary is not None:
+        summary |= {"alarm": bool(summary["alarm"]), "worst": msgspec.json.decode(summary["worst"])}
+    return {"standing": standing, "summary": summary}
 
 
 def job(connection: sqlite3.Connection, name: str) -> dict[str, Any] | None:

@@ -287,7 +287,33 @@ CREATE TABLE histories (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _FEATURES)
+# Features against the training window; `worst` is a JSON list of readings.
+_DRIFT = """
+CREATE TABLE drifted (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    feature TEXT NOT NULL,
+    test TEXT NOT NULL,
+    value REAL NOT NULL,
+    "limit" REAL NOT NULL
+) STRICT;
+CREATE INDEX drifted_by_session ON drifted (session_id, feature, test);
+
+CREATE TABLE drift_summaries (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    day TEXT NOT NULL,
+    "rows" INTEGER NOT NULL,
+    columns INTEGER NOT NULL,
+    drifting INTEGER NOT NULL,
+    alarm INTEGER NOT NULL,
+    worst TEXT NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -44,9 +44,16 @@ EQUITY = (
     "INSERT INTO equity (session_id, ts, cash, value, start, realised, unrealised, day_start) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+DRIFTED = 'INSERT INTO drifted (session_id, ts, feature, test, value, "limit") VALUES (?, ?, ?, ?, ?, ?)'
+DRIFT_SUMMARY = (
+    'INSERT INTO drift_summaries (session_id, ts, day, "rows", columns, drifting, alarm, worst) '
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 # Rows that only ever come anew: those of one statement are written together, and first.
-STREAMS = (EVENT, INSERT_BAR, QUOTE, TRADE, FEATURES, SIGNAL, DECISION, VIOLATION, EQUITY)
+STREAMS = (
+    EVENT, INSERT_BAR, QUOTE, TRADE, FEATURES, SIGNAL, DECISION, VIOLATION, EQUITY, DRIFTED, DRIFT_SUMMARY
+)  # fmt: skip
 
 # The books: each of these finds what the one before it left, so they are written in the order they were told.
 ORDER = (

@@ -39,6 +39,8 @@ from robo_trader.core.steps import (
     Corrected,
     Decision,
     Denied,
+    Drifted,
+    DriftSummary,
     Equity,
     Fact,
     Halted,
@@ -142,6 +144,10 @@ class Picture:
                 self._on_correction(fact)
             case Unprotected():
                 self._on_bare(fact)
+            case Drifted():
+                self._on_drifted(fact)
+            case DriftSummary():
+                self._on_drift_summary(fact)
             case _:  # feature rows are for the database
                 return
 
@@ -230,6 +236,18 @@ class Picture:
         severity = "crit" if fact.shares else "info"
         said = f"{fact.shares} shares without a stop at the broker: {fact.why}"
         self._tell(severity, fact.ts, said if fact.shares else "protected again", fact.symbol)
+
+    def _on_drifted(self, fact: Drifted) -> None:
+        key = f"{fact.feature} {fact.test}"
+        if fact.value > fact.limit:
+            self._put("drift", key, fact)
+        else:
+            self._drop("drift", key)
+
+    def _on_drift_summary(self, fact: DriftSummary) -> None:
+        self.describe(drift={"drifting": fact.drifting, "columns": fact.columns, "alarm": fact.alarm})
+        said = f"drift: {fact.drifting} of {fact.columns} features no longer look as in training"
+        self._tell("warn" if fact.alarm else "info", fact.ts, said)
 
     def _protect(self, symbol: str) -> None:
         """Tell what is protected of a symbol, once it has changed; of none where it has not."""

@@ -23,6 +23,7 @@ KEEP = {
     "positions": 500,
     "quarantines": 500,
     "protection": 500,
+    "drift": 500,
     "orders": 300,
     "fills": 500,
     "signals": 200,
@@ -33,7 +34,9 @@ KEEP = {
     "bars": 1000,
 }
 # Only the latest row of these matters; the others tell a story and go out in order.
-STATE = frozenset({"status", "account", "positions", "quarantines", "protection", "orders", "quotes"})
+STATE = frozenset(
+    {"status", "account", "positions", "quarantines", "protection", "drift", "orders", "quotes"}
+)
 
 
 class Row(msgspec.Struct):

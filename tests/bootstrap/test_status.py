@@ -22,7 +22,17 @@ from robo_trader.core.events import (
     Submit,
     TradingState,
 )
-from robo_trader.core.steps import Halted, Ignored, Mismatch, OrderChanged, Resumed, Step, Unprotected
+from robo_trader.core.steps import (
+    Drifted,
+    DriftSummary,
+    Halted,
+    Ignored,
+    Mismatch,
+    OrderChanged,
+    Resumed,
+    Step,
+    Unprotected,
+)
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
 from robo_trader.storage.lock import InstanceLock
@@ -102,3 +112,19 @@ def test_a_dry_run_is_seen_to_hold_the_lock_of_the_account_it_looks_at(
     with InstanceLock(places.lock_path("DU1")):
         _, words = said(database, capsys, as_json=True)
     assert json.loads(words)["pid"]
+
+
+async def test_drift_is_told_with_its_worst_readings(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "drift  " not in said(database, capsys)[1]
+    reading = Drifted(LATER, "atr_close_14", "psi", 8.0456, 4.125)
+    async with await Database.open(database) as opened:
+        await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA"], "{}")
+        journal = SqliteJournal(opened, "t")
+        summary = DriftSummary(LATER, "2026-01-05", 720, 34, 3, True, (reading,))
+        await journal.record(Resume(LATER, "seen", "operator"), Step(facts=[reading, summary]))
+        await journal.flush()
+    _, words = said(database, capsys)
+    assert "drift  ALARM  3 of 34 features no longer look as in training, at 2026-01-05T14:31:00Z" in words
+    assert "  atr_close_14 psi 8.05, limit 4.12, since 2026-01-05T14:31:00Z" in words

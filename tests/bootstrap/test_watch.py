@@ -22,6 +22,8 @@ from robo_trader.core.events import SECOND_NS, Feed, FeedStatus, OrderStatus, Tr
 from robo_trader.core.steps import (
     Agreed,
     CashMoved,
+    Drifted,
+    DriftSummary,
     Fact,
     Halted,
     Mismatch,
@@ -222,3 +224,14 @@ def test_a_test_asked_for_by_hand_says_how_each_way_went(capsys: pytest.CaptureF
     mail |= {"alert_mail_from": "a@example.org", "alert_mail_to": "b@example.org"}
     assert try_alerts(load(**mail)) == 1
     assert "FAIL  mail" in capsys.readouterr().out
+
+
+async def test_drift_is_told_when_it_is_an_alarm_and_when_that_is_over(desk: Desk):
+    reading = Drifted(1, "atr_close_14", "psi", 8.0, 4.0)
+    await desk.says(reading, DriftSummary(1, "2026-01-05", 720, 34, 1, False, (reading,)))
+    assert desk.told == []
+    await desk.says(DriftSummary(2, "2026-01-06", 720, 34, 3, True, (reading,)))
+    await desk.says(DriftSummary(3, "2026-01-06", 720, 34, 4, True, (reading,)))
+    assert desk.told == ["the market is not the one of the training"]
+    await desk.says(DriftSummary(4, "2026-01-07", 720, 34, 0, False, (reading,)))
+    assert desk.told == ["over: the market is not the one of the training"]

@@ -35,6 +35,8 @@ from robo_trader.core.events import (
 from robo_trader.core.steps import (
     Abstained,
     Denied,
+    Drifted,
+    DriftSummary,
     Equity,
     Fact,
     Halted,
@@ -313,4 +315,29 @@ async def test_a_telephone_scrolls_in_one_direction_only(browser: Browser, tmp_p
         await shows(page, "#denied", "heat too high")
         await shows(page, "#orders", "filled")
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+        await desk.stop()
+
+
+async def test_features_that_drift_are_shown_with_an_alarm_until_they_are_back(
+    browser: Browser, tmp_path: Path
+) -> None:
+    hub_port, at = free_port(), OPEN + 16 * MINUTE
+    async with served(tmp_path / "none.db", hub_port) as url, watching(browser, url) as page:
+        desk = Desk(hub_port)
+        await desk.trade_a_little()
+        await shows(page, "#equity", "100,000.30")
+        assert not await page.locator("#drift-panel").is_visible()
+        readings = [Drifted(at, "roc_10", "ks", 0.42, 0.3), Drifted(at, "atr_close_14", "psi", 8.0456, 4.0)]
+        summary = DriftSummary(at, "2026-01-05", 720, 34, 2, True, ())
+        await desk.record(Timer(at, "t"), *readings, summary)
+        await shows(page, "#alarm", "DRIFT: 2 of 34 features no longer look as in training")
+        await shows(page, "#drift tbody tr:first-child", "atr_close_14PSI8.054")
+        await shows(page, "#drift-panel .count", "2 of 34 features")
+        await desk.record(
+            Timer(at, "t"),
+            *(Drifted(at, reading.feature, reading.test, 0.1, reading.limit) for reading in readings),
+            DriftSummary(at, "2026-01-05", 720, 34, 0, False, ()),
+        )
+        await shows(page, "#drift", "No feature is beyond a limit")
+        await page.locator("#alarm").wait_for(state="hidden")
         await desk.stop()

@@ -16,6 +16,11 @@ OPEN_NS = 20_000 * DAY_NS + 14 * 60 * MINUTE_NS + 30 * MINUTE_NS
 SHARED_GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
 
 
+def label_of(ts):
+    """Return the date of `ts`, as the label of a session has it."""
+    return str(np.datetime64(ts, "ns"))[:10]
+
+
 @dataclass(frozen=True)
 class EveryDay:
     """A calendar whose sessions last `minutes` from the same time each day."""
@@ -25,7 +30,7 @@ class EveryDay:
     def session(self, ts):
         open_ = OPEN_NS + (ts - OPEN_NS) // DAY_NS * DAY_NS
         close = open_ + self.minutes * MINUTE_NS
-        return Session(str(open_ // DAY_NS), open_, close) if open_ < ts <= close else None
+        return Session(label_of(open_), open_, close) if open_ < ts <= close else None
 
 
 def closes_of_minutes(n, minutes=390):
@@ -44,6 +49,15 @@ def random_bars(n, seed=7, offset=0.0, tick=0.01):
     volume = np.round(rng.lognormal(6, 0.7, n)) * (rng.random(n) > 0.05)
     prices = (np.round(x * tick, 6) + offset for x in (open_, high, low, close))
     return Bars(closes_of_minutes(n), *prices, volume)
+
+
+def with_gaps(bars, seed=3, minutes=390):
+    """Return the bars with a jump of the price, in ticks, at each session's open."""
+    rng = np.random.default_rng(seed)
+    jumps = np.round(np.cumsum(rng.normal(0, 1, len(bars.ts) // minutes + 1)), 2)
+    lift = np.repeat(jumps, minutes)[: len(bars.ts)]
+    prices = (np.round(x + lift, 6) for x in (bars.open, bars.high, bars.low, bars.close))
+    return Bars(bars.ts, *prices, bars.volume)
 
 
 def flat_bars(n, price=10.1, volume=0.0):

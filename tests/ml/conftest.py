@@ -84,6 +84,7 @@ def planted(skill: float, seed: int = 1, sessions: int = 30) -> Dataset:
         feature_names=FEATURES,
         feature_version="features-1",
         symbols=("A",),
+        symbol=np.zeros(len(stamps), dtype=np.int64),
         horizon=30,
         interval_ns=MINUTE_NS,
         sessions=sessions,

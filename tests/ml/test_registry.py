@@ -39,6 +39,17 @@ def test_a_loaded_model_answers_like_the_one_that_was_saved(saved: Path, proven:
     assert (loaded.card.proven, loaded.card.reason) == (True, proven.ensemble.card.reason)
 
 
+def test_the_reference_of_the_training_window_comes_back_the_same_and_unaltered_only(
+    copy: Path, proven: Trained
+) -> None:
+    loaded = vars(registry.load_reference(copy))
+    for name, value in vars(proven.reference).items():
+        assert np.array_equal(loaded[name], value), name
+    (copy / "reference.npz").write_bytes(b"something else")
+    with pytest.raises(DataError, match="altered or damaged"):
+        registry.load_reference(copy)
+
+
 def test_a_disk_that_will_not_take_the_model_is_said_in_words(proven: Trained, tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file where a directory should be")
     with pytest.raises(DataError, match="cannot be saved"):
@@ -66,12 +77,12 @@ def test_the_manifest_tells_what_was_learned_from_what(saved: Path, proven: Trai
     assert manifest.report == proven.report
     assert manifest.split["train"].last < manifest.split["calibration"].first
     assert manifest.split["calibration"].last < manifest.split["test"].first
-    assert set(manifest.files) == {"ensemble.npz", "rf.skops", "xgb.ubj", "lgb.txt"}
+    assert set(manifest.files) == {"ensemble.npz", "reference.npz", "rf.skops", "xgb.ubj", "lgb.txt"}
     assert {"scikit-learn", "lightgbm", "numpy"} < set(manifest.libraries)
     assert manifest.options.seed == 7
 
 
-@pytest.mark.parametrize("file", ["ensemble.npz", "rf.skops", "xgb.ubj", "lgb.txt"])
+@pytest.mark.parametrize("file", ["ensemble.npz", "reference.npz", "rf.skops", "xgb.ubj", "lgb.txt"])
 def test_one_altered_byte_in_any_file_is_refused(copy: Path, file: str) -> None:
     data = bytearray((copy / file).read_bytes())
     data[len(data) // 2] ^= 1

@@ -27,7 +27,7 @@ from robo_trader.core.events import (
     TradingState,
 )
 from robo_trader.core.recovery import Left, Stored
-from robo_trader.core.steps import Equity, Halted, Step
+from robo_trader.core.steps import Drifted, DriftSummary, Equity, Halted, Step
 from robo_trader.storage import queries, recall, rows
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
@@ -229,3 +229,32 @@ async def test_a_file_without_its_side_files_can_be_read(tmp_path: Path, databas
     shutil.rmtree(copy.parent)
     with closing(queries.connect_readonly(moved)) as connection:
         assert queries.session_row(connection) is not None
+
+
+async def test_what_has_drifted_and_not_come_back_is_told_of_the_last_session_only(
+    database: Database, connection: Connection
+) -> None:
+    await database.start_session("today", OPENING, "paper", "DU1234567", [], "{}")
+    assert queries.drift(connection) == {"standing": [], "summary": None}
+    journal = SqliteJournal(database, "today")
+    facts = [
+        Drifted(OPENING + 1, "rsi_14", "psi", 0.3, 0.25),
+        Drifted(OPENING + 1, "atr_close_14", "ks", 0.9, 0.3),
+        Drifted(OPENING + 1, "roc_10", "psi", 0.5, 0.25),
+        Drifted(OPENING + 2, "roc_10", "psi", 0.1, 0.25),
+    ]
+    summary = DriftSummary(OPENING + 2, "2026-01-05", 720, 34, 0, False, tuple(facts[:1]))
+    await journal.record(Timer(OPENING, "t"), Step((), (*facts, summary)))
+    await journal.flush()
+    told = queries.status(connection)["drift"]
+    assert [(row["feature"], row["test"]) for row in told["standing"]] == [
+        ("atr_close_14", "ks"),
+        ("rsi_14", "psi"),
+    ]
+    assert told["standing"][0]["ts_ns"] == OPENING + 1
+    assert (told["summary"]["day"], told["summary"]["drifting"], told["summary"]["alarm"]) == (
+        "2026-01-05", 0, False
+    )  # fmt: skip
+    assert told["summary"]["worst"][0]["feature"] == "rsi_14"
+    await database.start_session("later", OPENING, "paper", "DU1234567", [], "{}")
+    assert queries.drift(connection) == {"standing": [], "summary": None}

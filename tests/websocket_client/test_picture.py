@@ -29,6 +29,8 @@ from robo_trader.core.steps import (
     Anomaly,
     CashMoved,
     Corrected,
+    Drifted,
+    DriftSummary,
     Equity,
     Fact,
     Halted,
@@ -230,3 +232,14 @@ def test_history_sets_no_clock_and_is_told_whole(told: Told) -> None:
     assert told.outbox.take()[0] == ["bars:NVDA"]
     assert len(told.rows("bars:NVDA")) == 300
     assert told.rows("status") == []
+
+
+def test_a_reading_of_drift_is_shown_until_it_has_come_back(told: Told) -> None:
+    reading = Drifted(OPEN, "rsi_14", "psi", 0.3, 0.25)
+    told.say(reading, Drifted(OPEN, "rsi_14", "ks", 0.2, 0.1))
+    told.say(DriftSummary(OPEN, "2026-01-05", 720, 34, 1, True, (reading,)))
+    assert [row.test for row in told.rows("drift")] == ["psi", "ks"]
+    assert told.row("status")["drift"] == {"drifting": 1, "columns": 34, "alarm": True}
+    assert (told.row("events")["severity"], "1 of 34" in told.row("events")["text"]) == ("warn", True)
+    told.say(Drifted(OPEN + 1, "rsi_14", "psi", 0.1, 0.25))
+    assert [row.test for row in told.rows("drift")] == ["ks"]

@@ -34,13 +34,14 @@ let announced = 0;
 const port = document.querySelector("meta[name=hub-port]").content;
 const feed = new Feed(`ws://${location.hostname}:${port}`, changed, linked);
 feed.subscribe(["status", "account", "equity", "protection", ...LISTS]);
-const desk = new DeskState(feed, ask, () => ["status", "positions", "quarantines"].forEach((name) => dirty.add(name)));
+const desk = new DeskState(feed, ask, () => ["status", "positions", "quarantines", "drift"].forEach((name) => dirty.add(name)));
 
 // ------------------------------------------------------------------------------------------------ what is shown
 
 /** What the lists show: positions with what protects them, quarantines from wherever they are known. */
 function listed(name) {
   if (name === "quarantines") return desk.quarantines();
+  if (name === "drift") return desk.drift().rows;
   if (name === "fills") {
     const stops = new Set(rows("orders").filter((row) => row.type === "STP").map((row) => row.id));
     return rows(name).reverse().map((row) => ({ ...row, stop: stops.has(row.order_id) }));
@@ -71,7 +72,10 @@ const account = () => feed.row("account") ?? past.account?.at(-1);
 
 function changed(channel) {
   dirty.add(channel);
-  if (channel === "status") follow();
+  if (channel === "status") {
+    follow();
+    dirty.add("drift");
+  }
   if (channel === "protection") dirty.add("positions");
 }
 
@@ -234,12 +238,14 @@ function drawBanners() {
   const trading = desk.trading();
   const link = desk.link();
   const bare = [...desk.protection().values()].filter((row) => row.unprotected);
+  const drift = desk.drift().summary;
   const today = date(when(status(), "market_ts"));
   const began_at = (hold) => `${[date(when(hold)), NOTHING].includes(today) ? "" : `${date(when(hold))} `}${time(when(hold))}`;
   const alarms = [
     ...(trading?.holds ?? []).map((hold) => `${hold.state.toUpperCase()} by ${hold.by} since ${began_at(hold)}: ${hold.reason}`),
     ...(link && link.state !== "ready" ? [`LINK ${linkWords(link)}: ${link.why}`] : []),
     ...bare.map((row) => `UNPROTECTED: ${count(row.unprotected)} ${row.symbol}, ${row.why}`),
+    ...(drift?.alarm ? [`DRIFT: ${drift.drifting} of ${drift.columns} features no longer look as in training`] : []),
     ...desk.quarantines().filter((row) => row.since).map((row) => `QUARANTINE ${row.symbol}: ours ${row.ours}, broker ${row.broker}`),
   ];
   $("alarm").hidden = !alarms.length;
@@ -298,6 +304,14 @@ function drawList(name) {
   if (name === "quarantines") {
     $("quarantine-panel").hidden = !found.length;
     $("quarantine-panel").classList.toggle("calm", !found.some((row) => row.since)); // left alone is no alarm
+  }
+  if (name === "drift") {
+    const { summary } = desk.drift();
+    $("drift-panel").hidden = !found.length && !summary;
+    $("drift-panel").classList.toggle("calm", !summary?.alarm);
+    const told = summary ? `${summary.drifting} of ${summary.columns} features` : "";
+    write(name, found, told, pick, null);
+    return;
   }
   write(name, found, fromPast(name) ? "from the database" : "", pick, armed ? act : null);
 }

@@ -47,6 +47,14 @@ export class DeskState {
     return (this.told?.quarantines ?? []).map((row) => ({ ...row, since: row.since_ns, ignored_until: row.ignored_until_ns }));
   }
 
+  /** Readings beyond their limits, furthest first, and `{drifting, columns, alarm}` as told last, null before that. */
+  drift() {
+    const fresh = this.feed.fresh();
+    const rows = fresh ? this.feed.rows("drift") : (this.told?.drift?.standing ?? []);
+    const summary = fresh ? this.feed.row("status")?.drift : this.told?.drift?.summary;
+    return { rows: [...rows].sort((a, b) => b.value / b.limit - a.value / a.limit), summary: summary ?? null };
+  }
+
   /** What stops cover, by symbol: `{covered, stops: [{price, shares}], unprotected, why}`. */
   protection() {
     if (this.feed.fresh()) return new Map(this.feed.rows("protection").map((row) => [row.symbol, row]));

@@ -39,6 +39,7 @@ function stopped(row) {
 
 const type = (row) => (row.limit_price ? `LMT ${money(row.limit_price)}` : row.stop_price ? `STP ${money(row.stop_price)}` : text(row.type));
 export const LIVELY = new Set(["intent", "working", "partial", "unknown"]);
+const TESTS = { psi: "PSI", ks: "Kolmogorov-Smirnov", page_hinkley: "Page-Hinkley" };
 const FAILED = new Set(["rejected", "unknown"]);
 
 export const TABLES = {
@@ -79,6 +80,16 @@ export const TABLES = {
         kind: "acts",
         acts: (row) => (row.since ? [["adopt", "Adopt", row.symbol], ["flatten-theirs", "Flatten", row.symbol], ["ignore", "Ignore until …", row.symbol]] : []),
       },
+    ],
+  },
+  drift: {
+    empty: "No feature is beyond a limit.",
+    columns: [
+      { head: "Since", cell: (row) => moment(row.ts_ns ?? row.ts), kind: "dim" },
+      figure("Feature", (row) => text(row.feature), "strong"),
+      figure("Test", (row) => TESTS[row.test] ?? text(row.test), ""),
+      figure("Value", (row) => number(Number(row.value.toPrecision(3)))),
+      figure("Limit", (row) => number(Number(row.limit.toPrecision(3)))),
     ],
   },
   orders: {

@@ -1,0 +1,100 @@
+"""Watches the desk's features against the model's training window and says which of them have drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from robo_trader.core.events import Bar
+from robo_trader.core.protocols import Calendar, Session, Vector
+from robo_trader.core.steps import Drifted, DriftSummary, Fact
+from robo_trader.ml.drift import TESTS, Columns, Drift, Floats, Reference
+
+WORST = 8  # columns that a summary names
+AGREE = 2  # tests beyond their limits that make a column count as drifted; a single one is told and no more
+
+
+@dataclass(frozen=True)
+class DriftOptions:
+    """When to speak: of a test beyond its limit until it is below `calm` of it; an alarm above a `share` of columns.
+
+    An alarm ends at half that share or below.
+    """
+
+    share: float = 0.05
+    calm: float = 0.8
+
+
+class DriftWatch:
+    """Implements `core.protocols.Watch` for the symbols a model trades on.
+
+    It looks at bars as the model saw them: complete, in a session, and not so near its close that the horizon reaches
+    beyond. History fills the window and calls for nothing. What it says follows from the bars alone, so that a replay
+    says the same.
+    """
+
+    def __init__(
+        self, reference: Reference, columns: Columns, symbols: Sequence[str], calendar: Calendar, horizon: int,
+        options: DriftOptions | None = None,
+    ) -> None:  # fmt: skip
+        """`columns` say where the reference's features stand in a vector, `horizon` how many bars a forecast reaches."""
+        self._drift = Drift(reference, columns, sorted(symbols))
+        self._symbols = frozenset(symbols)
+        self._names = reference.names
+        self._every = reference.check_bars * len(symbols)
+        self._calendar = calendar
+        self._horizon = horizon
+        self._options = options or DriftOptions()
+        self._session: Session | None = None
+        self._summed_up = ""  # the session told of last
+        self._unread = 0  # rows since the last reading
+        self._standing = np.zeros(reference.limits.shape[1:], dtype=np.bool_)
+        self._alarmed = False
+
+    def on_bar(self, bar: Bar, vector: Vector) -> Sequence[Fact]:
+        """Take a bar's features; return what has drifted since the last reading, and at the close how all stand."""
+        session = self._session_of(bar.ts)
+        if session is None or bar.symbol not in self._symbols:
+            return ()
+        if (session.close - bar.ts) // bar.interval_ns >= self._horizon:
+            self._drift.add(bar.symbol, vector)
+            self._unread += 1
+        is_last = bar.ts == session.close and session.label != self._summed_up
+        if bar.history or not (is_last or self._unread >= self._every) or not self._drift.is_full:
+            return ()
+        return tuple(self._read(bar.ts, session.label, is_last))
+
+    def _session_of(self, ts: int) -> Session | None:
+        known = self._session
+        if known is None or not known.open < ts <= known.close:
+            known = self._session = self._calendar.session(ts)
+        return known
+
+    def _read(self, ts: int, label: str, is_last: bool) -> Iterator[Fact]:
+        self._unread = 0
+        readings, limits = self._drift.readings(), self._drift.limits
+        begun = ~self._standing & (readings > limits)
+        over = self._standing & (readings < self._options.calm * limits)
+        self._standing ^= begun | over
+        for test, column in np.argwhere(begun | over).tolist():
+            yield self._reading(ts, readings, test, column)
+        drifting = int((self._standing.sum(axis=0) >= AGREE).sum())
+        bound = self._options.share * len(self._names)
+        alarmed = drifting > (bound / 2 if self._alarmed else bound)
+        if is_last or alarmed != self._alarmed:
+            self._alarmed = alarmed
+            self._summed_up = label if is_last else self._summed_up
+            worst = self._worst(ts, readings)
+            yield DriftSummary(ts, label, self._drift.rows, len(self._names), drifting, alarmed, worst)
+
+    def _worst(self, ts: int, readings: Floats) -> tuple[Drifted, ...]:
+        """Return the reading that is furthest beyond its limit, or nearest to it, of each of the worst columns."""
+        reached = readings / self._drift.limits
+        columns = np.argsort(-reached.max(axis=0), kind="stable")[:WORST].tolist()
+        return tuple(self._reading(ts, readings, int(reached[:, c].argmax()), c) for c in columns)
+
+    def _reading(self, ts: int, readings: Floats, test: int, column: int) -> Drifted:
+        value, limit = readings.item(test, column), self._drift.limits.item(test, column)
+        return Drifted(ts, self._names[column], TESTS[test], value, limit)
