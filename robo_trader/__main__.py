@@ -161,6 +161,24 @@ def replay(
 
 
 @app.command()
+def features(
+    symbol: Annotated[str, typer.Option(help="Of which share.")],
+    at: Annotated[
+        str,
+        typer.Option(
+            help="Of the last bar by then, such as 2026-01-05T10:31 (New York); default: the newest."
+        ),
+    ] = "",
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the features of a share said: each with its group, its value, and whether it was warm."""
+    from robo_trader.bootstrap import shown_features
+
+    end(lambda: shown_features.show(settings_of(), symbol, at, db, as_json))
+
+
+@app.command()
 def doctor() -> None:
     """Check this machine: packages, settings, ports, data directory, database, models, TWS."""
     from robo_trader import config, logger

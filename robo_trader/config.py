@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,7 @@ PREFIXES = (
     "RISK_",
     "STRATEGY_",
     "ML_",
+    "FEATURES_",
     "PRACTICE_",
     "DASHBOARD_",
     "HUB_",
@@ -36,6 +38,7 @@ PREFIXES = (
 )
 # Set by the daemon for its own child processes, never by a user.
 INTERNAL = frozenset({"ROBO_HUB_TOKEN"})
+_SYMBOL = re.compile(r"[A-Z0-9]+(\.[A-Z0-9]+)?")
 LIVE_PORTS = frozenset({7496, 4001})
 # The averages that are computed; the environment gives their lengths as text.
 AverageBars = Annotated[Literal[5, 10, 20, 50], BeforeValidator(int)]
@@ -47,6 +50,21 @@ def _restart_window(text: str) -> str:
     except ConfigurationError as error:
         raise ValueError(str(error)) from error
     return text
+
+
+def _market(text: str) -> str:
+    if not _SYMBOL.fullmatch(text.strip().upper() or "X"):
+        raise ValueError(f"{text!r} is no ticker symbol like SPY")
+    return text.strip().upper()
+
+
+def _sectors(text: str) -> str:
+    pairs = [pair.strip().upper() for pair in text.split(",") if pair.strip()]
+    for pair in pairs:
+        share, _, sector = pair.partition("=")
+        if not (_SYMBOL.fullmatch(share) and _SYMBOL.fullmatch(sector)):
+            raise ValueError(f"{pair!r}: expected a share and what stands for its sector, like AAPL=XLK")
+    return ",".join(pairs)
 
 
 def _turn(text: str) -> str:
@@ -140,6 +158,19 @@ class Settings(BaseSettings):
     )
     ml_models_dir: Path = Field(Path("trained_models"), description="Where trained models live")
 
+    features_market: Annotated[str, AfterValidator(_market)] = Field(
+        "SPY", description="What shares are compared with: watched, never traded; empty for nothing"
+    )
+    features_sectors: Annotated[str, AfterValidator(_sectors)] = Field(
+        "", description="What stands for the sectors of shares, watched as well, such as AAPL=XLK,JPM=XLF"
+    )
+    features_sessions: int = Field(
+        0, ge=0, le=40, description="Past sessions that features are warmed with; 0 for as many as they need"
+    )
+    features_keep_days: int = Field(
+        90, ge=0, description="How long vectors are kept in the database, days of market time; 0 for ever"
+    )
+
     practice_mode: Literal["auto", "always", "never"] = Field(
         "auto", description="Start the practice gateway: auto where nothing listens and no TWS was named"
     )
@@ -202,6 +233,10 @@ class Settings(BaseSettings):
     def names_a_broker(self) -> bool:
         """Whether the user named a TWS host or port, so that no practice market may stand in for it."""
         return bool({"ibkr_host", "ibkr_port"} & self.model_fields_set)
+
+    def sectors(self) -> dict[str, str]:
+        """Return by share what stands for its sector."""
+        return dict(pair.split("=") for pair in self.features_sectors.split(",") if pair)
 
     def fingerprint(self) -> str:
         """Return a short hash of the effective configuration."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
 
 import numpy as np
 import typer
@@ -24,37 +22,30 @@ from robo_trader.core.errors import ConfigurationError, DataError, RoboTraderErr
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.parent import parent_ended
 from robo_trader.data.sessions import XnysCalendar
+from robo_trader.features import feature_pipeline
 from robo_trader.features.base import Bars
+from robo_trader.features.feature_pipeline import MatrixOptions
 from robo_trader.ml import registry, trainer
 from robo_trader.ml.dataset import LabelOptions, build_dataset
 from robo_trader.ml.labels import session_numbers
 from robo_trader.ml.validation import Selected
 
-BARS = "SELECT ts, open, high, low, close, volume FROM bars WHERE symbol = ? AND interval_ns = ? ORDER BY ts"
-SYMBOLS = "SELECT DISTINCT symbol FROM bars WHERE interval_ns = ? ORDER BY symbol"
 
+def read_bars(
+    path: Path, symbols: list[str], interval_ns: int, days: int, beside: Collection[str] = ()
+) -> dict[str, Bars]:
+    """Read the bars of each symbol's last `days` sessions from a database, CSV or Parquet file.
 
-def read_bars(path: Path, symbols: list[str], interval_ns: int, days: int) -> dict[str, Bars]:
-    """Read the bars of each symbol's last `days` sessions from the database, opened read-only.
-
-    No symbols means all there are. Raises DataError where the database cannot be read or holds none of a symbol.
+    No symbols means all there are; what stands `beside` them to compare with is read where it is there. Raises DataError
+    where the file cannot be read or holds none of a symbol.
     """
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
-            wanted = symbols or [row[0] for row in connection.execute(SYMBOLS, (interval_ns,))]
-            found = {symbol: connection.execute(BARS, (symbol, interval_ns)).fetchall() for symbol in wanted}
-    except sqlite3.Error as error:
-        raise DataError(
-            f"{path} cannot be read as a RoboTrader database ({error}); name the file that the daemon writes with --db"
-        ) from error
-    missing = [symbol for symbol, rows in found.items() if not rows]
-    if missing or not found:
-        raise DataError(
-            f"{path} holds no {interval_ns // SECOND_NS}-second bars of {', '.join(missing) or 'any symbol'}; run the "
-            "daemon with these symbols once, it stores their history"
-        )
+    found = feature_pipeline.read_bars(path, symbols, interval_ns)
+    for symbol in beside:
+        if symbol not in found:
+            with suppress(DataError):
+                found |= feature_pipeline.read_bars(path, [symbol], interval_ns)
     calendar = XnysCalendar()
-    return {symbol: _last_sessions(symbol, _columns(rows), calendar, days) for symbol, rows in found.items()}
+    return {symbol: _last_sessions(symbol, bars, calendar, days) for symbol, bars in found.items()}
 
 
 def default_database(home: Path = Path("data")) -> Path:
@@ -73,12 +64,6 @@ def default_name(database: Path) -> str:
     ('practice-DUP123456', 'ibkr')
     """
     return database.stem if database.stem.startswith("practice-") else "ibkr"
-
-
-def _columns(rows: list[tuple[float, ...]]) -> Bars:
-    ts, *prices, volume = zip(*rows, strict=True)
-    opened, high, low, close = (np.array(column, dtype=np.float64) for column in prices)
-    return Bars(np.array(ts, dtype=np.int64), opened, high, low, close, np.array(volume, dtype=np.float64))
 
 
 def _last_sessions(symbol: str, bars: Bars, calendar: XnysCalendar, days: int) -> Bars:
@@ -119,16 +104,19 @@ def train_from_database(
     days: int = 60,
     interval_ns: int = 60 * SECOND_NS,
     horizon: int = 30,
+    market: str = "SPY",
+    sectors: Mapping[str, str] | None = None,
 ) -> Path:
-    """Train on the database's bars, save under `models/name/` and tell the verdict; return the model's directory.
+    """Train on the bars of a database or file, save under `models/name/` and tell the verdict; return the model's directory.
 
     Raises DataError where the bars are too few or unreadable. An unproven model is saved too: the daemon loads it and
     abstains, saying why.
     """
-    with _told(console, len(trainer.STAGES) + 1) as progress:
-        progress("features")
-        bars = read_bars(database, symbols, interval_ns, days)
-        dataset = build_dataset(bars, XnysCalendar(), LabelOptions(horizon), interval_ns)
+    bars = read_bars(database, symbols, interval_ns, days, {market, *(sectors or {}).values()} - {""})
+    of = frozenset(symbols or bars)
+    with _told(console, len(trainer.STAGES) + len(of)) as progress:
+        matrix = MatrixOptions(market, sectors, of, np.float32)
+        dataset = build_dataset(bars, XnysCalendar(), LabelOptions(horizon), interval_ns, matrix, progress)
         trained = trainer.train(dataset, options, progress)
         directory = registry.save(trained, models, name, datetime.now(UTC))
     _tell(console, trained, directory)
@@ -171,13 +159,18 @@ def _acted_on(found: Selected) -> str:
 def command(
     symbols: Annotated[str, typer.Option(help="Comma-separated; all in the database where not given.")] = "",
     db: Annotated[
-        Path | None, typer.Option(help="The database to learn from; the only one in data/.")
+        Path | None,
+        typer.Option(help="The database, CSV or Parquet file to learn from; the only database in data/."),
     ] = None,
     name: Annotated[str, typer.Option(help="Whose models these are; by the database where not given.")] = "",
     models: Annotated[Path, typer.Option(help="Where models are kept.")] = Path("trained_models"),
     days: Annotated[int, typer.Option(min=1, help="Sessions to learn from, counted from the last.")] = 60,
     bar_seconds: Annotated[int, typer.Option(min=1, help="Size of the bars.")] = 60,
     horizon: Annotated[int, typer.Option(min=1, help="Bars ahead that are forecast.")] = 30,
+    market: Annotated[str, typer.Option(help="What shares are compared with; empty for nothing.")] = "SPY",
+    sectors: Annotated[
+        str, typer.Option(help="What stands for their sectors, such as AAPL=XLK,JPM=XLF.")
+    ] = "",
     seed: Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same models.")] = 7,
     parent_pid: Annotated[int, typer.Option(min=0, help="End when this process ends.")] = 0,
 ) -> None:
@@ -197,6 +190,8 @@ def command(
         days,
         bar_seconds * SECOND_NS,
         horizon,
+        market,
+        dict(pair.split("=") for pair in sectors.split(",") if pair.count("=") == 1),
     )
 
 

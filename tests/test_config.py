@@ -23,6 +23,8 @@ OTHER = {
     "strategy_slow": 50,
     "strategy_allow_short": True,
     "ml_models_dir": Path("elsewhere"),
+    "features_market": "QQQ",
+    "features_sectors": "AAPL=XLK,JPM=XLF",
     "practice_mode": "never",
     "practice_turn": "2026-01-05:3",
     "monitoring_log_format": "json",
@@ -82,6 +84,16 @@ def test_an_unknown_setting_is_refused_wherever_it_stands(source: str, monkeypat
         monkeypatch.setenv("IBKR_PROT", "1")
     with pytest.raises(ConfigurationError, match="did you mean IBKR_PORT"):
         load()
+
+
+def test_what_shares_are_compared_with_is_refused_where_it_is_no_symbol():
+    assert load(features_sectors=" aapl=xlk, ").sectors() == {"AAPL": "XLK"}
+    assert load(features_market=" spy ").features_market == "SPY"
+    assert load(features_market="").features_market == ""
+    with pytest.raises(ConfigurationError, match=r"FEATURES_SECTORS.*AAPL=XLK"):
+        load(features_sectors="AAPL")
+    with pytest.raises(ConfigurationError, match=r"FEATURES_MARKET.*no ticker"):
+        load(features_market="S&P 500")
 
 
 def test_the_fast_average_must_be_the_shorter_one():

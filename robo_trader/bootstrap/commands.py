@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from robo_trader.bootstrap import places
-from robo_trader.bootstrap.plan import build_engine, read_plan
+from robo_trader.bootstrap.plan import build_engine, other_features, read_plan, read_warmth
 from robo_trader.config import Settings
+from robo_trader.core.engine import Engine
 from robo_trader.core.errors import DataError, GateFailed
 from robo_trader.core.events import SECOND_NS, OrderType, TradingState
-from robo_trader.storage import lock, queries
+from robo_trader.features.feature_engine import schema_version
+from robo_trader.storage import feature_rows, lock, queries
 from robo_trader.storage.database import backup as copy_database
 from robo_trader.storage.replay import replay
 from robo_trader.storage.rows import iso
@@ -63,7 +67,7 @@ def replay_session(settings: Settings, db: Path | None, session_id: str | None) 
         row = queries.session_row(connection, session_id)
         if row is None:
             raise DataError(f"{path} has no session {session_id or ''}")
-        engine = build_engine(read_plan(row["id"], row["config"]))
+        engine = recorded_engine(connection, row)
         events = connection.execute(
             "SELECT count(*) FROM journal WHERE session_id = ?", (row["id"],)
         ).fetchone()[0]
@@ -75,6 +79,22 @@ def replay_session(settings: Settings, db: Path | None, session_id: str | None) 
         )
     _print(f"PASS: session {row['id']}, {events} events, every step the same byte for byte")
     return 0
+
+
+def recorded_engine(connection: sqlite3.Connection, session: Mapping[str, Any]) -> Engine:
+    """Build the desk of a recorded session (a row of `queries.session_row`), as warm as it was when it began.
+
+    Raises DataError where this program cannot: another version recorded it, or its features were others.
+    """
+    session_id = session["id"]
+    plan = read_plan(session_id, session["config"])
+    engine = build_engine(plan, read_warmth(session_id, feature_rows.state(connection, session_id)))
+    if not plan.features:  # of before it was noted: its vectors say it
+        theirs = feature_rows.version_told(connection, session_id)
+        ours = schema_version(plan.bar_s * SECOND_NS)
+        if theirs not in (None, ours):
+            raise other_features(session_id, theirs, ours)
+    return engine
 
 
 def backup(settings: Settings, db: Path | None, target: Path) -> int:

@@ -19,13 +19,15 @@ from robo_trader.bootstrap.control import Control
 from robo_trader.bootstrap.endings import end_task, reason
 from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link, link_options
+from robo_trader.bootstrap.past import take, warm_features
+from robo_trader.bootstrap.plan import Plan, Warmth
 from robo_trader.bootstrap.session import TradingSession
 from robo_trader.bootstrap.watch import alert_options
 from robo_trader.config import Settings
 from robo_trader.core.errors import RoboTraderError
-from robo_trader.core.events import OPERATOR
+from robo_trader.core.events import DAY_NS, OPERATOR, Bar
 from robo_trader.core.inbox import Inbox
-from robo_trader.features.feature_engine import kernels_cached
+from robo_trader.features.feature_engine import compile_kernels, kernels_cached
 from robo_trader.processes import Child
 from robo_trader.storage.database import Database
 from robo_trader.storage.lock import InstanceLock
@@ -127,6 +129,9 @@ class Daemon:
             if self._request.dashboard:
                 screens.require_free_ports(settings)
             stack.push_async_callback(end_task, asyncio.create_task(self._tick()))
+            if not kernels_cached():
+                log.info("compiling", what="the features, once per machine: half a minute")
+            await asyncio.to_thread(compile_kernels)  # a session with TWS would not outlive it
             gateway = reach.practice_gateway(settings)
             stack.push_async_callback(gateway.stop)
             approach = await self._reach(gateway)
@@ -145,12 +150,9 @@ class Daemon:
         settings, request = self._settings, self._request
         dry_run = settings.execution_mode == "dry-run"
         ticks = await link.ticks()
-        if not kernels_cached():
-            log.info("compiling", what="the indicators, once per machine: some seconds")
         model = (
             await training.trained_model(settings, link, database, request.bar_s) if request.use_ml else None
         )
-        history = await link.history(database.path)
         account_name = link.account_name(dry_run)
         books.require_own(database.path, account_name)
         the_plan = plan.build_plan(
@@ -164,9 +166,19 @@ class Daemon:
             use_ml=request.use_ml,
             model=model,
         )
+        warmth, last = await self._warm(link, database, the_plan)
         at = places.address_of(settings.robo_data_dir, account_name)
         kill_file = KillFile(at.kill_file)
-        session = TradingSession(the_plan, link, database, self._alerts, kill_file, settings.alert_blind_s)
+        session = TradingSession(
+            the_plan,
+            warmth,
+            link,
+            database,
+            self._alerts,
+            kill_file,
+            settings.alert_blind_s,
+            settings.features_keep_days * DAY_NS,
+        )
         if request.dashboard:
             # Of a gateway that somebody else runs we know no speed; the slowest never calls the fresh stale.
             speed = settings.practice_speed if link.practising else 1.0
@@ -175,7 +187,7 @@ class Daemon:
             session.listeners.append(screen)
         await session.begin()
         account = await link.opening_account(dry_run)
-        session.open(books.stored_books(database.path, account), account, history, request.resume)
+        session.open(books.stored_books(database.path, account), account, last, request.resume)
         self._session = session
         if self._halted:  # while there was no session yet to be halted
             self._on_halt()
@@ -191,6 +203,13 @@ class Daemon:
             page=page_of(request),
         )
         await session.work(request.once, request.run_for_s)
+
+    async def _warm(self, link: Link, database: Database, the_plan: Plan) -> tuple[Warmth, list[Bar]]:
+        """Return what the features know as the session begins, and each symbol's last bar; the rest is let go."""
+        history = await link.history(database, self._settings.features_sessions)
+        past = await take(history, link.pipeline, database)
+        last = [bars[-1] for bars in past.values() if bars]
+        return await asyncio.to_thread(warm_features, the_plan, past), last
 
 
 def greet(request: Request, account: str, database: Path, practising: bool) -> None:

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 import msgspec
 import structlog
 
 from robo_trader.bootstrap.link_state import LinkState
+from robo_trader.bootstrap.past import History, HistoryReader, sessions_to_warm
 from robo_trader.bootstrap.reach import Approach
 from robo_trader.bootstrap.reopening import Reopening
 from robo_trader.bootstrap.upkeep import Upkeep
 from robo_trader.config import Settings
 from robo_trader.core.errors import ConfigurationError, ConnectionLost
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, AccountSnapshot, Bar, Event, Fill
+from robo_trader.core.events import SECOND_NS, AccountSnapshot, Event, Fill
 from robo_trader.core.inbox import Inbox
 from robo_trader.core.orders import OrderBook
 from robo_trader.core.protocols import Broker
 from robo_trader.core.steps import Step
-from robo_trader.data.history import HistoryOptions, wanted, warm
 from robo_trader.data.pipeline import Pipeline, PipelineOptions
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.broker import IbBroker
 from robo_trader.ibkr.contracts import ContractRecord, Contracts
 from robo_trader.ibkr.feed import FeedOptions, IbFeed
 from robo_trader.ibkr.pacing import Pacer, PacingOptions
+from robo_trader.ibkr.refusals import RequestRefused
 from robo_trader.ibkr.restart_window import RestartWindow, parse_window
 from robo_trader.processes import Child
 from robo_trader.simulation.matching import Matching
 from robo_trader.simulation.simulated_broker import SimulatedBroker
-from robo_trader.storage import queries
+from robo_trader.storage.database import Database
 
 log = structlog.get_logger()
-SESSION_MINUTES = 390
-HISTORIES_AT_A_TIME = 8  # the limit on requests is per share, so others need not wait for one
-WARM_BARS = 150  # three times the slowest feature's need, so that Wilder's averages have settled
 
 
 def pacing_with(gateway: Child) -> PacingOptions:
@@ -59,11 +53,17 @@ class LinkOptions:
     lead_s: float = 300.0
     stale_after_s: float = 20.0
     resubscribe_after_s: float = 60.0
+    beside: tuple[str, ...] = ()  # watched to compare shares with, and never traded
 
 
 def link_options(settings: Settings) -> LinkOptions:
-    """Say when TWS restarts."""
-    return LinkOptions(parse_window(settings.ibkr_restart_window), settings.ibkr_restart_lead_s)
+    """Say when TWS restarts, and what is watched beside the shares that are traded."""
+    beside = dict.fromkeys((settings.features_market, *settings.sectors().values()))
+    return LinkOptions(
+        parse_window(settings.ibkr_restart_window),
+        settings.ibkr_restart_lead_s,
+        beside=tuple(symbol for symbol in beside if symbol),
+    )
 
 
 class Link:
@@ -103,6 +103,8 @@ class Link:
         )
         self._ib_broker = IbBroker(connection, self._contracts, inbox, pacer, lambda: inbox.now)
         self.broker: Broker = self._ib_broker
+        self._reader = HistoryReader(self._feed, self._calendar, self._interval_ns)
+        self.beside = frozenset(options.beside) - {*symbols}  # watched to compare with, not traded
         self._upkeep = Upkeep(
             approach,
             self._feed,
@@ -120,12 +122,14 @@ class Link:
         return self._gateway.started
 
     async def ticks(self) -> dict[str, Decimal]:
-        """Look up what is traded and what is held; return their price steps. What is held is always watched.
+        """Look up what is traded, held and compared with; return their price steps. What is held is always watched.
 
         Raises ConfigurationError for a symbol to trade that is not a US share.
         """
         records = [await self._contracts.qualify(symbol) for symbol in self._symbols]
         records += await self._held_besides()
+        self.beside -= {record.instrument.symbol for record in records}
+        records += await self._compared_with()
         self._symbols = tuple(record.instrument.symbol for record in records)
         self._upkeep.watched = list(self._symbols)
         return {record.instrument.symbol: record.instrument.tick for record in records}
@@ -144,34 +148,22 @@ class Link:
                     )
         return records
 
-    async def history(self, database: Path, sessions: int = 0) -> dict[str, list[Bar]]:
-        """Return each symbol's closed bars of the last sessions (0: enough to warm the features), from disk and TWS."""
+    async def _compared_with(self) -> list[ContractRecord]:
+        """Return what shares are compared with; without one of them those features are empty, and no more."""
+        records = []
+        for symbol in sorted(self.beside):
+            try:
+                records.append(await self._contracts.qualify(symbol))
+                log.info("watching", what=symbol, why="to compare shares with, not traded")
+            except (ConfigurationError, RequestRefused) as error:
+                log.warning("not_compared", what=symbol, why=f"{error}; the features that need it stay empty")
+        return records
+
+    async def history(self, database: Database, sessions: int = 0) -> History:
+        """Return each symbol's closed bars of the last sessions (0: what features need) and of today, disk and TWS."""
         now = await self.connection.ask_time()
-        per_session = SESSION_MINUTES * MINUTE_NS // self._interval_ns
-        options = HistoryOptions(sessions or math.ceil(WARM_BARS / per_session) + 1, self._interval_ns)
-        past = wanted(self._calendar, now, options)
-        since = past[0].open if past else now  # a year of stored bars need not be read to warm the features
-        at_a_time = asyncio.Semaphore(HISTORIES_AT_A_TIME)
-
-        async def of(symbol: str) -> list[Bar]:
-            async with at_a_time:
-                stored = self._stored(database, symbol, since)
-                return await warm(symbol, self._fetch, stored, self._calendar, now, options)
-
-        bars = await asyncio.gather(*(of(symbol) for symbol in self._symbols))
-        return dict(zip(self._symbols, bars, strict=True))
-
-    async def _fetch(self, symbol: str, since_ns: int) -> list[Bar]:
-        return await self._feed.history(symbol, since_ns)
-
-    def _stored(self, database: Path, symbol: str, since: int) -> list[Bar]:
-        with closing(queries.connect_readonly(database)) as connection:
-            b = queries.bars(connection, symbol, self._interval_ns, since)
-        columns = (column.tolist() for column in (b.ts, b.open, b.high, b.low, b.close, b.volume))
-        return [
-            Bar(symbol, ts, open_, high, low, close, volume, self._interval_ns)
-            for ts, open_, high, low, close, volume in zip(*columns, strict=True)
-        ]
+        wanted = sessions_to_warm(self._interval_ns, sessions)
+        return await self._reader.read(database, self._symbols, now, wanted, self.beside)
 
     def account_name(self, dry_run: bool) -> str:
         """Return the account whose books are kept: TWS's own, or the simulated one of a dry run."""
@@ -191,6 +183,10 @@ class Link:
         return msgspec.structs.replace(await simulated.snapshot(), ts=snapshot.ts)
 
     def _on_stream(self, symbol: str, trouble: str) -> None:
+        if symbol in self.beside:
+            if trouble:
+                log.warning("not_compared", what=symbol, why=f"{trouble}; the features that need it wait")
+            return
         self.state.stream(symbol, trouble)
         self._upkeep.look()
 
@@ -222,6 +218,7 @@ class Link:
 
     async def watch(self, symbol: str) -> None:
         """Watch a share that turned up in the account, so that its worth is known; one watched already is no news."""
+        self.beside -= {symbol}  # what is held matters to more than a few features
         await self._upkeep.watch(symbol)
 
     async def record(self, event: Event, step: Step) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from robo_trader.bootstrap.places import kind_of
 from robo_trader.config import Settings
@@ -13,11 +14,11 @@ from robo_trader.core.engine import Engine, Parts
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.instrument import Instrument
-from robo_trader.core.protocols import Sizer, Strategy, Watch
+from robo_trader.core.protocols import Sizer, Strategy, Vector, Watch
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.execution.algorithms import Algorithm, MarketAlgorithm, TwapAlgorithm, TwapOptions
 from robo_trader.execution.smart_executor import ExecutorOptions, SmartExecutor
-from robo_trader.features.feature_engine import FeatureEngine
+from robo_trader.features.feature_engine import FeatureEngine, schema_version
 from robo_trader.ml import registry
 from robo_trader.ml.drift_watch import DriftOptions, DriftWatch
 from robo_trader.ml.model import Ensemble
@@ -27,6 +28,23 @@ from robo_trader.risk.stops import AtrStop, StopOptions
 from robo_trader.strategies.cadence import Cadence
 from robo_trader.strategies.ml_strategy import MLStrategy, MLStrategyOptions
 from robo_trader.strategies.moving_average import CrossoverOptions, MovingAverageCrossover
+
+
+class Warmth(msgspec.Struct, frozen=True):
+    """What the features knew as a session began, kept with it so that `replay` begins with the same.
+
+    `features` is `FeatureEngine.saved()`, `vectors` the bytes of each symbol's last vector, `since` and `until` the first
+    and the last bar (ns UTC) that each symbol was warmed with.
+    """
+
+    features: bytes
+    vectors: dict[str, bytes]
+    since: dict[str, int]
+    until: dict[str, int]
+
+    def read_vectors(self) -> dict[str, Vector]:
+        """Return each symbol's last vector."""
+        return {symbol: np.frombuffer(values) for symbol, values in self.vectors.items()}
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -52,6 +70,9 @@ class Plan(msgspec.Struct, frozen=True):
     ml_options: MLStrategyOptions
     drift_options: DriftOptions
     settings: str  # fingerprint of the effective configuration
+    market: str = "SPY"  # what shares are compared with, empty for nothing
+    sectors: dict[str, str] = {}
+    features: str = ""  # version of the features; sessions of before it was noted have none
 
 
 def build_plan(
@@ -100,13 +121,28 @@ def build_plan(
         ml_options=MLStrategyOptions(threshold=s.ml_threshold, allow_short=s.strategy_allow_short),
         drift_options=DriftOptions(s.ml_drift_share),
         settings=s.fingerprint(),
+        market=s.features_market,
+        sectors=s.sectors(),
+        features=schema_version(bar_s * SECOND_NS),
     )
 
 
-def build_engine(plan: Plan) -> Engine:
-    """Build the desk of a plan. Raises DataError where its model is missing, altered or of other features."""
+def new_features(plan: Plan) -> FeatureEngine:
+    """Return the features of a plan, which have seen nothing yet."""
+    return FeatureEngine(XnysCalendar(), plan.bar_s * SECOND_NS, plan.market, plan.sectors)
+
+
+def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
+    """Build the desk of a plan, its features as warm as they were when its session began.
+
+    Raises DataError where its model is missing, altered or of other features, or where it was recorded with other ones.
+    """
     calendar = XnysCalendar()
-    features = FeatureEngine(calendar, plan.bar_s * SECOND_NS)
+    features = new_features(plan)
+    if plan.features and plan.features != features.version:
+        raise other_features(plan.session_id, plan.features, features.version)
+    if warmth is not None:
+        features.restore(warmth.features)
     algorithms: dict[str, Algorithm] = {"market": MarketAlgorithm(), "twap": TwapAlgorithm(plan.twap_options)}
     model = load_model(Path(plan.model), plan.bar_s) if plan.use_ml and plan.model else None
     sizer: Sizer = AtrSizer(plan.sizing_options)
@@ -124,6 +160,7 @@ def build_engine(plan: Plan) -> Engine:
             gates=all_gates(plan.gate_options),
             executor=SmartExecutor(algorithms, plan.executor_options),
             stop_rule=AtrStop(plan.stop_options),
+            warmed=warmth.read_vectors() if warmth else {},
             watch=_watch(plan, features, model),
         )
     )
@@ -147,6 +184,27 @@ def read_plan(session_id: str, config: object) -> Plan:
         raise DataError(
             f"session {session_id} was recorded by another version of RoboTrader: {error}"
         ) from error
+
+
+def write_warmth(warmth: Warmth) -> bytes:
+    """Write what the features knew as it is kept with their session."""
+    return msgspec.msgpack.encode(warmth)
+
+
+def read_warmth(session_id: str, kept: bytes | None) -> Warmth | None:
+    """Read what the features of a session knew as it began, None where nothing was kept. Raises DataError."""
+    try:
+        return None if kept is None else msgspec.msgpack.decode(kept, type=Warmth)
+    except msgspec.DecodeError as error:
+        raise DataError(f"what the features of session {session_id} knew cannot be read: {error}") from error
+
+
+def other_features(session_id: str, theirs: str, ours: str) -> DataError:
+    """Say that a session cannot be replayed by this program."""
+    return DataError(
+        f"session {session_id} was recorded with features of version {theirs}, this RoboTrader computes {ours}: "
+        "replay it with the RoboTrader that recorded it"
+    )
 
 
 def _strategy(plan: Plan, features: FeatureEngine, model: Ensemble | None) -> Strategy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ from robo_trader.bootstrap import endings
 from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link
 from robo_trader.bootstrap.link_state import Phase
-from robo_trader.bootstrap.plan import Plan, build_engine, to_json
+from robo_trader.bootstrap.plan import Plan, Warmth, build_engine, to_json, write_warmth
 from robo_trader.bootstrap.pulse import Pulse, settle
 from robo_trader.bootstrap.watch import AlertJournal, Look, Watch
 from robo_trader.core.engine import run
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 BEAT_S, COMMITS_A_BEAT = 1.0, 10
 BEATS_A_PULSE = 5
 COMPARE_S, DOUBTS_S = 60.0, 2.0
+FORGET_S, A_WHILE_S = 600.0, 0.05  # between two looks for vectors too old to keep, and between two deletions
 CANCEL_BUDGET_S, LAST_WILL_S = 2.5, 1.5
 POLL_S = 0.05
 KILL_FILE = "KILL file"  # by whom the desk is halted
@@ -57,15 +58,26 @@ class TradingSession:
     """Runs a plan over a link until it is stopped; what happens is in the database when it has ended."""
 
     def __init__(
-        self, plan: Plan, link: Link, database: Database, alerts: Alerts, kill_file: KillFile, blind_s: float
+        self,
+        plan: Plan,
+        warmth: Warmth,
+        link: Link,
+        database: Database,
+        alerts: Alerts,
+        kill_file: KillFile,
+        blind_s: float,
+        keep_ns: int = 0,
     ) -> None:
+        """Build the desk of `plan`; its features go on from `warmth`, and vectors older than `keep_ns` (0: none) go."""
         self._plan = plan
         self._link = link
         self._inbox = link.inbox
         self._database = database
-        self._engine = build_engine(plan)
+        self._warmth = warmth
+        self._keep_ns = keep_ns
+        self._engine = build_engine(plan, warmth)
         self._book = SqliteJournal(database, plan.session_id)
-        self._first_bars = FirstBars(tuple(plan.ticks))
+        self._first_bars = FirstBars(plan.traded)
         self._alerts = alerts
         self._heard = AlertJournal(alerts, blind_s)
         self._watch = Watch(alerts, self._heard, blind_s)
@@ -92,16 +104,20 @@ class TradingSession:
         self._inbox.put(Halt(self._inbox.now, reason, by))
 
     async def begin(self) -> None:
-        """Write down that the session is, and what it is made of."""
+        """Write down that the session is, what it is made of, and what its features know."""
         plan = self._plan
         await self._database.start_session(
             plan.session_id, time.time_ns(), plan.mode, plan.account, tuple(plan.ticks), to_json(plan)
         )
+        state = write_warmth(self._warmth)
+        await self._database.keep_feature_state(
+            plan.session_id, plan.features, self._engine.desk.feature_names, state
+        )
 
-    def open(
-        self, stored: Stored, account: AccountSnapshot, history: Mapping[str, Sequence[Bar]], resume: str
-    ) -> None:
+    def open(self, stored: Stored, account: AccountSnapshot, last: Sequence[Bar], resume: str) -> None:
         """Put before the engine what it needs to know first; `resume` lifts a halt, but not that of a KILL file.
+
+        Of the past, which its features know already, that is the last bar of each symbol, for its price.
 
         Not a coroutine: whatever the broker says after `account` was taken must find the opening in the inbox.
         """
@@ -111,8 +127,8 @@ class TradingSession:
         if resume:
             self._inbox.put(Resume(account.ts, resume, OPERATOR))
         self._obey_kill_file(account.ts)
-        for symbol, bars in history.items():
-            self._link.pipeline.backfill(symbol, bars)
+        for bar in last:
+            self._inbox.put(bar)
 
     async def work(self, once: bool, run_for_s: float | None) -> None:
         """Trade until stopped, the time is up or, with `once`, every symbol has had a bar. Errors climb."""
@@ -146,6 +162,7 @@ class TradingSession:
             self._beat(),
             self._tell_link(),
             self._look_after(),
+            self._forget(),
             self._pulse.run(),
             self._until(once, run_for_s),
         ]
@@ -258,6 +275,12 @@ class TradingSession:
                     compared = time.monotonic()
             except (ConnectionLost, RequestRefused) as error:
                 log.warning("not_compared", why=str(error))
+
+    async def _forget(self) -> None:
+        """Delete vectors that are kept no longer, a few at a time: an order may wait for the disk behind each deletion."""
+        while self._keep_ns:
+            gone = await self._database.forget_features(self._inbox.now - self._keep_ns)
+            await asyncio.sleep(A_WHILE_S if gone else FORGET_S)
 
     def _obey_kill_file(self, now: int) -> None:
         """Halt while there is a KILL file, also one left anew within a beat; that it went away lifts nothing."""

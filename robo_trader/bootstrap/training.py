@@ -44,12 +44,14 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
 async def _train(settings: Settings, link: Link, database: Database, name: str, bar_s: int) -> None:
     days = settings.ml_history_days
     log.info("no_model_yet", name=name, doing=f"fetching {days} sessions of bars to train on")
-    history = await link.history(database.path, days)
-    await database.store_bars(bar for bars in history.values() for bar in bars)
+    history = await link.history(database, days)
+    await database.store_bars(history.unstored())
+    symbols = [symbol for symbol in history.bars if symbol not in link.beside]
     trainer = Child(
         "robo_trader.train_models",
         [
-            *("--db", str(database.path), "--symbols", ",".join(history)),
+            *("--db", str(database.path), "--symbols", ",".join(symbols)),
+            *("--market", settings.features_market, "--sectors", settings.features_sectors),
             *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
             *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid())),
         ],

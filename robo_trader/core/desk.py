@@ -46,6 +46,7 @@ class Desk:
         self.vectors: dict[str, Vector] = {}
         self._calendar = calendar
         self._session: Session | None = None  # the last one asked for
+        self.feature_names = tuple(feature_names)
         self._columns = {name: i for i, name in enumerate(feature_names)}
 
     def position(self, symbol: str) -> int:

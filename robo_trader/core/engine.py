@@ -52,6 +52,7 @@ from robo_trader.core.protocols import (
     Sizer,
     StopRule,
     Strategy,
+    Vector,
     Watch,
 )
 from robo_trader.core.reconciliation import Reconciliation
@@ -86,6 +87,7 @@ class Parts(msgspec.Struct, frozen=True):
     gates: Sequence[RiskGate]
     executor: Executor
     stop_rule: StopRule | None = None  # None: positions have no stop at the broker
+    warmed: Mapping[str, Vector] = {}  # by symbol, of the last bar that its features were warmed with
     watch: Watch | None = None
 
 
@@ -97,6 +99,7 @@ class Engine:
         self._features = parts.features
         self._executor = parts.executor
         self.desk = Desk(parts.session_id, parts.instruments, parts.calendar, parts.features.names)
+        self.desk.vectors.update(parts.warmed)
         self._portfolio = self.desk.portfolio
         self._orders = self.desk.orders
         self._cover = Cover(self.desk, parts.stop_rule)
@@ -156,7 +159,7 @@ class Engine:
         noticed = watch.on_bar(bar, vector) if watch is not None and vector is not None else ()
         if vector is not None:
             self.desk.vectors[bar.symbol] = vector
-        else:
+        elif not bar.history:  # the last bar of the warm-up comes once more, for its price
             self.desk.vectors.pop(bar.symbol, None)  # what an earlier bar said is not known of this one
         if bar.history or not self._opened:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -65,16 +65,19 @@ async def warm(
     calendar: XnysCalendar,
     now_ns: int,
     options: HistoryOptions,
+    asked: Collection[str] = (),
 ) -> list[Bar]:
     """Return the symbol's closed bars up to `now_ns`, oldest first, marked as history.
 
     Asks `fetch` once, from the first stretch that `stored` lacks, and not at all where nothing is missing. What the
-    exchange itself did not trade stays missing. Errors of `fetch` climb.
+    exchange itself did not trade stays missing: sessions in `asked` (labels) are not asked for again. Errors of `fetch`
+    climb.
     """
     sessions = wanted(calendar, now_ns, options)
     if not sessions:
         return []
-    holes = missing(stored, sessions, options.interval_ns)
+    unasked = [session for session in sessions if session.label not in asked]
+    holes = missing(stored, unasked, options.interval_ns)
     fetched = await fetch(symbol, holes[0][0]) if holes else ()
     first, last = sessions[0].open, sessions[-1].close
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -113,6 +113,21 @@ class Pipeline:
         if gap is not None and track.gap() is None:
             self._say(Feed.GAP, symbol, f"missed bars filled in from history: {len(fresh)}, {_stretch(*gap)}")
         return len(fresh)
+
+    def take_past(self, symbol: str, bars: Sequence[Bar], fetched: Collection[int]) -> list[Bar]:
+        """Take a symbol's closed bars of before its first live one, oldest first; return those that are believed.
+
+        Only those that were `fetched` (closes, ns UTC) are judged: what is stored was believed before. None is told: who
+        warms features with them knows them, and what follows is told from there on.
+        """
+        track = self._track(symbol)
+        verdict = self._validator.history(symbol, bars)
+        self._refuse(refusal for refusal in verdict.rejected if refusal.ts in fetched)
+        believed = {bar.ts for bar in verdict.accepted}
+        past = [bar for bar in bars if bar.ts in believed or bar.ts not in fetched]
+        if past:
+            track.told = past[-1].ts
+        return past
 
     def gaps(self) -> list[tuple[str, int, int]]:
         """Return what history should bring now: symbol, start and end in UTC ns; bars with start < ts <= end."""

@@ -9,7 +9,7 @@ from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
-from robo_trader.bootstrap.plan import build_engine, read_plan
+from robo_trader.bootstrap.commands import recorded_engine
 from robo_trader.core.errors import DataError
 from robo_trader.drills.ledger import ANOMALIES, REPLAYS_FAILED, Finding
 from robo_trader.drills.stored import anomalies, sessions
@@ -48,7 +48,7 @@ def difference(path: Path, session: str) -> str:
         row = queries.session_row(connection, session)
         assert row is not None, "its id was just read"
         try:
-            engine = build_engine(read_plan(session, row["config"]))
+            engine = recorded_engine(connection, row)
             found = replay(engine, queries.journal_rows(connection, session))
         except DataError as error:
             return f"{path} session {session}: {error}"

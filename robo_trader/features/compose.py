@@ -148,6 +148,7 @@ from __future__ import annotations
 import numpy as np
 
 from robo_trader.features import {rooms}
+from robo_trader.features.base import Ints
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
@@ -211,7 +212,7 @@ def run(
     sector: int,
     bars: Array,
     days: Array,
-    day_of: Array,
+    day_of: Ints,
     context: Array,
     out: Array,
 ) -> int:

@@ -5,26 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar, Quote, Trade
-from robo_trader.core.protocols import Calendar, Session, Vector
-from robo_trader.features import compose, cross_section, kernels, microstructure, session, step
+from robo_trader.core.protocols import Calendar, Vector
+from robo_trader.features import compose, cross_section, kernels, microstructure, session, state, step
 from robo_trader.features.base import Bars, Floats, Ints, Quotes, Trades
+from robo_trader.features.scan import WIDTH, Place, Scan, place, possible, replayed
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NAMES
 
-WIDTH = len(NAMES)
 FIRST = np.zeros(1, dtype=np.int64)
-NO_PANEL, NO_BOOK = cross_section.new_panel(0), np.empty(0)
 COLUMNS = ("open", "high", "low", "close", "volume")
-NO_QUOTES = Quotes(np.empty(0, np.int64), *(np.empty(0) for _ in range(4)))
-NO_TRADES = Trades(np.empty(0, np.int64), np.empty(0), np.empty(0))
 YEAR_NS = 252 * 390 * MINUTE_NS  # trading time: 252 sessions of 390 minutes
 
 
@@ -40,9 +35,10 @@ COMPILED = (
 
 def kernels_cached() -> bool:
     """Tell whether an earlier start left the compiled step, so that this one need not compile it."""
-    source = compose.STEP.stat().st_mtime
+    # numba keeps the hash of the source beside what it compiled of it; the time of a file says nothing.
+    source = hashlib.sha256(compose.STEP.read_bytes()).digest()
     found = Path(step.run.stats.cache_path or "").glob("step.run-*.nbi")
-    return any(index.stat().st_mtime >= source for index in found)
+    return any(source in index.read_bytes() for index in found)
 
 
 def compile_kernels() -> None:
@@ -66,14 +62,6 @@ def schema_version(interval_ns: int) -> str:
     columns = [(f.name, f.lookback, f.warmup, f.sessions, f.model) for f in CATALOGUE]
     schema = json.dumps([columns, interval_ns, step.ARITHMETIC])
     return hashlib.sha256(schema.encode()).hexdigest()[:12]
-
-
-class _Place(NamedTuple):
-    """When each bar closed (UTC seconds, NaN to pass it over), the sessions (`session.DAY`), and each bar's one."""
-
-    seconds: Floats
-    days: Floats
-    day_of: Ints
 
 
 class _Track:
@@ -184,23 +172,91 @@ class FeatureEngine:
         """Return each symbol's (n, n_features) matrix from a fresh start, bit-equal to `update` in order of time.
 
         Quotes come before trades of their time, both before a bar that closes then. Rows hold NaN where a feature is
-        warming, and throughout for bars that `update` passes over.
+        warming, and throughout for bars that `update` passes over. Raises ValueError on unsorted quotes or trades.
         """
-        places = {symbol: self._place(one.ts) for symbol, one in bars.items()}
-        contexts = self._survey(bars, places)
+        scans = self.fresh().scans(bars)
         for symbol in {*(quotes or ()), *(trades or ())} & bars.keys():
-            told = (quotes or {}).get(symbol, NO_QUOTES), (trades or {}).get(symbol, NO_TRADES)
-            self._replay(*told, bars[symbol], places[symbol], contexts[symbol])
-        return {symbol: self._scan(one, places[symbol], contexts[symbol]) for symbol, one in bars.items()}
+            told = (quotes or {}).get(symbol), (trades or {}).get(symbol)
+            replayed(self._new_book(), *told, bars[symbol], scans[symbol], self._calendar)
+        return {symbol: scan.matrix() for symbol, scan in scans.items()}
+
+    def warm(self, bars: Mapping[str, Bars]) -> dict[str, Vector]:
+        """Take the past of all symbols at once, bit for bit as `update` would in order of time.
+
+        Returns the vector of each symbol's last bar, without those whose last bar `update` would pass over.
+        """
+        last = {symbol: scan.last() for symbol, scan in self.scans(bars).items()}
+        return {symbol: vector for symbol, vector in last.items() if vector is not None}
+
+    def scans(self, bars: Mapping[str, Bars]) -> dict[str, Scan]:
+        """Take the bars of all symbols, each oldest first, up to the step; what is returned must be stepped over."""
+        tracks = {symbol: self._tracks.get(symbol) or self._new_track(symbol) for symbol in bars}
+        places = {symbol: place(one.ts, tracks[symbol].ts, self._calendar) for symbol, one in bars.items()}
+        contexts = self._survey(bars, places)
+        for symbol, one in bars.items():
+            self._arrive(tracks[symbol], one.ts, places[symbol])
+        return {s: Scan(tracks[s].state, one, places[s], contexts[s]) for s, one in bars.items()}
+
+    def fresh(self) -> FeatureEngine:
+        """Return an engine like this one that has seen nothing."""
+        return FeatureEngine(self._calendar, self.interval_ns, self._market, self._sectors)
+
+    def saved(self) -> bytes:
+        """Return all that is remembered, for `restore` in an engine of the same schema; an .npz archive, no pickle."""
+        tracks = {
+            name: [getattr(track, name) for track in self._tracks.values()] for name in _Track.__slots__
+        }
+        arrays = {f"track_{name}": np.array(each) for name, each in tracks.items()}
+        return state.packed(
+            {**self._schema(), "symbols": list(self._tracks)}, {**arrays, "panel": self._panel}
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Remember what `saved` returned and forget all else; from here on, bit for bit, as if never interrupted.
+
+        Raises DataError where it is damaged, of another schema, or of another market or other sectors.
+        """
+        header, arrays = state.unpacked(data)
+        for what, ours in self._schema().items():
+            if header.get(what) != ours:
+                raise DataError(
+                    f"the saved features have {what} {header.get(what)!r}, this engine has {ours!r}:"
+                    " they cannot go on from there, start from history instead"
+                )
+        self._tracks.clear()
+        self._panel = cross_section.new_panel(0)
+        for i, symbol in enumerate(header["symbols"]):
+            track = self._new_track(symbol)
+            for name in _Track.__slots__:
+                kept = arrays[f"track_{name}"][i]
+                setattr(track, name, kept.copy() if kept.ndim else kept.item())
+        self._panel = arrays["panel"]
+
+    def rescale(self, symbol: str, ratio: float) -> None:
+        """Restate what is remembered of a symbol for a split before its next bar: `ratio` new shares for an old one.
+
+        From here on as if all its bars had been adjusted, up to rounding. Raises DataError on a symbol without bars and
+        on a ratio that no split has.
+        """
+        if symbol not in self._tracks:
+            raise DataError(f"{symbol}: no bar of it was seen, so there is nothing to restate for a split")
+        if not 0.0 < ratio < math.inf:
+            raise DataError(f"{symbol}: a split gives new shares for an old one, more than none; not {ratio}")
+        track = self._tracks[symbol]
+        state.split(track.state, self._panel[track.row], ratio)
+        track.book = self._new_book()
 
     def bytes_per_symbol(self) -> int:
         """Return the memory one symbol takes, constant however many bars it has seen."""
         return self._new_state().nbytes + self._new_book().nbytes + cross_section.new_panel(1).nbytes
 
+    def _schema(self) -> dict[str, object]:
+        return {"version": self.version, "market": self._market, "sectors": self._sectors}
+
     def _new_state(self) -> Floats:
-        state = np.zeros(step.SIZE)
-        state[kernels.YEAR] = math.sqrt(YEAR_NS / self.interval_ns)
-        return state
+        fresh = np.zeros(step.SIZE)
+        fresh[kernels.YEAR] = math.sqrt(YEAR_NS / self.interval_ns)
+        return fresh
 
     def _new_book(self) -> Floats:
         return microstructure.new_book(self.interval_ns / SECOND_NS)
@@ -211,7 +267,8 @@ class FeatureEngine:
         rows = {symbol: track.row for symbol, track in self._tracks.items()}
         self._market_row = rows.get(self._market, -1)
         for name, one in self._tracks.items():
-            one.sector = rows.get(self._sectors.get(name), -1)
+            sector = self._sectors.get(name)
+            one.sector = -1 if sector is None else rows.get(sector, -1)
         return track
 
     def _enter_session(self, track: _Track, ts: int) -> bool:
@@ -230,32 +287,33 @@ class FeatureEngine:
         microstructure.open_book(track.book, found.open / SECOND_NS, found.close / SECOND_NS)
         return True
 
-    def _scan(self, bars: Bars, place: _Place, context: Floats) -> Floats:
-        out = np.empty((len(bars.ts), WIDTH))
-        columns = np.column_stack([place.seconds, *(getattr(bars, name) for name in COLUMNS)])
-        step.run(
-            self._new_state(), NO_BOOK, NO_PANEL, -1, -1, -1, columns, place.days, place.day_of, context, out
-        )  # fmt: skip
-        return out
+    def _arrive(self, track: _Track, ts: Ints, place: Place) -> None:
+        """Let a symbol stand where its last bar leaves it."""
+        track.ts = max(track.ts, int(ts.max(initial=-1)))
+        inside = np.flatnonzero(~np.isnan(place.seconds))
+        if len(inside):
+            self._enter_session(track, int(ts[inside[-1]]))
 
-    def _survey(self, bars: Mapping[str, Bars], places: Mapping[str, _Place]) -> dict[str, Floats]:
-        """Return what each bar's symbol could know of the others, (n, CONTEXT) by symbol."""
+    def _survey(self, bars: Mapping[str, Bars], places: Mapping[str, Place]) -> dict[str, Floats]:
+        """Return what each bar's symbol could know of the others, (n, CONTEXT) by symbol; the panel moves on."""
         symbols = list(bars)
+        if not symbols:
+            return {}
         seconds = np.concatenate([places[symbol].seconds for symbol in symbols])
         labels = np.concatenate(
             [places[symbol].days[places[symbol].day_of, session.DAY.LABEL] for symbol in symbols]
         )
         columns = [np.concatenate([getattr(bars[symbol], name) for symbol in symbols]) for name in COLUMNS]
-        row = np.repeat(np.arange(len(symbols)), [len(bars[symbol].ts) for symbol in symbols])
+        row = np.repeat([self._tracks[s].row for s in symbols], [len(bars[symbol].ts) for symbol in symbols])
         order = np.argsort(seconds, kind="stable")
-        order = order[~np.isnan(seconds[order]) & _possible(*columns)[order]]
+        order = order[~np.isnan(seconds[order]) & possible(*columns)[order]]
         _, high, low, close, volume = (column[order] for column in columns)
         seen = np.full((len(order), microstructure.CONTEXT), np.nan)
         cross_section.survey(
-            cross_section.new_panel(len(symbols)),
+            self._panel,
             row[order],
-            symbols.index(self._market) if self._market in symbols else -1,
-            np.array([symbols.index(s) if (s := self._sectors.get(x)) in symbols else -1 for x in symbols]),
+            self._market_row,
+            np.array([track.sector for track in self._tracks.values()]),
             seconds[order],
             close,
             (high + low + close) / 3.0,
@@ -265,55 +323,4 @@ class FeatureEngine:
         )
         context = np.full((len(row), microstructure.CONTEXT), np.nan)
         context[order] = seen
-        return {symbol: context[row == i] for i, symbol in enumerate(symbols)}
-
-    def _replay(self, quotes: Quotes, trades: Trades, bars: Bars, place: _Place, context: Floats) -> None:
-        """Write what quotes and trades tell of each bar to `context`."""
-        quoted, some = self._told(quotes.ts, quotes.bid, quotes.ask, quotes.bid_size, quotes.ask_size)
-        traded, more = self._told(trades.ts, trades.price, trades.size)
-        sessions = np.array(sorted(some | more), dtype=np.int64).reshape(-1, 2) / SECOND_NS
-        can_be = _possible(bars.open, bars.high, bars.low, bars.close, bars.volume)
-        seconds = np.where(can_be, place.seconds, np.nan)
-        microstructure.replay(self._new_book(), quoted, traded, sessions, seconds, context)
-
-    def _told(self, ts: Ints, *columns: Floats) -> tuple[Floats, set[tuple[int, int]]]:
-        """Return what was told within sessions, a row each with its time first, and the sessions' bounds."""
-        if (np.diff(ts) < 0).any():
-            raise ValueError(
-                "quotes and trades come in order of time: sort them by `ts`, equal ones as they arrived"
-            )
-        found = list(self._sessions(ts))
-        inside = np.concatenate([np.empty(0, np.int64), *(np.arange(i, end) for _, i, end in found)])
-        rows = np.column_stack((ts / SECOND_NS, *columns))[inside]
-        return rows, {(one.open, one.close) for one, _, _ in found}
-
-    def _place(self, ts: Ints) -> _Place:
-        """Say when each bar closed and in which session; those to be passed over close at NaN."""
-        seconds, day_of = np.full(len(ts), np.nan), np.zeros(len(ts), dtype=np.int64)
-        days = [np.zeros(len(session.DAY))]
-        newest = np.maximum.accumulate(np.concatenate(([-1], ts[:-1])))
-        newer = np.flatnonzero(ts > newest)
-        times = ts[newer]
-        for found, i, end in self._sessions(times):
-            seconds[newer[i:end]] = times[i:end] / SECOND_NS
-            day_of[newer[i:end]] = len(days)
-            days.append(session.day_of(found, self._calendar))
-        return _Place(seconds, np.array(days), day_of)
-
-    def _sessions(self, times: Ints) -> Iterator[tuple[Session, int, int]]:
-        """Find the sessions of rising times, each with where its times begin and end."""
-        i = 0
-        while i < len(times):
-            found = self._calendar.session(int(times[i]))
-            if found is None:
-                i += 1
-                continue
-            end = int(np.searchsorted(times, found.close, side="right"))
-            yield found, i, end
-            i = end
-
-
-def _possible(open_: Floats, high: Floats, low: Floats, close: Floats, volume: Floats) -> NDArray[np.bool_]:
-    """Tell which bars can be, as `kernels.is_possible` does of one."""
-    fits = (low > 0) & (low <= open_) & (open_ <= high) & (low <= close) & (close <= high) & (high < np.inf)
-    return fits & (volume >= 0) & (volume < np.inf)
+        return {symbol: context[row == self._tracks[symbol].row] for symbol in symbols}

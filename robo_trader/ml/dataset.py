@@ -13,7 +13,7 @@ from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS
 from robo_trader.core.protocols import Calendar
 from robo_trader.features.base import Bars
-from robo_trader.features.feature_pipeline import build_matrix
+from robo_trader.features.feature_pipeline import MatrixOptions, Progress, build_matrix
 from robo_trader.ml.labels import forward_sign, session_numbers
 
 Ints = NDArray[np.int64]
@@ -56,13 +56,15 @@ def build_dataset(
     calendar: Calendar,
     options: LabelOptions | None = None,
     interval_ns: int = MINUTE_NS,
+    matrix_options: MatrixOptions | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Compute features and labels of each symbol's bars (closes ascending, one size) and join them by bar.
 
     Raises DataError where no bar has both.
     """
     options = options or LabelOptions()
-    matrix = build_matrix(bars, calendar, interval_ns)
+    matrix = build_matrix(bars, calendar, interval_ns, matrix_options, progress)
     keep = np.zeros(len(matrix.ts), dtype=np.bool_)
     label, known_at = np.zeros(len(keep), dtype=np.int8), np.zeros(len(keep), dtype=np.int64)
     forward = np.zeros(len(keep))
@@ -80,7 +82,7 @@ def build_dataset(
             "session to be judged by; fetch more history"
         )
     return Dataset(
-        rows=matrix.x[keep].astype(np.float32),
+        rows=matrix.x[keep].astype(np.float32, copy=False),
         label=label[keep],
         ts=matrix.ts[keep],
         known_at=known_at[keep],

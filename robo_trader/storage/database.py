@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -17,8 +18,9 @@ import aiosqlite
 
 from robo_trader.core.errors import DataError, DeskHalted
 from robo_trader.core.events import Bar, encode
+from robo_trader.storage import statements as sql
 from robo_trader.storage.schema import MIGRATIONS, check_known, migrate, version
-from robo_trader.storage.statements import INSERT_BAR, bar_row
+from robo_trader.storage.statements import bar_row
 
 T = TypeVar("T")
 
@@ -32,6 +34,8 @@ LOG_PAGES = 20_000
 # From here on the log is cut as soon as its readers leave a gap, for which an order may have to wait so long.
 LONG_LOG_BYTES = 64_000_000
 GAP_S = 0.05
+# Rows of one transaction where there are very many: an order may wait behind it.
+BULK = 5_000
 
 
 class _Writer(aiosqlite.Connection):
@@ -178,7 +182,31 @@ class Database:
 
     async def store_bars(self, bars: Iterable[Bar]) -> None:
         """Keep bars, history or live; one that is already known is left as it is."""
-        await self._execute(INSERT_BAR, [bar_row(bar) for bar in bars])
+        rest = iter(bars)
+        while rows := [bar_row(bar) for bar in islice(rest, BULK)]:
+            await self._execute(sql.INSERT_BAR, rows)
+
+    async def note_histories(self, asked: Iterable[tuple[str, int, str]]) -> None:
+        """Note that the broker has told all bars it has of past sessions: (symbol, interval in ns, session's label)."""
+        await self._execute(sql.HISTORY_ASKED, list(asked))
+
+    async def keep_feature_state(
+        self, session_id: str, version: str, columns: Sequence[str], state: bytes
+    ) -> None:
+        """Keep what the features knew when a session began, and what the columns of their version are called."""
+        named = [(version, encode(list(columns)).decode())]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(sql.FEATURE_COLUMNS, named)
+            connection.execute(sql.FEATURE_STATE, (session_id, version, state))
+
+        await self.write(work)
+
+    async def forget_features(self, before: int, most: int = 1_000) -> int:
+        """Delete the oldest feature rows of before a time (ns UTC), `most` at a time; return how many it were."""
+        return await self.write(
+            lambda connection: connection.execute(sql.FEATURES_OLD, (before, most)).rowcount
+        )
 
     async def record_model(
         self, name: str, version: str, sha256: str, path: str, verdict: str, loaded: int
@@ -202,8 +230,8 @@ class Database:
             [(name, last_run, next_run, state, detail)],
         )
 
-    async def _execute(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-        await self.write(lambda connection: connection.executemany(sql, rows))
+    async def _execute(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        await self.write(lambda connection: connection.executemany(statement, rows))
 
 
 def _log_of(path: Path) -> Path:

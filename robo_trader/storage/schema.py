@@ -253,6 +253,40 @@ CREATE TABLE unprotected (
 ) STRICT;
 """
 
+# What the features knew when a session began, what the columns of each of their versions are called, and which past
+# sessions were asked of the broker: what they lack was not traded. Vectors are read and deleted by time, all symbols
+# together, and stand on the disk in that order; a hundred numbers are too many for a row of an index.
+_FEATURES = """
+ALTER TABLE features RENAME TO features_by_symbol;
+CREATE TABLE features (
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    version TEXT NOT NULL,
+    "values" BLOB NOT NULL,
+    PRIMARY KEY (ts, symbol, version)
+) STRICT;
+INSERT INTO features SELECT ts, symbol, version, "values" FROM features_by_symbol ORDER BY ts, symbol;
+DROP TABLE features_by_symbol;
+
+CREATE TABLE feature_states (
+    session_id TEXT PRIMARY KEY REFERENCES sessions (id),
+    version TEXT NOT NULL,
+    state BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE feature_columns (
+    version TEXT PRIMARY KEY,
+    columns TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE histories (
+    symbol TEXT NOT NULL,
+    interval_ns INTEGER NOT NULL,
+    session TEXT NOT NULL,
+    PRIMARY KEY (symbol, interval_ns, session)
+) STRICT, WITHOUT ROWID;
+"""
+
 # Features against the training window; `worst` is a JSON list of readings.
 _DRIFT = """
 CREATE TABLE drifted (
@@ -279,7 +313,7 @@ CREATE TABLE drift_summaries (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT)
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES)
 
 
 def version(connection: sqlite3.Connection) -> int:

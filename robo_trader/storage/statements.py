@@ -15,7 +15,18 @@ TRADE = "INSERT INTO ticks (ts, symbol, price, size) VALUES (?, ?, ?, ?)"
 # The first vector told of a bar is the one that was decided on; a later warm-up does not rewrite it.
 FEATURES = (
     'INSERT INTO features (symbol, version, ts, "values") VALUES (?, ?, ?, ?) '
-    "ON CONFLICT (symbol, version, ts) DO NOTHING"
+    "ON CONFLICT (ts, symbol, version) DO NOTHING"
+)
+FEATURES_OLD = (
+    "DELETE FROM features WHERE rowid IN (SELECT rowid FROM features WHERE ts < ? ORDER BY ts LIMIT ?)"
+)
+FEATURE_STATE = "INSERT INTO feature_states (session_id, version, state) VALUES (?, ?, ?)"
+FEATURE_COLUMNS = (
+    "INSERT INTO feature_columns (version, columns) VALUES (?, ?) ON CONFLICT (version) DO NOTHING"
+)
+HISTORY_ASKED = (
+    "INSERT INTO histories (symbol, interval_ns, session) VALUES (?, ?, ?) "
+    "ON CONFLICT (symbol, interval_ns, session) DO NOTHING"
 )
 SIGNAL = (
     "INSERT INTO signals (session_id, seq, ts, symbol, strategy, kind, direction, strength, probability, "

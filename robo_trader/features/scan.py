@@ -1,0 +1,131 @@
+"""Bars of the past on their way through the step: placed in their sessions, then stepped over in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robo_trader.core.events import SECOND_NS
+from robo_trader.core.protocols import Calendar, Session
+from robo_trader.features import cross_section, microstructure, session, step
+from robo_trader.features.base import Bars, Floats, Ints, Quotes, Trades
+
+BLOCK = 4096  # rows that are in memory at once
+WIDTH = len(step.WARMUPS)
+NO_PANEL, NO_BOOK = cross_section.new_panel(0), np.empty(0)  # the past is told what could be known then
+NO_QUOTES = Quotes(np.empty(0, np.int64), *(np.empty(0) for _ in range(4)))
+NO_TRADES = Trades(np.empty(0, np.int64), np.empty(0), np.empty(0))
+
+
+class Place(NamedTuple):
+    """When each bar closed (UTC seconds, NaN to pass it over), the sessions (`session.DAY`), and each bar's one."""
+
+    seconds: Floats
+    days: Floats
+    day_of: Ints
+
+
+def place(ts: Ints, since: int, calendar: Calendar) -> Place:
+    """Say when each bar closed and in which session; those to be passed over, not newer than `since`, close at NaN."""
+    seconds, day_of = np.full(len(ts), np.nan), np.zeros(len(ts), dtype=np.int64)
+    days = [np.zeros(len(session.DAY))]
+    newest = np.maximum.accumulate(np.concatenate(([since], ts[:-1])))
+    newer = np.flatnonzero(ts > newest)
+    times = ts[newer]
+    for found, i, end in sessions(times, calendar):
+        seconds[newer[i:end]] = times[i:end] / SECOND_NS
+        day_of[newer[i:end]] = len(days)
+        days.append(session.day_of(found, calendar))
+    return Place(seconds, np.array(days), day_of)
+
+
+def sessions(times: Ints, calendar: Calendar) -> Iterator[tuple[Session, int, int]]:
+    """Find the sessions of rising times, each with where its times begin and end."""
+    i = 0
+    while i < len(times):
+        found = calendar.session(int(times[i]))
+        if found is None:
+            i += 1
+            continue
+        end = int(np.searchsorted(times, found.close, side="right"))
+        yield found, i, end
+        i = end
+
+
+def possible(open_: Floats, high: Floats, low: Floats, close: Floats, volume: Floats) -> NDArray[np.bool_]:
+    """Tell which bars can be, as `kernels.is_possible` does of one."""
+    fits = (low > 0) & (low <= open_) & (open_ <= high) & (low <= close) & (close <= high) & (high < np.inf)
+    return fits & (volume >= 0) & (volume < np.inf)
+
+
+class Scan:
+    """One symbol's past before the step: its bars, when they closed, and what could be known of others then."""
+
+    def __init__(self, state: Floats, bars: Bars, place: Place, context: Floats) -> None:
+        self._state = state
+        columns = (place.seconds, bars.open, bars.high, bars.low, bars.close, bars.volume)
+        self._bars = np.column_stack(columns).astype(np.float64, copy=False)
+        self.place = place
+        self.context = context
+        self.seen = 0  # bars that counted so far; 0 where the last one did not
+
+    def blocks(self, rows: int = BLOCK) -> Iterator[tuple[int, Floats]]:
+        """Step over all bars, once; yield where each block begins and its matrix, which the next one overwrites.
+
+        The step holds no interpreter lock: scans of several symbols may run in threads.
+        """
+        out = np.empty((min(rows, len(self)), WIDTH))
+        for start in range(0, len(self), rows):
+            block = out[: len(self) - start]
+            self._step(slice(start, start + rows), block)
+            yield start, block
+
+    def matrix(self) -> Floats:
+        """Step over all bars, once; return the whole (n, n_features) matrix."""
+        out = np.empty((len(self), WIDTH))
+        self._step(slice(None), out)
+        return out
+
+    def last(self) -> Floats | None:
+        """Step over all bars, once; return the vector of the last one, None where it does not count."""
+        row = np.empty(0)
+        for _, block in self.blocks():
+            row = block[-1]
+        return row.copy() if self.seen else None
+
+    def _step(self, part: slice, out: Floats) -> None:
+        bars, day_of, context = self._bars[part], self.place.day_of[part], self.context[part]
+        self.seen = step.run(
+            self._state, NO_BOOK, NO_PANEL, -1, -1, -1, bars, self.place.days, day_of, context, out
+        )
+
+    def __len__(self) -> int:
+        return len(self._bars)
+
+
+def replayed(
+    book: Floats, quotes: Quotes | None, trades: Trades | None, bars: Bars, scan: Scan, calendar: Calendar
+) -> None:
+    """Write what quotes and trades tell of each bar to the context of its scan. Raises ValueError where unsorted."""
+    q, t = quotes or NO_QUOTES, trades or NO_TRADES
+    quoted, some = _told(calendar, q.ts, q.bid, q.ask, q.bid_size, q.ask_size)
+    traded, more = _told(calendar, t.ts, t.price, t.size)
+    bounds = np.array(sorted(some | more), dtype=np.int64).reshape(-1, 2) / SECOND_NS
+    can_be = possible(bars.open, bars.high, bars.low, bars.close, bars.volume)
+    seconds = np.where(can_be, scan.place.seconds, np.nan)
+    microstructure.replay(book, quoted, traded, bounds, seconds, scan.context)
+
+
+def _told(calendar: Calendar, ts: Ints, *columns: Floats) -> tuple[Floats, set[tuple[int, int]]]:
+    """Return what was told within sessions, a row each with its time first, and the sessions' bounds."""
+    if (np.diff(ts) < 0).any():
+        raise ValueError(
+            "quotes and trades come in order of time: sort them by `ts`, equal ones as they arrived"
+        )
+    found = list(sessions(ts, calendar))
+    inside = np.concatenate([np.empty(0, np.int64), *(np.arange(i, end) for _, i, end in found)])
+    rows = np.column_stack((ts / SECOND_NS, *columns)).astype(np.float64)[inside]
+    return rows, {(one.open, one.close) for one, _, _ in found}

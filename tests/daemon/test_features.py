@@ -1,0 +1,107 @@
+"""The vectors of a running session are the rows of the matrix built from its bars, bit for bit, from warm-up to restart."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from robo_trader.core.events import MINUTE_NS
+from robo_trader.features.technical_indicators import NAMES
+from robo_trader.practice.gateway import PracticeGateway
+from robo_trader.storage import queries
+from tests.daemon.conftest import PATIENCE_S, Desk, Run
+from tests.daemon.vectors import vectors_equal_the_matrix
+
+pytestmark = pytest.mark.daemon
+
+MINUTES = 8
+
+
+def last_vector(desk: Desk, symbol: str) -> dict[str, float]:
+    ((values,),) = desk.rows(
+        f"SELECT \"values\" FROM features WHERE symbol = '{symbol}' ORDER BY ts DESC LIMIT 1"
+    )
+    return dict(zip(NAMES, np.frombuffer(values), strict=True))
+
+
+async def minutes(gateway: PracticeGateway, desk: Desk, run: Run) -> None:
+    """Let the market move on minute by minute, each when the bars of the one before are on disk."""
+    await run.until("state=live")
+    for _ in range(MINUTES):
+        due = await gateway.advance(60) // MINUTE_NS * MINUTE_NS
+        async with asyncio.timeout(PATIENCE_S):
+            while desk.rows(
+                "SELECT min(newest) FROM (SELECT max(ts) AS newest FROM bars GROUP BY symbol)"
+            ) < [(due,)]:
+                await asyncio.sleep(0.02)
+
+
+async def test_vectors_of_a_session_equal_the_matrix_of_its_bars_also_after_a_restart(desk: Desk):
+    gateway, port = await desk.gateway(speed=0)
+    for _ in range(2):
+        await gateway.advance_to((gateway.now() // MINUTE_NS + 1) * MINUTE_NS)
+        run = await desk.daemon(port, features_sectors="NVDA=XLK", features_sessions=3)
+        await minutes(gateway, desk, run)
+        run.signal(signal.SIGTERM)
+        assert await run.end() == 0, run.text
+        ((session,),) = desk.rows("SELECT id FROM sessions ORDER BY rowid DESC LIMIT 1")
+        with closing(queries.connect_readonly(desk.database())) as connection:
+            compared = vectors_equal_the_matrix(connection, session)
+        assert set(compared) == {"AAPL", "NVDA", "SPY", "XLK"}
+        assert min(compared.values()) >= MINUTES - 1, compared
+        replayed = await desk.command("replay")
+        assert await replayed.end() == 0, replayed.text
+    x = last_vector(desk, "NVDA")
+    assert np.isfinite([x["sma_200"], x["market_beta_60"], x["sector_beta_60"], x["breadth"]]).all()
+
+
+async def test_a_start_puts_no_more_of_the_past_in_the_journal_than_each_symbols_last_bar(desk: Desk):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port, "--once")
+    assert await run.end() == 0, run.text
+    history = desk.rows("SELECT json_extract(event, '$.symbol') FROM journal "
+                        "WHERE json_extract(event, '$.kind') = 'Bar' AND json_extract(event, '$.history')")  # fmt: skip
+    assert {symbol for (symbol,) in history} == {"AAPL", "NVDA", "SPY"}
+    assert len(history) <= 6  # what was missed between the history and the stream comes as history too
+    assert desk.rows("SELECT count(*) >= 3 * 390 FROM bars") == [(1,)]
+    assert desk.rows("SELECT count(DISTINCT session) FROM histories WHERE symbol = 'SPY'")[0][0] >= 2
+
+
+async def test_a_market_symbol_that_is_not_there_costs_its_columns_and_is_said_once(desk: Desk):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port, features_market="NOSUCH")
+    await run.until("fill ")
+    run.signal(signal.SIGTERM)
+    assert await run.end() == 0, run.text
+    assert run.text.count("not compared") == 1
+    assert "unknown symbol NOSUCH" in run.text
+    x = dict(zip(NAMES, np.frombuffer(desk.rows('SELECT "values" FROM features ORDER BY ts DESC LIMIT 1')[0][0]),
+                 strict=True))  # fmt: skip
+    assert np.isnan(x["market_return_1"])
+    assert np.isfinite(x["breadth"])
+    replayed = await desk.command("replay")
+    assert await replayed.end() == 0, replayed.text
+
+
+async def test_vectors_older_than_the_setting_says_are_deleted_by_a_running_daemon(desk: Desk):
+    _, port = await desk.gateway()
+    run = await desk.daemon(port, "--once")
+    assert await run.end() == 0, run.text
+    with sqlite3.connect(desk.database()) as connection:
+        for days in (20, 40):
+            connection.execute(
+                'INSERT INTO features SELECT ts - ? * 86400000000000, symbol, version, "values" FROM features '
+                "WHERE ts = (SELECT max(ts) FROM features) LIMIT 1",
+                (days,),
+            )
+    connection.close()
+    (before,) = desk.rows("SELECT min(ts) FROM features")[0]
+    again = await desk.daemon(port, "--once", features_keep_days=30)
+    assert await again.end() == 0, again.text
+    assert desk.rows(f"SELECT min(ts) > {before} + 19 * 86400000000000 FROM features") == [(1,)]
+    assert desk.rows("SELECT max(ts) - min(ts) > 19 * 86400000000000 FROM features") == [(1,)]
