@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from robo_trader.features.base import Feature, Floats, Group, Unit
-from robo_trader.features.kernels import SHORT, Array, Now, cached, excess, kernel, put, ratio
+from robo_trader.features.kernels import SHORT, TIE, Array, Now, cached, excess, kernel, put, ratio
 
 # A row of the panel: what others may see of a symbol, of its newest bar (NEW) and of the one before (OLD).
 TIME, RETURN, ABOVE, MOVED, LABEL, FACTS = 0, 1, 2, 3, 4, 5
@@ -43,6 +43,12 @@ def _seen(panel: Array, i: int, seconds: float) -> int:
 
 
 @kernel
+def _side(difference: float, rounding: float) -> float:
+    """Return 1 above, -1 below, 0 where no more than rounding differs."""
+    return math.copysign(1.0, difference) if abs(difference) > rounding else 0.0
+
+
+@kernel
 def _note(panel: Array, i: int, seconds: float, close: float, typical: float, volume: float, label: float) -> None:
     """Take a symbol's bar, for others to see when time has moved on."""
     row = panel[i]
@@ -57,7 +63,7 @@ def _note(panel: Array, i: int, seconds: float, close: float, typical: float, vo
     row[SHARES] += volume
     row[NEW + TIME] = seconds
     row[NEW + RETURN] = row[LOGS + at] - row[LOGS + at - 1] if n > 1 else np.nan
-    row[NEW + ABOVE] = math.copysign(1.0, close - ratio(row[VALUE], row[SHARES], typical))
+    row[NEW + ABOVE] = _side(close - ratio(row[VALUE], row[SHARES], typical), TIE * close)
     row[NEW + MOVED] = row[LOGS + at] - row[LOGS + at - PERIOD] if n > PERIOD else np.nan
     row[NEW + LABEL] = label
 
@@ -97,7 +103,7 @@ def look(
             sharing += 1.0
         moved = panel[j, seen + MOVED]
         if j != i and not np.isnan(moved):
-            ahead += 1.0 if own > moved else (-1.0 if own < moved else 0.0)
+            ahead += _side(own - moved, TIE)
             ranked += 1.0
     context[BREADTH] = ratio(above, sharing, 0.0)
     context[RANK] = np.nan if np.isnan(own) or ranked == 0.0 else ahead / ranked

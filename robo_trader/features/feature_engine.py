@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
 from robo_trader.core.protocols import Calendar, Vector
-from robo_trader.features import compose, cross_section, kernels, session, step
+from robo_trader.features import compose, cross_section, kernels, session, state, step
 from robo_trader.features.base import Bars, Floats, Ints
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NAMES
 
@@ -162,17 +162,64 @@ class FeatureEngine:
         Rows hold NaN where a feature is warming, and throughout for bars that `update` passes over.
         """
         places = {symbol: self._place(one.ts) for symbol, one in bars.items()}
-        contexts = self._survey(bars, places)
+        contexts = self._survey(bars, places) if bars else {}
         return {symbol: self._scan(one, places[symbol], contexts[symbol]) for symbol, one in bars.items()}
+
+    def saved(self) -> bytes:
+        """Return all that is remembered, for `restore` in an engine of the same schema; an .npz archive, no pickle."""
+        tracks = {
+            name: [getattr(track, name) for track in self._tracks.values()] for name in _Track.__slots__
+        }
+        arrays = {f"track_{name}": np.array(each) for name, each in tracks.items()}
+        return state.packed(
+            {**self._schema(), "symbols": list(self._tracks)}, {**arrays, "panel": self._panel}
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Remember what `saved` returned and forget all else; from here on, bit for bit, as if never interrupted.
+
+        Raises DataError where it is damaged, of another schema, or of another market or other sectors.
+        """
+        header, arrays = state.unpacked(data)
+        for what, ours in self._schema().items():
+            if header.get(what) != ours:
+                raise DataError(
+                    f"the saved features have {what} {header.get(what)!r}, this engine has {ours!r}:"
+                    " they cannot go on from there, start from history instead"
+                )
+        self._tracks.clear()
+        self._panel = cross_section.new_panel(0)
+        for i, symbol in enumerate(header["symbols"]):
+            track = self._new_track(symbol)
+            for name in _Track.__slots__:
+                kept = arrays[f"track_{name}"][i]
+                setattr(track, name, kept.copy() if kept.ndim else kept.item())
+        self._panel = arrays["panel"]
+
+    def rescale(self, symbol: str, ratio: float) -> None:
+        """Restate what is remembered of a symbol for a split before its next bar: `ratio` new shares for an old one.
+
+        From here on as if all its bars had been adjusted, up to rounding. Raises DataError on a symbol without bars and
+        on a ratio that no split has.
+        """
+        if symbol not in self._tracks:
+            raise DataError(f"{symbol}: no bar of it was seen, so there is nothing to restate for a split")
+        if not 0.0 < ratio < math.inf:
+            raise DataError(f"{symbol}: a split gives new shares for an old one, more than none; not {ratio}")
+        track = self._tracks[symbol]
+        state.split(track.state, self._panel[track.row], ratio)
 
     def bytes_per_symbol(self) -> int:
         """Return the memory one symbol takes, constant however many bars it has seen."""
         return self._new_state().nbytes + cross_section.new_panel(1).nbytes
 
+    def _schema(self) -> dict[str, object]:
+        return {"version": self.version, "market": self._market, "sectors": self._sectors}
+
     def _new_state(self) -> Floats:
-        state = np.zeros(step.SIZE)
-        state[kernels.YEAR] = math.sqrt(YEAR_NS / self.interval_ns)
-        return state
+        fresh = np.zeros(step.SIZE)
+        fresh[kernels.YEAR] = math.sqrt(YEAR_NS / self.interval_ns)
+        return fresh
 
     def _new_track(self, symbol: str) -> _Track:
         self._panel = np.concatenate((self._panel, cross_section.new_panel(1)))
@@ -180,7 +227,8 @@ class FeatureEngine:
         rows = {symbol: track.row for symbol, track in self._tracks.items()}
         self._market_row = rows.get(self._market, -1)
         for name, one in self._tracks.items():
-            one.sector = rows.get(self._sectors.get(name, ""), -1)
+            sector = self._sectors.get(name)
+            one.sector = -1 if sector is None else rows.get(sector, -1)
         return track
 
     def _enter_session(self, track: _Track, ts: int) -> bool:
@@ -200,8 +248,11 @@ class FeatureEngine:
     def _survey(self, bars: Mapping[str, Bars], places: Mapping[str, _Place]) -> dict[str, Floats]:
         """Return what each bar's symbol could know of the others, (n, CONTEXT) by symbol."""
         symbols = list(bars)
+        rows = {symbol: i for i, symbol in enumerate(bars)}
         seconds = np.concatenate([places[symbol].seconds for symbol in symbols])
-        labels = np.concatenate([places[symbol].days[places[symbol].day_of, session.DAY.LABEL] for symbol in symbols])
+        labels = np.concatenate(
+            [places[symbol].days[places[symbol].day_of, session.DAY.LABEL] for symbol in symbols]
+        )
         columns = [np.concatenate([getattr(bars[symbol], name) for symbol in symbols]) for name in COLUMNS]
         row = np.repeat(np.arange(len(symbols)), [len(bars[symbol].ts) for symbol in symbols])
         order = np.argsort(seconds, kind="stable")
@@ -211,8 +262,8 @@ class FeatureEngine:
         cross_section.survey(
             cross_section.new_panel(len(symbols)),
             row[order],
-            symbols.index(self._market) if self._market in symbols else -1,
-            np.array([symbols.index(s) if (s := self._sectors.get(x, "")) in symbols else -1 for x in symbols]),
+            rows.get(self._market, -1),
+            np.array([rows.get(self._sectors[x], -1) if x in self._sectors else -1 for x in symbols]),
             seconds[order],
             close,
             (high + low + close) / 3.0,

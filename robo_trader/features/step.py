@@ -10,8 +10,8 @@ from robo_trader.features import cross_section, momentum, price, session, trend,
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
 
-FINGERPRINT = "48ea06ee8b378354cb273ef929add77fa1b63c49be0c766dd2e3777973ce1414"
-ARITHMETIC = "3c9eb28edaf1"
+FINGERPRINT = "b0c1ea14bdc1ea2f12de5f733afbcbda74b265994006b6b82c42d468372046b8"
+ARITHMETIC = "08e236d4fda8"
 SIZE = 2605  # numbers in the state of one symbol
 
 STEP_SIGNATURE = (
