@@ -15,6 +15,7 @@ from robo_trader.features.feature_engine import FeatureEngine
 DAY_NS = 24 * 60 * MINUTE_NS
 FRIDAY = 4
 OPEN_NS = 20_000 * DAY_NS + 14 * 60 * MINUTE_NS + 30 * MINUTE_NS  # a Friday
+GOLDEN = Path(__file__).parents[1] / "golden"
 SHARED_GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
 
 
@@ -138,6 +139,16 @@ def joined(one, other):
     """Return the bars of one and then those of the other."""
     columns = (f.name for f in fields(Bars))
     return Bars(*(np.concatenate((getattr(one, name), getattr(other, name))) for name in columns))
+
+
+def features_of(close, high=None, low=None, volume=None):
+    """Return every feature by name of bars with these columns, which need not hold the close."""
+    high = close if high is None else np.maximum(high, close)
+    low = close if low is None else np.minimum(low, close)
+    volume = np.ones(len(close)) if volume is None else volume
+    engine = FeatureEngine(EveryDay())
+    bars = Bars(closes_of_minutes(len(close)), close, high, low, close, volume)
+    return dict(zip(engine.names, engine.matrix(bars).T, strict=True))
 
 
 def flat_bars(n, price=10.1, volume=0.0):

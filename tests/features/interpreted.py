@@ -1,0 +1,43 @@
+"""The step as plain Python: any features with any periods, without a compiler."""
+
+import inspect
+import math
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import numpy as np
+
+from robo_trader.features import compose, feature_engine, kernels, step
+from robo_trader.features.technical_indicators import CATALOGUE, ROOMS
+
+
+# Where Python's own functions raise, compiled ones give a NaN or an infinity, as numpy's do.
+LIKE_COMPILED = SimpleNamespace(**{name: getattr(np, name, getattr(math, name)) for name in dir(math) if name[0] != "_"})
+
+
+@contextmanager
+def interpreted(features=CATALOGUE):
+    """Let the engine step through these features in plain Python, as `compose` writes them."""
+    with ExitStack() as undo, np.errstate(all="ignore"):
+        for owner, name, plain in _functions():
+            undo.enter_context(patch.object(owner, name, plain))
+        undo.enter_context(patch.object(kernels, "cached", lambda function: function))
+        made = {}
+        exec(compose.source_of_step(features), made)
+        names = {"NAMES": tuple(f.name for f in features), "WIDTH": len(features)}
+        undo.enter_context(patch.multiple(feature_engine, **names))
+        undo.enter_context(patch.multiple(step, **{name: made[name] for name in ("SIZE", "advance", "scan")}))
+        yield
+
+
+def _functions():
+    """Find every compiled function: whose it is, its name, and what stands for it."""
+    for module in (kernels, *ROOMS):
+        if hasattr(module, "math"):
+            yield module, "math", LIKE_COMPILED
+        for name, thing in list(vars(module).items()):
+            if hasattr(thing, "py_func"):
+                yield module, name, thing.py_func
+            elif inspect.isclass(thing) and "step" in vars(thing):
+                yield thing, "step", staticmethod(vars(thing)["step"].__func__.py_func)
