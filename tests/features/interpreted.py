@@ -13,7 +13,9 @@ from robo_trader.features.technical_indicators import CATALOGUE, ROOMS
 
 
 # Where Python's own functions raise, compiled ones give a NaN or an infinity, as numpy's do.
-LIKE_COMPILED = SimpleNamespace(**{name: getattr(np, name, getattr(math, name)) for name in dir(math) if name[0] != "_"})
+LIKE_COMPILED = SimpleNamespace(
+    **{name: getattr(np, name, getattr(math, name)) for name in dir(math) if name[0] != "_"}
+)
 
 
 @contextmanager
