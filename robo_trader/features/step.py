@@ -10,9 +10,9 @@ from robo_trader.features import cross_section, momentum, price, session, trend,
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
 
-FINGERPRINT = "b0c1ea14bdc1ea2f12de5f733afbcbda74b265994006b6b82c42d468372046b8"
-ARITHMETIC = "08e236d4fda8"
-SIZE = 2605  # numbers in the state of one symbol
+FINGERPRINT = "541a19fd4d9fd6c8124ba309cbc27b5fa379b9f83a8257614bc76de038086fb6"
+ARITHMETIC = "5185fa17eca7"
+SIZE = 2607  # numbers in the state of one symbol
 
 STEP_SIGNATURE = (
     "int64(float64[::1], float64, float64, float64, float64, float64, float64, float64[::1], float64[::1], float64[::1])"
@@ -162,14 +162,14 @@ def step(
     open_distance = OpenDistance(s, now, atr_14)
     session_sin = SessionSine(now)
     session_cos = SessionCosine(now)
-    market_return_1 = LastReturn(context, sigma_20, 1)
-    sector_return_1 = LastReturn(context, sigma_20, 3)
+    market_return_1 = LastReturn(context, sigma_20, 2)
+    sector_return_1 = LastReturn(context, sigma_20, 5)
     market_beta_60 = Beta(s, 2087, now, context, 0)
-    sector_beta_60 = Beta(s, 2346, now, context, 2)
+    sector_beta_60 = Beta(s, 2347, now, context, 3)
     market_correlation_60 = Correlation(s, 2087, market_beta_60)
     market_residual_5 = Residual(s, 2087, market_beta_60, sigma_20, 5, 2.23606797749979)
     market_residual_20 = Residual(s, 2087, market_beta_60, sigma_20, 20, 4.47213595499958)
-    sector_residual_20 = Residual(s, 2346, sector_beta_60, sigma_20, 20, 4.47213595499958)
+    sector_residual_20 = Residual(s, 2347, sector_beta_60, sigma_20, 20, 4.47213595499958)
     breadth = Breadth(context)
     relative_strength_20 = Rank(context)
     out[0] = close_location

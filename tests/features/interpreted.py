@@ -11,7 +11,6 @@ import numpy as np
 from robo_trader.features import compose, feature_engine, kernels, step
 from robo_trader.features.technical_indicators import CATALOGUE, ROOMS
 
-
 # Where Python's own functions raise, compiled ones give a NaN or an infinity, as numpy's do.
 LIKE_COMPILED = SimpleNamespace(
     **{name: getattr(np, name, getattr(math, name)) for name in dir(math) if name[0] != "_"}
