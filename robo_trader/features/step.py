@@ -10,8 +10,8 @@ from robo_trader.features import cross_section, momentum, price, session, trend,
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible
 
-FINGERPRINT = "541a19fd4d9fd6c8124ba309cbc27b5fa379b9f83a8257614bc76de038086fb6"
-ARITHMETIC = "5185fa17eca7"
+FINGERPRINT = "ed2c2e4ceb08fdc36947bf5da8815691c15bcb9dad01424f4cf684928bb2d33a"
+ARITHMETIC = "c998b4efdf39"
 SIZE = 2607  # numbers in the state of one symbol
 
 STEP_SIGNATURE = (
@@ -94,7 +94,8 @@ def step(
     """Take one bar into `s` and write its features to `out`; return the bars seen, 0 for an impossible bar.
 
     Prices in USD above zero, volume in shares, `seconds` the bar's close (UTC); `day` (`session.DAY`) is of the session,
-    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming, untouched for an impossible bar.
+    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming, untouched for an
+    impossible bar.
     """
     if not is_possible(open_, high, low, close, volume):
         return 0

@@ -20,6 +20,7 @@ LIKE_COMPILED = SimpleNamespace(
 @contextmanager
 def interpreted(features=CATALOGUE):
     """Let the engine step through these features in plain Python, as `compose` writes them."""
+    feature_engine.compile_kernels()  # before its functions are plain ones
     with ExitStack() as undo, np.errstate(all="ignore"):
         for owner, name, plain in _functions():
             undo.enter_context(patch.object(owner, name, plain))
