@@ -3,8 +3,6 @@
 Conventions are StockCharts' and Wilder's: an exponential average starts as the mean of its first n values, Wilder's
 averages weigh 1/n, Bollinger bands use the population deviation, VWAP starts anew each session.
 
->>> [f.name for f in CATALOGUE if f.group is Group.VOLUME]
-['obv', 'mfi_14', 'volume_sma_20', 'volume_rate_20', 'obv_change_20']
 >>> next((f.formula, f.warmup) for f in CATALOGUE if f.name == "adx_14")
 ("Wilder's mean over 14 bars of 100 |+DI - -DI| / (+DI + -DI).", 28)
 """
@@ -12,7 +10,7 @@ averages weigh 1/n, Bollinger bands use the population deviation, VWAP starts an
 from __future__ import annotations
 
 from robo_trader.features import cross_section, momentum, price, session, trend, volatility, volume
-from robo_trader.features.base import Feature, Group
+from robo_trader.features.base import Feature
 
 ROOMS = (price, trend, momentum, volatility, volume, session, cross_section)
 CATALOGUE: tuple[Feature, ...] = tuple(feature for room in ROOMS for feature in room.FEATURES)

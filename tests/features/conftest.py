@@ -1,13 +1,12 @@
 """Bars and calendars for the tests of features."""
 
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
+from robo_trader.core.events import MINUTE_NS, Bar
 from robo_trader.core.protocols import Session
 from robo_trader.features.base import Bars
 from robo_trader.features.feature_engine import FeatureEngine
@@ -19,6 +18,11 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 SHARED_GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
 
 
+def label_of(ts):
+    """Return the date of `ts`, as the label of a session has it."""
+    return str(np.datetime64(ts, "ns"))[:10]
+
+
 @dataclass(frozen=True)
 class EveryDay:
     """A calendar whose sessions last `minutes` from the same time each day."""
@@ -27,20 +31,23 @@ class EveryDay:
 
     def session(self, ts):
         open_ = OPEN_NS + (ts - OPEN_NS) // DAY_NS * DAY_NS
-        return session_at(open_, self.minutes, ts)
+        close = open_ + self.minutes * MINUTE_NS
+        return Session(label_of(open_), open_, close) if open_ < ts <= close else None
 
 
 @dataclass(frozen=True)
 class Weekdays:
-    """A calendar of short sessions from Monday to Friday, every eighth of half the length."""
+    """A calendar of sessions from Monday to Friday, every eighth as much shorter as the exchange's half days."""
 
-    minutes: int = 60
+    minutes: int = 390
 
     def session(self, ts):
         day = (ts - OPEN_NS) // DAY_NS
         weekday = (FRIDAY + day) % 7
-        length = self.minutes // 2 if day % 8 == 5 else self.minutes
-        return session_at(OPEN_NS + day * DAY_NS, length, ts) if weekday < 5 else None
+        length = self.minutes * 7 // 13 if day % 8 == 5 else self.minutes
+        open_ = OPEN_NS + day * DAY_NS
+        close = open_ + length * MINUTE_NS
+        return Session(label_of(open_), open_, close) if weekday < 5 and open_ < ts <= close else None
 
     def closes(self, sessions, every=1):
         """Return the closing times of all bars of `every` minutes in the first `sessions` sessions."""
@@ -48,12 +55,6 @@ class Weekdays:
         found = [x for x in map(self.session, days) if x is not None][:sessions]
         step = every * MINUTE_NS
         return np.concatenate([np.arange(x.open + step, x.close + 1, step) for x in found])
-
-
-def session_at(open_, minutes, ts):
-    close = open_ + minutes * MINUTE_NS
-    label = datetime.fromtimestamp(open_ // SECOND_NS, UTC).date().isoformat()
-    return Session(label, open_, close) if open_ < ts <= close else None
 
 
 def closes_of_minutes(n, minutes=390):
@@ -95,13 +96,22 @@ def universe(calendar, sessions, every=1, seed=0):
         if symbol == "KO":
             traded[: len(closes) // sessions // 2] = False
         if symbol == "AAPL":
-            halted = calendar.session(closes[len(closes) // 2])
+            halted = calendar.session(int(closes[len(closes) // 2]))
             traded &= (closes <= halted.open) | (closes > halted.close)
-        bars[symbol] = walk(closes[traded], seed=100 * seed + i)
+        bars[symbol] = gapped(walk(closes[traded], seed=100 * seed + i), seed=100 * seed + i)
     return bars
 
 
+def gapped(bars, seed):
+    """Return the bars with a jump of the price, in ticks, over each night."""
+    night = np.concatenate(([0], np.cumsum(np.diff(bars.ts) > DAY_NS // 4)))
+    lift = np.round(np.cumsum(np.random.default_rng(seed).normal(0, 0.8, night[-1] + 1)), 2)[night]
+    prices = {name: np.round(getattr(bars, name) + lift, 6) for name in ("open", "high", "low", "close")}
+    return replace(bars, **prices)
+
+
 def watching(calendar, every=1):
+    """Return a fresh engine that knows who is the market and whose sector is whose."""
     return FeatureEngine(calendar, every * MINUTE_NS, market="SPY", sectors=SECTORS)
 
 

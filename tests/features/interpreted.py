@@ -11,10 +11,9 @@ import numpy as np
 from robo_trader.features import compose, feature_engine, kernels, step
 from robo_trader.features.technical_indicators import CATALOGUE, ROOMS
 
-# Where Python's own functions raise, compiled ones give a NaN or an infinity, as numpy's do.
-LIKE_COMPILED = SimpleNamespace(
-    **{name: getattr(np, name, getattr(math, name)) for name in dir(math) if name[0] != "_"}
-)
+# Where these of Python's raise, compiled ones give a NaN or an infinity, as numpy's do.
+LIKE_NUMPY = {name: getattr(np, name) for name in ("exp", "log", "log1p", "sqrt", "sin", "cos")}
+LIKE_COMPILED = SimpleNamespace(**(vars(math) | LIKE_NUMPY))
 
 
 @contextmanager

@@ -142,10 +142,14 @@ def test_a_bar_of_another_size_is_refused(bars, engine):
         engine.update(msgspec.structs.replace(messages(part(bars, 0, 1))[0], interval_ns=5_000_000_000))
 
 
-def test_the_calendar_is_asked_once_a_session(bars):
-    Counting.asked = 0
-    last(FeatureEngine(Counting()), messages(bars))
-    assert Counting.asked == 4
+def test_the_calendar_is_asked_as_a_session_begins_and_not_again(bars):
+    Counting.asked, engine = 0, FeatureEngine(Counting())
+    last(engine, messages(part(bars, 0, 1)))
+    at_first = Counting.asked
+    last(engine, messages(part(bars, 1, 390)))
+    assert Counting.asked == at_first
+    last(engine, messages(part(bars, 390, len(bars.ts))))
+    assert Counting.asked <= 4 * 20
 
 
 def test_whole_numbers_give_the_same_bits_and_compile_nothing(engine):
