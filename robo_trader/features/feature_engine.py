@@ -34,9 +34,10 @@ COMPILED = (
 
 def kernels_cached() -> bool:
     """Tell whether an earlier start left the compiled step, so that this one need not compile it."""
-    source = compose.STEP.stat().st_mtime
+    # numba keeps the hash of the source beside what it compiled of it; the time of a file says nothing.
+    source = hashlib.sha256(compose.STEP.read_bytes()).digest()
     found = Path(step.step.stats.cache_path or "").glob("step.step-*.nbi")
-    return any(index.stat().st_mtime >= source for index in found)
+    return any(source in index.read_bytes() for index in found)
 
 
 def compile_kernels() -> None:
@@ -46,7 +47,7 @@ def compile_kernels() -> None:
     """
     for kernel, signature in COMPILED:
         if not kernel.signatures:
-            if step.FINGERPRINT != compose.fingerprint():
+            if compose.fingerprint() != step.FINGERPRINT:
                 raise DataError(
                     "the features were changed: write their step anew with `python -m robo_trader.features.compose`"
                 )

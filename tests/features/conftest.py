@@ -103,9 +103,12 @@ def universe(calendar, sessions, every=1, seed=0):
 
 
 def gapped(bars, seed):
-    """Return the bars with a jump of the price, in ticks, over each night."""
+    """Return the bars with a jump of the price, in ticks, over each night; quiet weeks follow wild ones."""
     night = np.concatenate(([0], np.cumsum(np.diff(bars.ts) > DAY_NS // 4)))
-    lift = np.round(np.cumsum(np.random.default_rng(seed).normal(0, 0.8, night[-1] + 1)), 2)[night]
+    jumps = np.random.default_rng(seed).normal(0, 0.8, night[-1] + 1) * np.exp(
+        np.sin(np.arange(night[-1] + 1) / 3)
+    )
+    lift = np.round(np.cumsum(jumps), 2)[night]
     prices = {name: np.round(getattr(bars, name) + lift, 6) for name in ("open", "high", "low", "close")}
     return replace(bars, **prices)
 

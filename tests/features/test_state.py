@@ -145,22 +145,33 @@ def test_a_split_midway_equals_the_history_restated(ratio, share, five, told):
         assert [NAMES[i] for i in np.flatnonzero(~same)] == [], symbol
 
 
-def test_every_number_in_a_state_is_counted_in_the_unit_it_says(five, told):
+def miscounted(five, told):
+    """Return whose numbers, in which units, a split does not turn into those of the restated history."""
     traded, split = watching(DAYS, EVERY), watching(DAYS, EVERY)
     live(traded, told)
     live(split, in_order_of_time({**five, "NVDA": adjusted(five["NVDA"], 3.0)}, every=EVERY))
     traded.rescale("NVDA", 3.0)
     ours, theirs = (state.unpacked(engine.saved())[1] for engine in (traded, split))
+    np.testing.assert_allclose(ours["panel"], theirs["panel"], rtol=1e-9, atol=1e-9)
     row = list(dict.fromkeys(bar.symbol for bar in told)).index("NVDA")
-    same = np.isclose(
-        ours["track_state"][row], theirs["track_state"][row], rtol=1e-9, atol=1e-9, equal_nan=True
-    )
+    one, other = ours["track_state"][row], theirs["track_state"][row]
+    same = np.isclose(one, other, rtol=1e-9, atol=1e-9, equal_nan=True)
     # What is missing is marked by a number below zero, whatever it is counted in.
-    same |= (ours["track_state"][row] == -3.0) & (theirs["track_state"][row] == -1.0)
+    same |= (one == -3.0) & (other == -1.0)
     owners = ["the kernel"] * kernels.OWN + [f.name for f in CATALOGUE for _ in f.own_units]
     units = state.units()
-    assert {(owners[i], units[i]) for i in np.flatnonzero(~same)} == set()
-    np.testing.assert_allclose(ours["panel"], theirs["panel"], rtol=1e-9, atol=1e-9)
+    return {(owners[i], units[i]) for i in np.flatnonzero(~same)}
+
+
+def test_every_number_in_a_state_is_counted_in_the_unit_it_says(five, told):
+    assert miscounted(five, told) == set()
+
+
+@pytest.mark.parametrize("unit", [Unit.PURE, Unit.SHARES, Unit.LOG_PRICE, Unit.PRICE_SQUARED, Unit.PER_USD])
+def test_a_number_that_says_a_wrong_unit_would_be_seen(unit, five, told, monkeypatch):
+    ema = CATALOGUE[NAMES.index("ema_20")]
+    monkeypatch.setattr(ema, "own_units", (unit,))
+    assert miscounted(five, told) == {("ema_20", unit)}
 
 
 def test_each_number_in_a_state_has_a_unit():
