@@ -196,6 +196,33 @@ def test_money_flow_index_equals_ta_where_no_typical_price_ties(bars, matrix):
     np.testing.assert_allclose(matrix["mfi_14"][free], theirs[free], atol=1e-8)
 
 
+def ta_columns(bars):
+    """Return what only ta knows besides us, NaN where it is warming."""
+    import pandas as pd
+    from ta.momentum import stoch, williams_r
+    from ta.volatility import bollinger_pband, donchian_channel_pband
+    from ta.volume import chaikin_money_flow
+
+    high, low, close, volume = (pd.Series(x) for x in (bars.high, bars.low, bars.close, bars.volume))
+    return {
+        "cmf_20": chaikin_money_flow(high, low, close, volume, 20),
+        "percent_b_20": bollinger_pband(close, 20, 2),
+        "donchian_20": donchian_channel_pband(high, low, close, 20),
+        "stoch_k_14": stoch(high, low, close, 14),
+        "williams_r_14": williams_r(high, low, close, 14),
+    }
+
+
+@pytest.mark.parametrize("name", ["cmf_20", "percent_b_20", "donchian_20", "stoch_k_14", "williams_r_14"])
+def test_it_equals_ta(name, exact, ours):
+    if name not in NAMES:
+        pytest.skip(f"this catalogue has no {name}")
+    theirs = ta_columns(exact)[name].to_numpy()
+    told = ~np.isnan(theirs)
+    assert told.sum() > 2500
+    np.testing.assert_allclose(ours[name][told], theirs[told], atol=1e-8)
+
+
 def test_wilder_averages_equal_ta_once_its_other_seed_is_forgotten():
     import pandas as pd
     from ta.momentum import rsi
