@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import sys
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -26,8 +27,10 @@ def interpreted(features=CATALOGUE):
         undo.enter_context(patch.object(kernels, "cached", lambda function: function))
         made = {}
         exec(compose.source_of_step(features), made)
-        names = {"NAMES": tuple(f.name for f in features), "WIDTH": len(features)}
-        undo.enter_context(patch.multiple(feature_engine, **names))
+        shape = {"NAMES": tuple(f.name for f in features), "WIDTH": len(features)}
+        for module in [m for name, m in sys.modules.items() if name.startswith("robo_trader.features.")]:
+            for name in shape.keys() & vars(module).keys():
+                undo.enter_context(patch.object(module, name, shape[name]))
         undo.enter_context(patch.multiple(step, **{name: made[name] for name in ("SIZE", "advance", "scan")}))
         yield
 
