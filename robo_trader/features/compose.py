@@ -12,7 +12,9 @@ import hashlib
 import inspect
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 
@@ -38,10 +40,17 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def arithmetic() -> str:
-    """Return 12 hex digits that change when a compiled function does, and not when its words do."""
-    functions = [function for module in (kernels, *ROOMS) for function in _compiled(module)]
-    return hashlib.sha256("\n".join(map(_bare, functions)).encode()).hexdigest()[:12]
+def arithmetic(features: Sequence[Feature] = CATALOGUE) -> str:
+    """Return 12 hex digits that change when a compiled function or a number in it does, and not when its words do."""
+    functions = [_bare(function) for module in (kernels, *ROOMS) for function in _compiled(module)]
+    constants = [repr(_constants(module)) for module in (kernels, *ROOMS)]
+    return hashlib.sha256("\n".join([*functions, *constants, *_calls(features)]).encode()).hexdigest()[:12]
+
+
+def _constants(module: ModuleType) -> list[tuple[str, object]]:
+    """Return the numbers, and tuples of them, that the functions of a module may know by name."""
+    named = ((name, thing) for name, thing in sorted(vars(module).items()) if name.isupper())
+    return [(name, x) for name, x in named if isinstance(x, int | float | tuple) and "object" not in repr(x)]
 
 
 def _compiled(module: ModuleType) -> Iterator[object]:
@@ -67,6 +76,9 @@ def _bare(function: object) -> str:
 def ordered(features: Sequence[Feature]) -> list[Feature]:
     """Return the features so that each comes after all it needs. Raises WrongFeature where that cannot be."""
     by_name = {feature.name: feature for feature in features}
+    if len(by_name) < len(features):
+        name, _ = Counter(feature.name for feature in features).most_common(1)[0]
+        raise WrongFeature(f"{name}: two features have this name; a column needs one of its own")
     done: dict[str, Feature] = {}
 
     def add(feature: Feature, waiting: tuple[str, ...]) -> None:
@@ -107,28 +119,42 @@ def _argument(feature: Feature, word: str, place: Mapping[str, int]) -> str:
         ) from None
 
 
-def source_of_step(features: Sequence[Feature] = CATALOGUE) -> str:
-    """Return the text of `step.py`."""
-    place, own, lines = {}, kernels.OWN, []
-    for feature in features:
-        place[feature.name] = own
-        own += len(feature.own_units)
+def _calls(features: Sequence[Feature]) -> list[str]:
+    """Return the lines that compute the features, each after all it needs."""
+    lengths = [len(feature.own_units) for feature in features]
+    place = dict(zip((f.name for f in features), accumulate(lengths, initial=kernels.OWN), strict=False))
+    lines = []
     for feature in ordered(features):
         arguments = ", ".join(_argument(feature, word, place) for word in _words(feature))
-        lines.append(f"    {feature.name} = {type(feature).__name__}({arguments})")
-    steps = {
-        type(f).__name__: f"{type(f).__module__.rpartition('.')[2]}.{type(f).__name__}.step" for f in features
-    }
+        lines.append(f"{feature.name} = {type(feature).__name__}({arguments})")
+    return lines
+
+
+def _steps(features: Sequence[Feature]) -> dict[str, str]:
+    """Return where the step of each class is. Raises WrongFeature where two classes would go by one name."""
+    steps: dict[str, str] = {}
+    for kind in {type(feature): None for feature in features}:
+        step = f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}.step"
+        if kind.__name__ in steps:
+            raise WrongFeature(
+                f"{kind.__name__}: two classes have this name, {steps[kind.__name__]} and {step}"
+            )
+        steps[kind.__name__] = step
+    return steps
+
+
+def source_of_step(features: Sequence[Feature] = CATALOGUE) -> str:
+    """Return the text of `step.py`. Raises WrongFeature where a step cannot be made of these features."""
     rooms = sorted({type(f).__module__.rpartition(".")[2] for f in features})
     return TEMPLATE.format(
         rooms=", ".join(rooms),
         fingerprint=fingerprint(),
-        arithmetic=arithmetic(),
-        size=own,
-        steps="\n".join(f"{name} = {step}" for name, step in sorted(steps.items())),
+        arithmetic=arithmetic(features),
+        size=kernels.OWN + sum(len(feature.own_units) for feature in features),
+        steps="\n".join(f"{name} = {step}" for name, step in sorted(_steps(features).items())),
         warmups=_table(feature.warmup for feature in features),
         sessions=_table(feature.sessions for feature in features),
-        features="\n".join(lines),
+        features="\n".join(f"    {line}" for line in _calls(features)),
         out="\n".join(f"    out[{i}] = {feature.name}" for i, feature in enumerate(features)),
     )
 

@@ -11,22 +11,24 @@ import math
 import numpy as np
 
 from robo_trader.features.base import Feature, Floats, Group, Unit
-from robo_trader.features.kernels import SHORT, Array, Now, cached, excess, kernel, put, ratio
+from robo_trader.features.kernels import SHORT, TIE, Array, Now, cached, excess, kernel, put, ratio
 
 # A row of the panel: what others may see of a symbol, of its newest bar (NEW) and of the one before (OLD).
-TIME, RETURN, ABOVE, MOVED, LABEL, FACTS = 0, 1, 2, 3, 4, 5
+TIME, SINCE, RETURN, ABOVE, MOVED, LABEL, FACTS = 0, 1, 2, 3, 4, 5, 6
 NEW, OLD = 0, FACTS
 COUNT, VALUE, SHARES, LOGS = 2 * FACTS, 2 * FACTS + 1, 2 * FACTS + 2, 2 * FACTS + 3
 PANEL = LOGS + 2 * SHORT
 PERIOD = 20  # bars of the returns that are ranked
 
 # What `look` tells a symbol, in `context`.
-MARKET_TIME, MARKET_RETURN, SECTOR_TIME, SECTOR_RETURN, BREADTH, RANK = range(6)
-CONTEXT = 6
+MARKET_TIME, MARKET_SINCE, MARKET_RETURN, SECTOR_TIME, SECTOR_SINCE, SECTOR_RETURN, BREADTH, RANK = range(8)
+CONTEXT = 8
 
-# What a symbol keeps of its pairs: the time and return of its last bar, how many pairs, and both returns of each.
+# What a symbol keeps of its pairs: of its last bar the time, the time since which it returned, and the return; how many
+# pairs, and both returns of each.
 PAIRS = 60
-MINE, THEIRS = 3, 3 + 2 * SHORT
+LAST, BEFORE_LAST, RETURNED, PAIRED = 0, 1, 2, 3
+MINE, THEIRS = 4, 4 + 2 * SHORT
 
 
 def new_panel(symbols: int) -> Floats:
@@ -43,6 +45,12 @@ def _seen(panel: Array, i: int, seconds: float) -> int:
 
 
 @kernel
+def _side(difference: float, rounding: float) -> float:
+    """Return 1 above, -1 below, 0 where no more than rounding differs."""
+    return math.copysign(1.0, difference) if abs(difference) > rounding else 0.0
+
+
+@kernel
 def _note(
     panel: Array, i: int, seconds: float, close: float, typical: float, volume: float, label: float
 ) -> None:
@@ -50,8 +58,8 @@ def _note(
     row = panel[i]
     if row[NEW + LABEL] != label:
         row[VALUE] = row[SHARES] = 0.0
-    for k in range(FACTS):
-        row[OLD + k] = row[NEW + k]
+    for fact in range(FACTS):
+        row[OLD + fact] = row[NEW + fact]
     n = int(row[COUNT]) + 1
     at = (n & (SHORT - 1)) + SHORT
     put(row, LOGS, SHORT, at, math.log(close))
@@ -59,10 +67,21 @@ def _note(
     row[VALUE] += typical * volume
     row[SHARES] += volume
     row[NEW + TIME] = seconds
+    row[NEW + SINCE] = row[OLD + TIME]
     row[NEW + RETURN] = row[LOGS + at] - row[LOGS + at - 1] if n > 1 else np.nan
-    row[NEW + ABOVE] = math.copysign(1.0, close - ratio(row[VALUE], row[SHARES], typical))
+    row[NEW + ABOVE] = _side(close - ratio(row[VALUE], row[SHARES], typical), TIE * close)
     row[NEW + MOVED] = row[LOGS + at] - row[LOGS + at - PERIOD] if n > PERIOD else np.nan
     row[NEW + LABEL] = label
+
+
+@kernel
+def _tell(panel: Array, i: int, seconds: float, context: Array, told: int) -> None:
+    """Tell the time, the time before and the return of a symbol's last bar from before `seconds`."""
+    context[told] = context[told + 1] = context[told + 2] = np.nan
+    if i >= 0:
+        seen = _seen(panel, i, seconds)
+        for k in range(3):
+            context[told + k] = panel[i, seen + TIME + k]
 
 
 @kernel
@@ -83,20 +102,8 @@ def look(
     `seconds` is the bar's close (UTC), `label` names its session, `market` and `sector` are rows, -1 for none.
     """
     _note(panel, i, seconds, close, typical, volume, label)
-    context[MARKET_TIME] = context[SECTOR_TIME] = -1.0
-    context[MARKET_RETURN] = context[SECTOR_RETURN] = np.nan
-    if market >= 0:
-        seen = _seen(panel, market, seconds)
-        context[MARKET_TIME], context[MARKET_RETURN] = (
-            panel[market, seen + TIME],
-            panel[market, seen + RETURN],
-        )
-    if sector >= 0:
-        seen = _seen(panel, sector, seconds)
-        context[SECTOR_TIME], context[SECTOR_RETURN] = (
-            panel[sector, seen + TIME],
-            panel[sector, seen + RETURN],
-        )
+    _tell(panel, market, seconds, context, MARKET_TIME)
+    _tell(panel, sector, seconds, context, SECTOR_TIME)
     own = panel[i, OLD + MOVED]
     above = sharing = ahead = ranked = 0.0
     for j in range(panel.shape[0]):
@@ -106,7 +113,7 @@ def look(
             sharing += 1.0
         moved = panel[j, seen + MOVED]
         if j != i and not np.isnan(moved):
-            ahead += 1.0 if own > moved else (-1.0 if own < moved else 0.0)
+            ahead += _side(own - moved, TIE)
             ranked += 1.0
     context[BREADTH] = ratio(above, sharing, 0.0)
     context[RANK] = np.nan if np.isnan(own) or ranked == 0.0 else ahead / ranked
@@ -115,7 +122,7 @@ def look(
 @kernel
 def _moments(s: Array, own: int) -> tuple[float, float, float]:
     """Return the sums of products of the last pairs, each less its mean: both, mine, theirs."""
-    at = (int(s[own + 2]) & (SHORT - 1)) + SHORT
+    at = (int(s[own + PAIRED]) & (SHORT - 1)) + SHORT
     mine, theirs = own + MINE + at, own + THEIRS + at
     my_mean, their_mean = excess(s, mine, 0, PAIRS, 0.0) / PAIRS, excess(s, theirs, 0, PAIRS, 0.0) / PAIRS
     both = my_square = their_square = 0.0
@@ -179,13 +186,15 @@ class LastReturn(CrossSection):
 
 
 class Beta(CrossSection):
-    """Slope of this symbol's returns on the {other}'s over the last 60 bars that both had; 0 where that never moved.
+    """Slope of this symbol's returns on the {other}'s over the last 60 pairs; 0 where that never moved.
+
+    A pair is of two bars that closed at one time and whose bars before closed at one time; it is known one bar late.
 
     Source: Sharpe 1963, Management Science 9:2.
     """
 
     def __init__(self, other: str) -> None:
-        units = [Unit.PURE] * (3 + 4 * SHORT)
+        units = [Unit.PURE] * (4 + 4 * SHORT)
         super().__init__(f"{other}_beta_60", PAIRS, PAIRS + 2, own_units=units)
         self.other, self.told = other, MARKET_TIME if other == "market" else SECTOR_TIME
 
@@ -193,21 +202,22 @@ class Beta(CrossSection):
     @kernel
     def step(s: Array, own: int, now: Now, context: Array, told: int) -> float:
         # A pair is complete one bar late: of this bar only the own return is known, for the next time.
-        if s[own] > 0.0 and context[told] == s[own] and not np.isnan(context[told + 1] + s[own + 1]):
-            s[own + 2] += 1.0
-            at = (int(s[own + 2]) & (SHORT - 1)) + SHORT
-            put(s, own + MINE, SHORT, at, s[own + 1])
-            put(s, own + THEIRS, SHORT, at, context[told + 1])
-        s[own] = now.seconds
-        s[own + 1] = now.log_return if now.n > 1 else np.nan
-        if s[own + 2] < PAIRS:
+        if context[told] == s[own + LAST] and context[told + 1] == s[own + BEFORE_LAST]:
+            s[own + PAIRED] += 1.0
+            at = (int(s[own + PAIRED]) & (SHORT - 1)) + SHORT
+            put(s, own + MINE, SHORT, at, s[own + RETURNED])
+            put(s, own + THEIRS, SHORT, at, context[told + 2])
+        s[own + BEFORE_LAST] = s[own + LAST]
+        s[own + LAST] = now.seconds
+        s[own + RETURNED] = now.log_return
+        if s[own + PAIRED] < PAIRS:
             return np.nan
         together, _, theirs = _moments(s, own)
         return ratio(together, theirs, 0.0)
 
 
 class Correlation(CrossSection):
-    """Correlation of this symbol's returns with the {other}'s over the last 60 bars that both had; 0 without movement.
+    """Correlation of this symbol's returns with the {other}'s over the last 60 pairs of {other}_beta_60; 0 without movement.
 
     Source: Pearson 1895, Proceedings of the Royal Society 58.
     """
@@ -251,7 +261,7 @@ class Residual(CrossSection):
     def step(s: Array, pairs: int, beta: float, sigma_20: float, period: int, root: float) -> float:
         if np.isnan(beta):
             return np.nan
-        at = (int(s[pairs + 2]) & (SHORT - 1)) + SHORT
+        at = (int(s[pairs + PAIRED]) & (SHORT - 1)) + SHORT
         left = excess(s, pairs + MINE + at, 0, period, 0.0) - beta * excess(
             s, pairs + THEIRS + at, 0, period, 0.0
         )

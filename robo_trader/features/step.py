@@ -6,18 +6,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from robo_trader.features import bands, cross_section, distribution, momentum, price, seasonal_volume, session, trend, volatility, volume
+from robo_trader.features import bands, cross_section, distribution, microstructure, momentum, price, seasonal_volume, session, timeframes, trend, volatility, volume
 from robo_trader.features.base import Ints
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
+from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "4c8e54b01ab821f7dafa59a021728045aeced96806344bee5eb94206b637dcd3"
-ARITHMETIC = "2ba6f00b650d"
-SIZE = 5554  # numbers in the state of one symbol
+FINGERPRINT = "81ced6bbf0b0a66adfada67f17a3f9d793e97abd5a8930c7067a2153f717783b"
+ARITHMETIC = "0deb670c3562"
+SIZE = 6176  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
-    "int64(float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1], int64[::1],"
-    " float64[:, ::1], float64[:, ::1])"
+    "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1],"
+    " int64[::1], float64[:, ::1], float64[:, ::1])"
 )
 
 Adx = trend.Adx.step
@@ -50,6 +51,10 @@ DonchianUpper = price.DonchianUpper.step
 Drawdown = price.Drawdown.step
 Ema = trend.Ema.step
 EmaSpread = trend.EmaSpread.step
+FrameReturn = timeframes.FrameReturn.step
+FrameRsi = timeframes.FrameRsi.step
+FrameTrend = timeframes.FrameTrend.step
+FrameVolatility = timeframes.FrameVolatility.step
 Gap = price.Gap.step
 GapInRanges = price.GapInRanges.step
 GarmanKlass = volatility.GarmanKlass.step
@@ -71,17 +76,22 @@ MacdSignal = trend.MacdSignal.step
 MeanRange = bands.MeanRange.step
 MeanReversion = momentum.MeanReversion.step
 Mfi = volume.Mfi.step
+MicroPrice = microstructure.MicroPrice.step
 MinutesToClose = session.MinutesToClose.step
 Obv = volume.Obv.step
 ObvChange = volume.ObvChange.step
 ObvSlope = volume.ObvSlope.step
 OpenDistance = session.OpenDistance.step
+OrderFlow = microstructure.OrderFlow.step
 Parkinson = volatility.Parkinson.step
 PercentB = bands.PercentB.step
+QueueImbalance = microstructure.QueueImbalance.step
+QuotedSpread = microstructure.QuotedSpread.step
 RangeInRanges = volatility.RangeInRanges.step
 Rank = cross_section.Rank.step
 RateOfChange = momentum.RateOfChange.step
 RealisedRatio = volatility.RealisedRatio.step
+RealisedSpread = microstructure.RealisedSpread.step
 RealisedVol = volatility.RealisedVol.step
 Residual = cross_section.Residual.step
 ReturnDeviation = volatility.ReturnDeviation.step
@@ -99,6 +109,7 @@ StochasticD = momentum.StochasticD.step
 StochasticK = momentum.StochasticK.step
 Swing = price.Swing.step
 SwingDistance = price.SwingDistance.step
+TradeSign = microstructure.TradeSign.step
 TrendStrength = trend.TrendStrength.step
 TypicalEma = bands.TypicalEma.step
 TypicalSma = bands.TypicalSma.step
@@ -121,14 +132,16 @@ WARMUPS = np.array([
     50, 26, 34, 20, 60, 200, 15, 26, 20, 15, 3, 14, 16, 14, 11, 20, 21, 21, 21, 21, 31, 61, 20, 14,
     21, 21, 14, 14, 14, 21, 61, 121, 61, 1, 1, 20, 20, 21, 40, 20, 20, 20, 20, 20, 20, 20, 272, 20,
     20, 20, 20, 20, 20, 20, 20, 20, 61, 61, 121, 121, 21, 1, 1, 15, 20, 20, 21, 20, 20, 21, 121, 1,
-    1, 1, 14, 14, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22
+    1, 1, 14, 14, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 21, 15, 21, 80, 21, 15, 21, 80, 20, 15, 11,
+    30, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22, 1, 20, 1, 1, 1, 1
 ])
 SESSIONS = np.array([
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 20, 0, 0, 0, 0, 0, 15,
-    15, 15, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    15, 15, 15, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3, 3, 3, 3, 8, 20, 15, 11, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0
 ])
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
@@ -149,7 +162,7 @@ def step(
     """Take one bar into `s` and write its features to `out`; return the bars seen.
 
     Prices in USD above zero, volume in shares, `seconds` the bar's close (UTC); `day` (`session.DAY`) is of the session,
-    `context` (`cross_section`) of other symbols. `out` is NaN where a feature is still warming.
+    `context` of other symbols (`cross_section`) and of the book (`microstructure`). `out` is NaN where a feature is warming.
     """
     now = begin(s, open_, high, low, close, volume, seconds, day[0], day[1])
     close_location = CloseLocation(now)
@@ -288,16 +301,34 @@ def step(
     month_first = CalendarFlag(day, 3)
     month_last = CalendarFlag(day, 4)
     options_expiry = CalendarFlag(day, 5)
-    market_return_1 = LastReturn(context, sigma_20, 1)
-    sector_return_1 = LastReturn(context, sigma_20, 3)
-    market_beta_60 = Beta(s, 5036, now, context, 0)
-    sector_beta_60 = Beta(s, 5295, now, context, 2)
-    market_correlation_60 = Correlation(s, 5036, market_beta_60)
-    market_residual_5 = Residual(s, 5036, market_beta_60, sigma_20, 5, 2.23606797749979)
-    market_residual_20 = Residual(s, 5036, market_beta_60, sigma_20, 20, 4.47213595499958)
-    sector_residual_20 = Residual(s, 5295, sector_beta_60, sigma_20, 20, 4.47213595499958)
+    trend_5m = FrameTrend(s, 5036, now, 5.0, 8, 21, 20, 60)
+    rsi_14_5m = FrameRsi(s, 5036)
+    return_5m = FrameReturn(s, 5036)
+    rv_rank_5m = FrameVolatility(s, 5036)
+    trend_30m = FrameTrend(s, 5242, now, 30.0, 8, 21, 20, 60)
+    rsi_14_30m = FrameRsi(s, 5242)
+    return_30m = FrameReturn(s, 5242)
+    rv_rank_30m = FrameVolatility(s, 5242)
+    trend_1d = FrameTrend(s, 5448, now, 1440.0, 5, 20, 10, 20)
+    rsi_14_1d = FrameRsi(s, 5448)
+    return_1d = FrameReturn(s, 5448)
+    rv_rank_1d = FrameVolatility(s, 5448)
+    market_return_1 = LastReturn(context, sigma_20, 2)
+    sector_return_1 = LastReturn(context, sigma_20, 5)
+    market_beta_60 = Beta(s, 5654, now, context, 0)
+    sector_beta_60 = Beta(s, 5914, now, context, 3)
+    market_correlation_60 = Correlation(s, 5654, market_beta_60)
+    market_residual_5 = Residual(s, 5654, market_beta_60, sigma_20, 5, 2.23606797749979)
+    market_residual_20 = Residual(s, 5654, market_beta_60, sigma_20, 20, 4.47213595499958)
+    sector_residual_20 = Residual(s, 5914, sector_beta_60, sigma_20, 20, 4.47213595499958)
     breadth = Breadth(context)
     relative_strength_20 = Rank(context)
+    spread_log = QuotedSpread(context)
+    queue_imbalance_20 = QueueImbalance(s, 6174, context, 20)
+    order_flow = OrderFlow(context)
+    micro_price = MicroPrice(context)
+    trade_sign = TradeSign(context)
+    realised_spread = RealisedSpread(context)
     out[0] = close_location
     out[1] = log_ret_1
     out[2] = log_ret_2
@@ -434,16 +465,34 @@ def step(
     out[133] = month_first
     out[134] = month_last
     out[135] = options_expiry
-    out[136] = market_return_1
-    out[137] = sector_return_1
-    out[138] = market_beta_60
-    out[139] = sector_beta_60
-    out[140] = market_correlation_60
-    out[141] = market_residual_5
-    out[142] = market_residual_20
-    out[143] = sector_residual_20
-    out[144] = breadth
-    out[145] = relative_strength_20
+    out[136] = trend_5m
+    out[137] = rsi_14_5m
+    out[138] = return_5m
+    out[139] = rv_rank_5m
+    out[140] = trend_30m
+    out[141] = rsi_14_30m
+    out[142] = return_30m
+    out[143] = rv_rank_30m
+    out[144] = trend_1d
+    out[145] = rsi_14_1d
+    out[146] = return_1d
+    out[147] = rv_rank_1d
+    out[148] = market_return_1
+    out[149] = sector_return_1
+    out[150] = market_beta_60
+    out[151] = sector_beta_60
+    out[152] = market_correlation_60
+    out[153] = market_residual_5
+    out[154] = market_residual_20
+    out[155] = sector_residual_20
+    out[156] = breadth
+    out[157] = relative_strength_20
+    out[158] = spread_log
+    out[159] = queue_imbalance_20
+    out[160] = order_flow
+    out[161] = micro_price
+    out[162] = trade_sign
+    out[163] = realised_spread
     end(s, now)
     if now.n < WARMEST or now.sessions < LONGEST:
         for i in range(out.shape[0]):
@@ -455,6 +504,7 @@ def step(
 @cached
 def run(
     s: Array,
+    book: Array,
     panel: Array,
     row: int,
     market: int,
@@ -467,9 +517,9 @@ def run(
 ) -> int:
     """Step over bars, (n, 6): seconds, open, high, low, close, volume; return how many were seen, 0 if not the last one.
 
-    `days[day_of[k]]` is the session of bar k. The symbol's `row` of the panel is looked at before each bar
-    (`cross_section.look`), which fills `context`, (n, CONTEXT); a row of -1 takes that as it is given. `out` is
-    (n, n_features). A bar with NaN seconds, or one that cannot be, is passed over: its row of `out` is NaN.
+    `days[day_of[k]]` is the session of bar k. Before each bar the symbol's `row` of the panel (`cross_section.look`) and
+    its book (`microstructure.sample`) are asked, which fill `context`, (n, CONTEXT); a row of -1 takes that as given.
+    `out` is (n, n_features). A bar with NaN seconds, or one that cannot be, is passed over: its row of `out` is NaN.
     """
     seen = 0
     for k in range(bars.shape[0]):
@@ -481,6 +531,7 @@ def run(
                 look(
                     panel, row, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context[k]
                 )
+                sample(book, seconds, context[k])
             seen = step(s, open_, high, low, close, volume, seconds, day, context[k], out[k])
         if seen == 0:
             out[k] = np.nan
