@@ -20,7 +20,17 @@ HARMLESS = str(ROOT / "trained_models" / "README.md")
 REAL_PORTS = frozenset({7496, 7497, 4001, 4002, 5555, 8765})
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost", ""})
 # The prefixes of every setting in config.py; test_house.py compares.
-SETTINGS = ("IBKR_", "EXECUTION_", "RISK_", "STRATEGY_", "ML_", "FEATURES_", "PRACTICE_", "DASHBOARD_", "HUB_")
+SETTINGS = (
+    "IBKR_",
+    "EXECUTION_",
+    "RISK_",
+    "STRATEGY_",
+    "ML_",
+    "FEATURES_",
+    "PRACTICE_",
+    "DASHBOARD_",
+    "HUB_",
+)
 SETTINGS += ("MONITORING_", "ALERT_", "ROBO_")
 
 # The same examples on every run, and none kept on disk.

@@ -18,13 +18,17 @@ from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 
-from robo_trader.features import base, kernels
+from robo_trader.features import base, cross_section, kernels, microstructure
 from robo_trader.features.base import Feature
 from robo_trader.features.technical_indicators import CATALOGUE, ROOMS
 
 HERE = Path(__file__).parent
 STEP = HERE / "step.py"
 GIVEN = ("s", "now", "day", "context")
+ENTRIES = (  # what else is called from Python
+    (cross_section, "survey"),
+    *((microstructure, name) for name in ("open_book", "on_quote", "on_trade", "replay")),
+)
 OWN_OF = "own of "  # in `needs`: not another feature's value but where its own numbers begin
 
 
@@ -155,6 +159,8 @@ def source_of_step(features: Sequence[Feature] = CATALOGUE) -> str:
         warmups=_table(feature.warmup for feature in features),
         sessions=_table(feature.sessions for feature in features),
         features="\n".join(f"    {line}" for line in _calls(features)),
+        entries="\n".join(_entry(module, name) for module, name in ENTRIES),
+        names=("run", *(name for _, name in ENTRIES)),
         out="\n".join(f"    out[{i}] = {feature.name}" for i, feature in enumerate(features)),
     )
 
@@ -163,6 +169,31 @@ def _table(numbers: Iterable[int]) -> str:
     return "\n".join(
         textwrap.wrap(", ".join(map(str, numbers)), 100, initial_indent="    ", subsequent_indent="    ")
     )
+
+
+def _entry(module: ModuleType, name: str) -> str:
+    """Return the text that compiles a function of a room where numba looks for changes: in `step.py` itself."""
+    signature = inspect.signature(getattr(module, name).py_func)
+    room = module.__name__.rpartition(".")[2]
+    return ENTRY.format(
+        name=name,
+        room=room,
+        signature=str(signature).replace("'", ""),
+        constant=f"{name.upper()}_SIGNATURE",
+        words=", ".join(signature.parameters),
+    )
+
+
+ENTRY = '''
+{constant} = {room}.{constant}
+_{name} = {room}.{name}
+
+
+@cached
+def {name}{signature}:
+    """Compile `{room}.{name}`."""
+    return _{name}({words})
+'''
 
 
 TEMPLATE = '''"""The one step of all features; written by `python -m robo_trader.features.compose`, not by hand."""
@@ -263,6 +294,10 @@ def run(
         if seen == 0:
             out[k] = np.nan
     return seen
+
+{entries}
+
+COMPILED = tuple((globals()[name], globals()[f"{{name.upper()}}_SIGNATURE"]) for name in {names})
 '''
 
 

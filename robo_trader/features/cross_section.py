@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from robo_trader.features.base import Feature, Floats, Group, Unit
-from robo_trader.features.kernels import SHORT, TIE, Array, Now, cached, excess, kernel, put, ratio
+from robo_trader.features.kernels import SHORT, TIE, Array, Now, excess, kernel, put, ratio
 
 # A row of the panel: what others may see of a symbol, of its newest bar (NEW) and of the one before (OLD).
 TIME, SINCE, RETURN, ABOVE, MOVED, LABEL, FACTS = 0, 1, 2, 3, 4, 5, 6
@@ -140,7 +140,7 @@ SURVEY_SIGNATURE = (
 )
 
 
-@cached
+@kernel
 def survey(
     panel: Array,
     symbol: Array,

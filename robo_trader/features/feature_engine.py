@@ -23,16 +23,6 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 YEAR_NS = 252 * 390 * MINUTE_NS  # trading time: 252 sessions of 390 minutes
 
 
-COMPILED = (
-    (step.run, step.RUN_SIGNATURE),
-    (cross_section.survey, cross_section.SURVEY_SIGNATURE),
-    (microstructure.open_book, microstructure.OPEN_BOOK_SIGNATURE),
-    (microstructure.on_quote, microstructure.ON_QUOTE_SIGNATURE),
-    (microstructure.on_trade, microstructure.ON_TRADE_SIGNATURE),
-    (microstructure.replay, microstructure.REPLAY_SIGNATURE),
-)
-
-
 def kernels_cached() -> bool:
     """Tell whether an earlier start left the compiled step, so that this one need not compile it."""
     # numba keeps the hash of the source beside what it compiled of it; the time of a file says nothing.
@@ -46,7 +36,7 @@ def compile_kernels() -> None:
 
     Raises DataError where a room of features was changed and the step was not written anew.
     """
-    for kernel, signature in COMPILED:
+    for kernel, signature in step.COMPILED:
         if not kernel.signatures:
             if compose.fingerprint() != step.FINGERPRINT:
                 raise DataError(
@@ -137,15 +127,15 @@ class FeatureEngine:
         track = self._tracks.get(quote.symbol) or self._new_track(quote.symbol)
         seconds = float(quote.ts) / SECOND_NS
         told = seconds, quote.bid, quote.ask, quote.bid_size, quote.ask_size
-        if not microstructure.on_quote(track.book, *told) and self._open_book(track, quote.ts):
-            microstructure.on_quote(track.book, *told)
+        if not step.on_quote(track.book, *told) and self._open_book(track, quote.ts):
+            step.on_quote(track.book, *told)
 
     def on_trade(self, trade: Trade) -> None:
         """Take a trade, as `on_quote` takes a quote."""
         track = self._tracks.get(trade.symbol) or self._new_track(trade.symbol)
         told = float(trade.ts) / SECOND_NS, trade.price, trade.size
-        if not microstructure.on_trade(track.book, *told) and self._open_book(track, trade.ts):
-            microstructure.on_trade(track.book, *told)
+        if not step.on_trade(track.book, *told) and self._open_book(track, trade.ts):
+            step.on_trade(track.book, *told)
 
     def matrix(self, bars: Bars) -> Floats:
         """Return the (n, n_features) matrix of one symbol's bars by themselves, see `matrices`.
@@ -284,7 +274,7 @@ class FeatureEngine:
         found = self._calendar.session(ts)
         if found is None or found.open <= track.book[microstructure.OPEN] * SECOND_NS:
             return False
-        microstructure.open_book(track.book, found.open / SECOND_NS, found.close / SECOND_NS)
+        step.open_book(track.book, found.open / SECOND_NS, found.close / SECOND_NS)
         return True
 
     def _arrive(self, track: _Track, ts: Ints, place: Place) -> None:
@@ -309,7 +299,7 @@ class FeatureEngine:
         order = order[~np.isnan(seconds[order]) & possible(*columns)[order]]
         _, high, low, close, volume = (column[order] for column in columns)
         seen = np.full((len(order), microstructure.CONTEXT), np.nan)
-        cross_section.survey(
+        step.survey(
             self._panel,
             row[order],
             self._market_row,

@@ -14,7 +14,7 @@ import numpy as np
 
 from robo_trader.features.base import Feature, Floats, Group, Unit
 from robo_trader.features.cross_section import CONTEXT as BEFORE
-from robo_trader.features.kernels import TIE, Array, cached, kernel, ratio, smooth
+from robo_trader.features.kernels import TIE, Array, kernel, ratio, smooth
 
 # What `sample` tells of a bar, in `context`, behind what `cross_section.look` tells.
 SPREAD, QUEUE, FLOW, MICRO, SIGN, REALISED = range(BEFORE, BEFORE + 6)
@@ -45,7 +45,7 @@ def new_book(interval_s: float) -> Floats:
 OPEN_BOOK_SIGNATURE = "void(float64[::1], float64, float64)"
 
 
-@cached
+@kernel
 def open_book(b: Array, opens: float, closes: float) -> None:
     """Begin a session, from `opens` to `closes` (UTC seconds), with an empty book."""
     for i in range(OPEN, SIZE):
@@ -125,7 +125,7 @@ def _side(b: Array, price: float) -> float:
 ON_QUOTE_SIGNATURE = "boolean(float64[::1], float64, float64, float64, float64, float64)"
 
 
-@cached
+@kernel
 def on_quote(b: Array, seconds: float, bid: float, ask: float, bid_size: float, ask_size: float) -> bool:
     """Take a quote at `seconds` (UTC), sizes in shares; return False, and take nothing, outside the book's session.
 
@@ -150,7 +150,7 @@ def on_quote(b: Array, seconds: float, bid: float, ask: float, bid_size: float, 
 ON_TRADE_SIGNATURE = "boolean(float64[::1], float64, float64, float64)"
 
 
-@cached
+@kernel
 def on_trade(b: Array, seconds: float, price: float, size: float) -> bool:
     """Take a trade at `seconds` (UTC), `size` in shares; return False, and take nothing, outside the book's session.
 
@@ -207,7 +207,7 @@ REPLAY_SIGNATURE = (
 )
 
 
-@cached
+@kernel
 def replay(b: Array, quotes: Array, trades: Array, sessions: Array, seconds: Array, context: Array) -> None:
     """Go through the quotes and trades of a symbol in order of time, at one time quotes first, and sample its bars.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.protocols import Calendar, Session
-from robo_trader.features import cross_section, microstructure, session, step
+from robo_trader.features import cross_section, session, step
 from robo_trader.features.base import Bars, Floats, Ints, Quotes, Trades
 
 BLOCK = 4096  # rows that are in memory at once
@@ -116,7 +116,7 @@ def replayed(
     bounds = np.array(sorted(some | more), dtype=np.int64).reshape(-1, 2) / SECOND_NS
     can_be = possible(bars.open, bars.high, bars.low, bars.close, bars.volume)
     seconds = np.where(can_be, scan.place.seconds, np.nan)
-    microstructure.replay(book, quoted, traded, bounds, seconds, scan.context)
+    step.replay(book, quoted, traded, bounds, seconds, scan.context)
 
 
 def _told(calendar: Calendar, ts: Ints, *columns: Floats) -> tuple[Floats, set[tuple[int, int]]]:

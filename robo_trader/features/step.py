@@ -12,7 +12,7 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "81ced6bbf0b0a66adfada67f17a3f9d793e97abd5a8930c7067a2153f717783b"
+FINGERPRINT = "d69dc7fae88d037878268e53c2bece0a457c4440543fc55fff5601e20a2d4a11"
 ARITHMETIC = "0deb670c3562"
 SIZE = 6176  # numbers in the state of one symbol
 
@@ -536,3 +536,56 @@ def run(
         if seen == 0:
             out[k] = np.nan
     return seen
+
+
+SURVEY_SIGNATURE = cross_section.SURVEY_SIGNATURE
+_survey = cross_section.survey
+
+
+@cached
+def survey(panel: Array, symbol: Array, market: int, sectors: Array, seconds: Array, closes: Array, typicals: Array, volumes: Array, labels: Array, context: Array) -> None:
+    """Compile `cross_section.survey`."""
+    return _survey(panel, symbol, market, sectors, seconds, closes, typicals, volumes, labels, context)
+
+
+OPEN_BOOK_SIGNATURE = microstructure.OPEN_BOOK_SIGNATURE
+_open_book = microstructure.open_book
+
+
+@cached
+def open_book(b: Array, opens: float, closes: float) -> None:
+    """Compile `microstructure.open_book`."""
+    return _open_book(b, opens, closes)
+
+
+ON_QUOTE_SIGNATURE = microstructure.ON_QUOTE_SIGNATURE
+_on_quote = microstructure.on_quote
+
+
+@cached
+def on_quote(b: Array, seconds: float, bid: float, ask: float, bid_size: float, ask_size: float) -> bool:
+    """Compile `microstructure.on_quote`."""
+    return _on_quote(b, seconds, bid, ask, bid_size, ask_size)
+
+
+ON_TRADE_SIGNATURE = microstructure.ON_TRADE_SIGNATURE
+_on_trade = microstructure.on_trade
+
+
+@cached
+def on_trade(b: Array, seconds: float, price: float, size: float) -> bool:
+    """Compile `microstructure.on_trade`."""
+    return _on_trade(b, seconds, price, size)
+
+
+REPLAY_SIGNATURE = microstructure.REPLAY_SIGNATURE
+_replay = microstructure.replay
+
+
+@cached
+def replay(b: Array, quotes: Array, trades: Array, sessions: Array, seconds: Array, context: Array) -> None:
+    """Compile `microstructure.replay`."""
+    return _replay(b, quotes, trades, sessions, seconds, context)
+
+
+COMPILED = tuple((globals()[name], globals()[f"{name.upper()}_SIGNATURE"]) for name in ('run', 'survey', 'open_book', 'on_quote', 'on_trade', 'replay'))

@@ -3,8 +3,6 @@
 Conventions are StockCharts' and Wilder's: an exponential average starts as the mean of its first n values, Wilder's
 averages weigh 1/n, Bollinger bands use the population deviation, VWAP starts anew each session.
 
->>> [f.name for f in CATALOGUE if f.group is Group.VOLUME][:5]
-['obv', 'mfi_14', 'volume_sma_20', 'volume_rate_20', 'obv_change_20']
 >>> next((f.formula, f.warmup) for f in CATALOGUE if f.name == "adx_14")
 ("Wilder's mean over 14 bars of 100 |+DI - -DI| / (+DI + -DI).", 28)
 """

@@ -31,7 +31,8 @@ def interpreted(features=CATALOGUE):
         for module in [m for name, m in sys.modules.items() if name.startswith("robo_trader.features.")]:
             for name in shape.keys() & vars(module).keys():
                 undo.enter_context(patch.object(module, name, shape[name]))
-        undo.enter_context(patch.multiple(step, **{name: made[name] for name in ("SIZE", "advance", "scan")}))
+        entries = [name for _, name in compose.ENTRIES]
+        undo.enter_context(patch.multiple(step, **{name: made[name] for name in ("SIZE", "run", *entries)}))
         yield
 
 

@@ -135,7 +135,9 @@ def kill_migrations(path: Path) -> str:
         if not os.WIFSIGNALED(status):
             break
     versions = sorted(version for version, _ in seen)
-    assert versions == list(range(1, len(MIGRATIONS) + 1)), seen  # each with all its tables, or there would be more
+    assert versions == list(range(1, len(MIGRATIONS) + 1)), (
+        seen
+    )  # each with all its tables, or there would be more
     return f"{statements} killed, then version {versions[-1]}"
 
 
