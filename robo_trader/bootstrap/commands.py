@@ -9,11 +9,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from robo_trader.bootstrap import places
 from robo_trader.bootstrap.plan import build_engine, read_plan
 from robo_trader.config import Settings
 from robo_trader.core.errors import DataError, GateFailed
 from robo_trader.core.events import SECOND_NS, OrderType, TradingState
+from robo_trader.data.quality import Quality
 from robo_trader.storage import lock, queries
 from robo_trader.storage.database import backup as copy_database
 from robo_trader.storage.replay import replay
@@ -102,6 +105,9 @@ def _in_words(state: dict[str, Any]) -> str:
             f"equity {float(equity['cash']) + float(equity['value']):,.2f}  realised {float(equity['realised']):,.2f}"
             f" this session  unrealised {float(equity['unrealised']):,.2f}  at {equity['ts']} market time"
         )
+    lines += [
+        f"data {row['state']}: {_quality(row['detail'])}" for row in state["jobs"] if row["name"] == "data"
+    ]
     lines += [_position(held, state) for held in state["positions"] if held["quantity"]]
     lines += [
         f"works {o['side']} {o['quantity']} {o['symbol']} ({o['status']})"
@@ -133,6 +139,13 @@ def _trading(state: dict[str, Any]) -> list[str]:
         is_past = "" if state["alive"] else "was "
         lines.append(f"link {is_past}{link['state']} since {_wall(link['last_run_ns'])}{until}{why}")
     return lines
+
+
+def _quality(detail: str) -> str:
+    """Say how good the data of each symbol were, the worst first."""
+    found = msgspec.json.decode(detail, type=list[Quality])
+    worst = sorted(found, key=lambda one: 101.0 if one.percent is None else one.percent)
+    return "  ".join(one.in_words() for one in worst) or "nothing watched yet"
 
 
 def how_to_resume(alive: bool) -> str:

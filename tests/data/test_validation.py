@@ -323,3 +323,53 @@ def test_an_injected_one_percent_spike_is_the_only_one_found_in_a_real_day() -> 
     bad = replace(bars[200], high=bars[200].high * 1.012)
     refused = [r for bar in [*bars[:200], bad, *bars[201:]] for r in check.bar(bar).rejected]
     assert [(refusal.ts, refusal.reason) for refusal in refused] == [(bad.ts, "spike")]
+
+
+def closing_at(bar: Bar, close: float) -> Bar:
+    return replace(bar, close=close, high=max(bar.high, close), low=min(bar.low, close))
+
+
+def test_a_close_half_a_percent_off_is_refused_where_the_next_bar_opens_at_the_old_price() -> None:
+    day = quiet(40)
+    bad = closing_at(day[30], 100.5)
+    assert reasons(validator(), [*day[:30], bad, *day[31:]]) == ["spike"]
+
+
+def test_a_close_half_a_percent_off_is_kept_where_the_next_bar_opens_there_and_turns_back() -> None:
+    day = quiet(40)
+    moved, back = closing_at(day[30], 100.5), replace(day[31], open=100.49, high=100.5)
+    check = validator()
+    accepted = [bar for raw in [*day[:30], moved, back, *day[32:]] for bar in check.bar(raw).accepted]
+    assert accepted == [*day[:30], moved, back, *day[32:]]
+
+
+def test_the_last_bar_of_a_day_may_close_half_a_percent_off_for_nothing_follows_it() -> None:
+    start = new_york("2026-01-05 15:20")
+    check = validator()
+    for bar in quiet(39, start):
+        check.bar(bar)
+    last = flat(new_york("2026-01-05 16:00"), 100.5)
+    assert check.bar(last).accepted == (last,)
+
+
+def test_bars_without_trades_do_not_make_the_next_trade_look_like_a_spike() -> None:
+    bouncing = [flat(OPEN + n * MINUTE_NS, 100.0 + n % 2 / 2, 5.0) for n in range(1, 15)]
+    silent = [flat(OPEN + n * MINUTE_NS, 100.0, 0.0) for n in range(15, 60)]
+    after = [flat(OPEN + n * MINUTE_NS, 100.0 + n % 2 / 2, 5.0 + n) for n in range(60, 70)]
+    assert reasons(validator(), [*bouncing, *silent, *after]) == []
+
+
+def test_the_clean_day_has_no_flag_and_injected_closes_are_caught_as_in_the_golden_table() -> None:
+    everything = from_parquet("bars_1min_lean_trades.parquet", "SPY")
+    opened, closed = new_york("2013-10-08 09:30"), new_york("2013-10-08 16:00")
+    day = [bar for bar in everything if opened < bar.ts <= closed]
+    assert len(day) == 390
+    assert reasons(validator(), day) == []
+    for change in (1.01, 0.99, 1 + 0.5 / day[0].close, 1 - 0.5 / day[0].close):
+        caught = 0
+        for at in range(30, 385, 10):
+            bad = closing_at(day[at], day[at].close * change)
+            found = [r.ts for r in validator().history("SPY", [*day[:at], bad, *day[at + 1 :]]).rejected]
+            assert found in ([], [bad.ts])
+            caught += len(found)
+        assert caught == 36
