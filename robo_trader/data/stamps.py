@@ -21,6 +21,8 @@ ZONES = (
     UTC_NAME, NEW_YORK_NAME, "Etc/GMT+5", "America/Chicago", "America/Los_Angeles", "Europe/London", "Europe/Berlin"
 )  # fmt: skip
 _AS_GOOD = 0.02  # a zone must explain so much more of the volume before the label is not believed
+_ONE_SIDE = 0.1  # of the rows outside hours are on the other side of the day, if a file goes on outside them
+_LONG = 365 * DAY_NS
 _LEAST = 0.5  # of the volume, or of the rows, is traded in regular hours in any file of ours
 _MOST, _CLEAR, _RARE = 0.5, 0.4, 0.1  # of the sessions
 
@@ -88,16 +90,30 @@ def find_zone(wall: Ints, volume: Floats, calendar: XnysCalendar) -> tuple[str, 
     The zone is UTC, as labelled, unless another explains clearly more; empty where none explains half.
     """
     weights = volume if np.nansum(volume) > 0 else np.ones(len(wall))
-    shares = {zone: _share(in_zone(wall, zone), weights, calendar) for zone in ZONES}
+    shares = {zone: _share(in_zone(wall, zone), weights, calendar, zone == UTC_NAME) for zone in ZONES}
     best = max(shares, key=lambda zone: shares[zone])
     if shares[best] < _LEAST:
         return "", shares
     return (UTC_NAME if shares[UTC_NAME] >= shares[best] - _AS_GOOD else best), shares
 
 
-def _share(ts: Ints, weights: Floats, calendar: XnysCalendar) -> float:
-    inside = Sessions.around(calendar, ts).trading(ts)
-    return float(np.nansum(weights[inside]) / np.nansum(weights))
+def _share(ts: Ints, weights: Floats, calendar: XnysCalendar, labelled: bool) -> float:
+    """Return the share in regular hours; 0 where a zone that is not the label's leaves rows on one side of them.
+
+    A file that goes on outside hours does so before the open and after the close; one an hour off does not.
+    """
+    sessions = Sessions.around(calendar, ts)
+    inside = sessions.trading(ts)
+    share = float(np.nansum(weights[inside]) / np.nansum(weights))
+    if labelled or share > 1 - _AS_GOOD or not len(sessions.opens):
+        return share
+    outside = ts[~inside]
+    number = sessions.number(outside)
+    last = len(sessions.opens) - 1
+    since = np.where(number < 0, _LONG, outside - sessions.closes[np.maximum(number, 0)])
+    until = np.where(number >= last, _LONG, sessions.opens[np.minimum(number + 1, last)] - outside)
+    early = float((until < since).mean())
+    return share if _ONE_SIDE < early < 1 - _ONE_SIDE else 0.0
 
 
 def find_stamping(
