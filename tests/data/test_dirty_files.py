@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robo_trader.core.events import MINUTE_NS, SECOND_NS
+from robo_trader.core.events import MINUTE_NS, SECOND_NS, Quote
 from robo_trader.data.cleaning import Reading
 from robo_trader.data.files import open_file
 from robo_trader.data.findings import Defect, Done
+from robo_trader.data.sessions import XnysCalendar
+from robo_trader.data.validation import Validator
 from tests.data.streams import DATA, new_york
 
 
@@ -35,7 +37,10 @@ def test_a_merge_bug_of_five_thousand_duplicates_is_undone() -> None:
     said = found(reading)
     assert said[Defect.OUT_OF_ORDER] == (Done.REPAIRED, 18)
     assert said[Defect.UNREADABLE] == (Done.DROPPED, 1)
-    assert said[Defect.DUPLICATE] == (Done.DROPPED, 5074)  # 5,075 times are told again, one of them by the row of NaN
+    assert said[Defect.DUPLICATE] == (
+        Done.DROPPED,
+        5074,
+    )  # 5,075 times are told again, one of them by the row of NaN
     assert (np.diff(reading.bars.ts) > 0).all()
     # The first telling of each minute has its volume, the later ones have none.
     row = int(np.searchsorted(reading.bars.ts, new_york("2020-01-14 11:01")))
@@ -99,9 +104,7 @@ def test_halts_are_told_as_missing_bars_and_nothing_else_is_wrong_with_the_day()
     reading = read("anomaly_luld_halts_sprint_2018.parquet", "S")
     ts = set(reading.bars.ts.tolist())
     halted = [f"12:{minute}" for minute in (38, 39, 40, 41, 48, 49, 50, 51, 52)]
-    day = [
-        new_york(f"2018-04-10 {hour:02d}:{minute:02d}") for hour in range(10, 16) for minute in range(60)
-    ]
+    day = [new_york(f"2018-04-10 {hour:02d}:{minute:02d}") for hour in range(10, 16) for minute in range(60)]
     missing = {ts_ for ts_ in day if ts_ + MINUTE_NS not in ts}
     assert missing == {new_york(f"2018-04-10 {time}") for time in halted}
 
@@ -128,8 +131,27 @@ def test_clean_months_stay_as_they_are(name: str, symbol: str) -> None:
 
 
 def test_the_genuine_gaps_of_the_answer_key_are_no_splits() -> None:
-    key = json.loads((DATA / "known_events.json").read_text())["genuine_gaps_ibkr_5m"] if DATA.exists() else []
+    key = (
+        json.loads((DATA / "known_events.json").read_text())["genuine_gaps_ibkr_5m"] if DATA.exists() else []
+    )
     for symbol, *_ in key:
         reading = read("bars_5min_ibkr_2025_2026.parquet", symbol)
         assert Defect.SPLIT not in found(reading)
         assert Defect.FEED_SWITCH not in found(reading)
+
+
+def test_raw_quotes_of_one_exchange_come_out_in_the_range_of_their_cleaned_copy() -> None:
+    path = DATA / "dirty/taq_raw_quotes_2018_01.parquet"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not in ../shared/data")
+    raw = pd.read_parquet(path)
+    raw, clean = raw[raw["ex"] == "N"], pd.read_parquet(DATA / "dirty/taq_clean_quotes_2018_01.parquet")
+    check = Validator(XnysCalendar())
+    columns = (raw[name].astype(float) for name in ("bid", "ask", "bid_size", "ask_size"))
+    stamps = raw["ts"].astype("datetime64[ns, UTC]").astype("int64")
+    quotes = [Quote("XXX", ts, *row) for ts, *row in zip(stamps, *columns, strict=True)]
+    kept = [quote for quote in quotes if check.quote(quote) is None]
+    middle = [(quote.bid + quote.ask) / 2 for quote in kept]
+    assert min(middle) == pytest.approx(clean["midquote"].min(), abs=0.01)
+    assert max(middle) == pytest.approx(clean["midquote"].max(), abs=0.01)
+    assert max(q.ask - q.bid for q in kept) == pytest.approx((clean["ask"] - clean["bid"]).max())

@@ -32,7 +32,15 @@ def minutes(days: tuple[str, ...] = DAYS, seed: int = 3) -> pd.DataFrame:
     high, low = np.maximum(opened, close) + 0.01, np.minimum(opened, close) - 0.01
     ts = pd.DatetimeIndex(np.concatenate([stamp.tz_convert("UTC") for stamp in stamps]), tz="UTC")
     return pd.DataFrame(
-        {"ts": ts, "symbol": "XYZ", "open": opened, "high": high, "low": low, "close": close, "volume": volume}
+        {
+            "ts": ts,
+            "symbol": "XYZ",
+            "open": opened,
+            "high": high,
+            "low": low,
+            "close": close,
+            "volume": volume,
+        }
     )
 
 
@@ -43,7 +51,9 @@ def daily(days: int = 40, symbols: tuple[str, ...] = ("XYZ",)) -> pd.DataFrame:
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, days)))
     opened = np.concatenate(([100.0], close[:-1]))
     high, low = np.maximum(opened, close) * 1.002, np.minimum(opened, close) / 1.002
-    one = pd.DataFrame({"date": dates, "open": opened, "high": high, "low": low, "close": close, "volume": 1e6})
+    one = pd.DataFrame(
+        {"date": dates, "open": opened, "high": high, "low": low, "close": close, "volume": 1e6}
+    )
     return pd.concat([one.assign(symbol=symbol) for symbol in symbols], ignore_index=True)
 
 
@@ -109,7 +119,10 @@ def test_an_opening_print_of_its_own_is_joined_to_the_first_bar(tmp_path: Path) 
     ends = sound.assign(ts=sound["ts"] + pd.Timedelta(minutes=1))
     prints = first.assign(high=first["open"], low=first["open"], close=first["open"], volume=50_000.0)
     reading = read(pd.concat([ends, prints]).sort_values("ts"), tmp_path)
-    assert found(reading) == {Defect.END_STAMPED: (Done.REPAIRED, 1564), Defect.AUCTION_ROW: (Done.REPAIRED, 4)}
+    assert found(reading) == {
+        Defect.END_STAMPED: (Done.REPAIRED, 1564),
+        Defect.AUCTION_ROW: (Done.REPAIRED, 4),
+    }
     assert reading.bars.volume[0] == sound["volume"][0] + 50_000.0
     assert len(reading.bars) == len(sound)
 
@@ -118,7 +131,9 @@ def test_a_closing_print_of_its_own_is_joined_to_the_last_bar(tmp_path: Path) ->
     sound = minutes()
     last = sound[sound["ts"].dt.tz_convert(NEW_YORK).dt.strftime("%H:%M") == "15:59"]
     price = last["close"] + 0.01
-    prints = last.assign(ts=last["ts"] + pd.Timedelta(minutes=1), open=price, high=price, low=price, close=price)
+    prints = last.assign(
+        ts=last["ts"] + pd.Timedelta(minutes=1), open=price, high=price, low=price, close=price
+    )
     reading = read(pd.concat([sound, prints]).sort_values("ts"), tmp_path)
     assert found(reading) == {Defect.AUCTION_ROW: (Done.REPAIRED, 4)}
     assert reading.bars.close[389] == pytest.approx(price.iloc[0])
