@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 db_app = typer.Typer(no_args_is_help=True, help="Look after the database.")
 app.add_typer(db_app, name="db")
+data_app = typer.Typer(no_args_is_help=True, help="Look at files of bars.")
+app.add_typer(data_app, name="data")
 alert_app = typer.Typer(no_args_is_help=True, help="How you are told when something needs you.")
 app.add_typer(alert_app, name="alert")
 app.add_typer(drill_app, name="drill")
@@ -212,6 +214,24 @@ def db_backup(target: Annotated[Path, typer.Argument(help="New file.")], db: Db 
     from robo_trader.bootstrap import commands
 
     end(lambda: commands.backup(settings_of(), db, target))
+
+
+@data_app.command("check")
+def data_check(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or SQLite file of bars.")],
+    symbol: Annotated[str, typer.Option(help="One of its symbols; default: all of them.")] = "",
+    zone: Annotated[
+        str, typer.Option(help="Zone of its times, as America/New_York; default: found out.")
+    ] = "",
+    stamped: Annotated[
+        str, typer.Option(help="What its times name, a bar's `start` or `end`; default: found out.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with a file of bars, what reading it repairs, and how good the rest is; changes nothing."""
+    from robo_trader.bootstrap import bar_files
+
+    end(lambda: bar_files.check(file, symbol, zone, stamped, as_json))
 
 
 @alert_app.command("test")

@@ -11,12 +11,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from robo_trader.bootstrap import places
 from robo_trader.bootstrap.plan import build_engine, other_features, read_plan, read_warmth
 from robo_trader.config import Settings
 from robo_trader.core.engine import Engine
 from robo_trader.core.errors import DataError, GateFailed
 from robo_trader.core.events import SECOND_NS, OrderType, TradingState
+from robo_trader.data.quality import Quality
 from robo_trader.features.feature_engine import schema_version
 from robo_trader.storage import feature_rows, lock, queries
 from robo_trader.storage.database import backup as copy_database
@@ -123,6 +126,9 @@ def _in_words(state: dict[str, Any]) -> str:
             f"equity {float(equity['cash']) + float(equity['value']):,.2f}  realised {float(equity['realised']):,.2f}"
             f" this session  unrealised {float(equity['unrealised']):,.2f}  at {equity['ts']} market time"
         )
+    lines += [
+        f"data {row['state']}: {_quality(row['detail'])}" for row in state["jobs"] if row["name"] == "data"
+    ]
     lines += [_position(held, state) for held in state["positions"] if held["quantity"]]
     lines += [
         f"works {o['side']} {o['quantity']} {o['symbol']} ({o['status']})"
@@ -155,6 +161,13 @@ def _trading(state: dict[str, Any]) -> list[str]:
         is_past = "" if state["alive"] else "was "
         lines.append(f"link {is_past}{link['state']} since {_wall(link['last_run_ns'])}{until}{why}")
     return lines
+
+
+def _quality(detail: str) -> str:
+    """Say how good the data of each symbol were, the worst first."""
+    found = msgspec.json.decode(detail, type=list[Quality])
+    worst = sorted(found, key=lambda one: 101.0 if one.percent is None else one.percent)
+    return "  ".join(one.in_words() for one in worst) or "nothing watched yet"
 
 
 def how_to_resume(alive: bool) -> str:

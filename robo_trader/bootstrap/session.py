@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from robo_trader.core.events import OPERATOR, AccountSnapshot, Bar, Event, Halt,
 from robo_trader.core.protocols import Listener, View
 from robo_trader.core.recovery import Stored, recover
 from robo_trader.core.steps import Step
+from robo_trader.data import quality
 from robo_trader.ibkr.refusals import RequestRefused
 from robo_trader.logger import DeskLog
 from robo_trader.storage.database import Database
@@ -245,7 +247,16 @@ class TradingSession:
                     inbox=len(self._inbox), inbox_most=self._inbox.most, thinned=thinned
                 )
                 await self._database.record_job("loop", now, None, state, detail)
+                await self._record_quality(now)
             beats += 1
+
+    async def _record_quality(self, now: int) -> None:
+        """Write down how good the data of each symbol were, and as the job's state the lowest percentage."""
+        found = self._link.pipeline.quality()
+        worst = quality.lowest(found)
+        state = "nothing yet" if worst is None else f"{worst:.2f}%"
+        detail = json.dumps([one.as_row() for one in found])
+        await self._database.record_job("data", now, None, state, detail)
 
     async def _tell_link(self) -> None:
         """Write down how the link is, each time that changes."""

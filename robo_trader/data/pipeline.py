@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -10,8 +10,9 @@ import msgspec
 
 from robo_trader.core.events import MINUTE_NS, NOT_FILLED, SECOND_NS, Bar, Feed, FeedStatus, Quote, Trade
 from robo_trader.core.protocols import Inbox
-from robo_trader.data.aggregation import Aggregator, Gap, bucket
+from robo_trader.data.aggregation import Aggregator, Gap, bucket, closes
 from robo_trader.data.history import merge
+from robo_trader.data.quality import Quality
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.data.validation import OUTSIDE_HOURS, Rejected, ValidationOptions, Validator
 
@@ -37,6 +38,10 @@ class _Track:
     lacking_until: int = 0
     newest: int = 0
     waiting: list[Bar] = field(default_factory=list)
+    # Bars that needed nothing, that came from history instead, and that were given up.
+    whole: int = 0
+    filled: int = 0
+    lost: int = 0
 
     def gap(self) -> tuple[int, int] | None:
         """Return what history should bring, start < ts <= end, None while nothing lacks."""
@@ -108,6 +113,8 @@ class Pipeline:
         fresh = self._fresh(symbol, track, verdict.accepted)
         if not fresh:
             return 0
+        if gap is not None:
+            track.filled += sum(gap[0] < bar.ts <= gap[1] for bar in fresh)
         track.waiting = merge(fresh, track.waiting)
         self._tell_through(track, fresh[-1].ts)
         if gap is not None and track.gap() is None:
@@ -132,6 +139,15 @@ class Pipeline:
     def gaps(self) -> list[tuple[str, int, int]]:
         """Return what history should bring now: symbol, start and end in UTC ns; bars with start < ts <= end."""
         return [(symbol, *gap) for symbol, track in self._tracks.items() if (gap := track.gap()) is not None]
+
+    def quality(self) -> list[Quality]:
+        """Return how good the live data of each symbol were since the start; the warm-up counts for nothing."""
+        return [self._quality(symbol, track) for symbol, track in sorted(self._tracks.items())]
+
+    def _quality(self, symbol: str, track: _Track) -> Quality:
+        refused = self._validator.rejections(symbol)
+        refused.pop(OUTSIDE_HOURS, None)
+        return Quality(symbol, track.whole, track.filled, track.lost, refused)
 
     def _track(self, symbol: str) -> _Track:
         return self._tracks.setdefault(symbol, _Track())
@@ -175,9 +191,18 @@ class Pipeline:
 
     def _give_up(self, track: _Track, symbol: str) -> None:
         gap = track.gap()
+        if gap is not None:
+            waiting = {bar.ts for bar in track.waiting}
+            track.lost += sum(ts not in waiting for ts in self._due_within(*gap))
         self._tell_through(track, track.newest)
         if gap is not None:
             self._say(Feed.GAP, symbol, f"{NOT_FILLED}: {_stretch(*gap)}")
+
+    def _due_within(self, start: int, end: int) -> Iterator[int]:
+        """Yield when bars should have closed, start < ts <= end."""
+        first, last = (datetime.fromtimestamp(ts // SECOND_NS, UTC).date() for ts in (start, end))
+        for session in self._calendar.sessions(first, last):
+            yield from (ts for ts in closes(session, self._options.interval_ns) if start < ts <= end)
 
     def _tell_through(self, track: _Track, until: int) -> None:
         """Tell what waits up to `until`, holes or not, and then whatever follows without one."""
@@ -194,6 +219,7 @@ class Pipeline:
         track.told = bar.ts
         # Who trades on a bar must not be told later that there was a newer one.
         outdated = bar.ts < track.newest and not bar.history
+        track.whole += not bar.history
         self._inbox.put(msgspec.structs.replace(bar, history=True) if outdated else bar)
 
     def _fresh(self, symbol: str, track: _Track, bars: Iterable[Bar]) -> list[Bar]:

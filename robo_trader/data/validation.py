@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from robo_trader.core.events import MINUTE_NS, Bar, Quote, Trade
+from robo_trader.core.events import DAY_NS, MINUTE_NS, Bar, Quote, Trade
 from robo_trader.core.protocols import Session
 from robo_trader.data.sessions import XnysCalendar
 
@@ -19,6 +19,8 @@ OUTSIDE_HOURS = "outside hours"
 # Scales the median absolute deviation to a standard deviation of normal returns.
 _MAD_TO_SIGMA = 1.4826
 _FEW_RETURNS = 10
+# USD that any price moves between bid and ask: Brownlees and Gallo's gamma is two ticks.
+_FEW_TICKS = 0.025
 # A jump is confirmed where the next bar lies nearer to it than this fraction of the way back.
 _HALF_WAY = 0.5
 
@@ -33,6 +35,9 @@ class ValidationOptions:
     sigmas: float = 12.0
     window: int = 30
     min_move: float = 0.01
+    # A close is known better than extremes are: it waits beyond so many deviations, if above `min_close_move`.
+    close_sigmas: float = 5.0
+    min_close_move: float = 0.002
     # Bars of a minute or more with the very same prices and volume before the feed counts as stuck; shorter bars
     # for as many minutes.
     max_identical: int = 5
@@ -87,7 +92,8 @@ class Validator:
     """Checks bars, quotes and trades of any number of symbols, one after the other.
 
     A bar that jumps is held until the next bar: if that stays at the new level both pass, otherwise the held one
-    is refused. This is the one-sided form of Brownlees and Gallo (2006, CSDA 51), which looks at both sides.
+    is refused. This is the one-sided form of Brownlees and Gallo (2006, CSDA 51), which looks at both sides: who stays
+    is told by the next bar's open, so that a real move that turns back a minute later is kept.
     """
 
     def __init__(self, calendar: XnysCalendar, options: ValidationOptions | None = None) -> None:
@@ -104,7 +110,8 @@ class Validator:
             return Verdict(rejected=(_count(stream, refusal),))
         stream.seen_ts = bar.ts
         session = self._calendar.session(bar.ts)
-        same_day = session is stream.session
+        # Of bars that are days each is judged by those before it, as minutes are within their day.
+        same_day = session is stream.session or bar.interval_ns >= DAY_NS
         before = self._settle(stream, bar, same_day)
         stream.session = session
         stuck = self._stuck(bar, stream)
@@ -183,9 +190,15 @@ class Validator:
         if held is None or last is None:
             return Verdict()
         stream.held = None
-        if same_day and _confirms(bar, held, last.close):
+        if same_day and self._confirms(bar, held, stream, last.close):
             return Verdict(accepted=(self._believe(stream, held, same_day),))
         return Verdict(rejected=(self._spike(stream, held, last),))
+
+    def _confirms(self, bar: Bar, held: Bar, stream: _Stream, reference: float) -> bool:
+        if _move(held, reference) > self._limit(stream):
+            return _reaches(bar, held, reference)
+        way_back = abs(math.log(bar.open / held.close))
+        return way_back <= _HALF_WAY * abs(math.log(held.close / reference))
 
     def _finish(self, symbol: str) -> Verdict:
         """Settle the held bar of a series that has ended."""
@@ -198,24 +211,38 @@ class Validator:
         return Verdict(rejected=(self._spike(stream, held, last),))
 
     def _spike(self, stream: _Stream, bar: Bar, last: Bar) -> Rejected:
-        limit = self._limit(stream)
-        return _count(stream, Rejected(bar.symbol, bar.ts, "spike", _move(bar, last.close), limit))
+        move, limit = _move(bar, last.close), self._limit(stream)
+        if move <= limit:
+            move, limit = abs(math.log(bar.close / last.close)), self._close_limit(stream)
+        return _count(stream, Rejected(bar.symbol, bar.ts, "spike", move, limit))
 
     def _jumps(self, bar: Bar, stream: _Stream, same_day: bool) -> bool:
-        """Whether the bar's extremes lie too far from the last close to be believed at once."""
+        """Whether the bar's extremes or its close lie too far from the last close to be believed at once."""
         if stream.last is None:
             return False
         move = _move(bar, stream.last.close)
-        if move <= self._options.min_move:
+        if not same_day:
+            # Overnight gaps are no measure of a spike: there only the wide limit holds.
+            return move > self._options.max_move
+        if move > self._options.min_move and move > self._limit(stream):
+            return True
+        close = abs(math.log(bar.close / stream.last.close))
+        if close <= self._options.min_close_move or stream.session is None:
             return False
-        # Overnight gaps are no measure of a spike: there only the wide limit holds.
-        return move > (self._limit(stream) if same_day else self._options.max_move)
+        # Nothing follows the last bar of a day, and its auction may well move it.
+        return bar.ts < stream.session.close and close > self._close_limit(stream)
 
     def _limit(self, stream: _Stream) -> float:
-        options = self._options
+        return self._wide(stream, self._options.min_move, self._options.sigmas)
+
+    def _close_limit(self, stream: _Stream) -> float:
+        return self._wide(stream, self._options.min_close_move, self._options.close_sigmas)
+
+    def _wide(self, stream: _Stream, least: float, sigmas: float) -> float:
         if len(stream.returns) < _FEW_RETURNS:
-            return options.max_move
-        return min(options.max_move, max(options.min_move, options.sigmas * _robust_sigma(stream.returns)))
+            return self._options.max_move
+        few_ticks = 0.0 if stream.last is None else _FEW_TICKS / stream.last.close
+        return min(self._options.max_move, max(least, few_ticks, sigmas * _robust_sigma(stream.returns)))
 
     def _stuck(self, bar: Bar, stream: _Stream) -> Rejected | None:
         # Without trades the same prices must repeat, so only a repeated volume betrays a stuck feed.
@@ -229,7 +256,8 @@ class Validator:
         return Rejected(bar.symbol, bar.ts, "stale", stream.identical + 1, limit)
 
     def _believe(self, stream: _Stream, bar: Bar, same_day: bool) -> Bar:
-        if stream.last is not None and same_day:
+        # A bar without trades repeats the last price and says nothing of how far prices go.
+        if stream.last is not None and same_day and bar.volume:
             stream.returns.append(math.log(bar.close / stream.last.close))
         stream.last = bar
         return bar
@@ -324,7 +352,7 @@ def _move(bar: Bar, reference: float) -> float:
     return max(abs(math.log(bar.high / reference)), abs(math.log(bar.low / reference)))
 
 
-def _confirms(bar: Bar, held: Bar, reference: float) -> bool:
+def _reaches(bar: Bar, held: Bar, reference: float) -> bool:
     """Whether `bar` stays near the extreme to which the held bar jumped from `reference`."""
     up, down = math.log(held.high / reference), math.log(reference / held.low)
     way_back = math.log(held.high / bar.high) if up >= down else math.log(bar.low / held.low)
@@ -337,9 +365,11 @@ def _nearest(price: float, known: list[float]) -> float:
 
 
 def _robust_sigma(returns: Iterable[float]) -> float:
-    """Return 1.4826 times the median absolute deviation from the median."""
-    middle = statistics.median(values := list(returns))
-    return _MAD_TO_SIGMA * statistics.median(abs(value - middle) for value in values)
+    """Return 1.4826 times the median absolute return.
+
+    Not the deviation from the median: where prices only bounce between bid and ask, one half of the returns is the median.
+    """
+    return _MAD_TO_SIGMA * statistics.median(abs(value) for value in returns)
 
 
 def _count(stream: _Stream, refusal: Rejected) -> Rejected:

@@ -33,6 +33,7 @@ from robo_trader.core.steps import (
     Step,
     Unprotected,
 )
+from robo_trader.data.quality import Quality
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
 from robo_trader.storage.lock import InstanceLock
@@ -128,3 +129,17 @@ async def test_drift_is_told_with_its_worst_readings(
     _, words = said(database, capsys)
     assert "drift  ALARM  3 of 34 features no longer look as in training, at 2026-01-05T14:31:00Z" in words
     assert "  atr_close_14 psi 8.05, limit 4.12, since 2026-01-05T14:31:00Z" in words
+
+
+async def test_the_quality_of_the_data_is_told_by_symbol_the_worst_first(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [Quality("META", 390), Quality("NVDA", 388, 1, 1, {"spike": 2})]
+    async with await Database.open(database) as opened:
+        detail = json.dumps([one.as_row() for one in found])
+        await opened.record_job("data", OPEN, None, "99.49%", detail)
+    _, words = said(database, capsys)
+    assert "data 99.49%: NVDA 99.49% (1 filled in, 1 lost, refused: 2 spike)  META 100.00%" in words
+    _, text = said(database, capsys, as_json=True)
+    [row] = [row for row in json.loads(text)["jobs"] if row["name"] == "data"]
+    assert [one["percent"] for one in json.loads(row["detail"])] == [100.0, pytest.approx(99.487, abs=1e-3)]

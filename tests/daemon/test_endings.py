@@ -262,9 +262,9 @@ async def test_the_link_and_the_loop_are_in_the_books_for_whoever_looks(desk: De
     _, port = await desk.gateway()
     run = await desk.daemon(port)
     await run.until(" bar ", times=3)
-    while len(rows := dict(desk.rows("SELECT name, state FROM jobs"))) < 3:
+    while len(rows := dict(desk.rows("SELECT name, state FROM jobs"))) < 4:
         await asyncio.sleep(0.05)
-    assert rows.keys() == {"desk", "link", "loop"}
+    assert rows.keys() == {"data", "desk", "link", "loop"}
     ((detail,),) = desk.rows("SELECT detail FROM jobs WHERE name = 'loop'")
     assert json.loads(detail).keys() >= {"blocks", "max_ms", "rss_mb", "open_files"}
     run.signal(signal.SIGTERM)

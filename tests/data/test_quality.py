@@ -1,0 +1,75 @@
+"""The percentage of bars that needed nothing, live and in a file."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from robo_trader.core.events import SECOND_NS
+from robo_trader.data.pipeline import Pipeline, PipelineOptions
+from robo_trader.data.quality import Quality, lowest
+from robo_trader.data.sessions import XnysCalendar
+from tests.data.streams import Ear, flat, new_york, slices
+
+OPEN = new_york("2026-01-05 09:30")
+MINUTE = 60 * SECOND_NS
+
+
+def pipeline(patience: int = 5) -> Pipeline:
+    return Pipeline(Ear(), XnysCalendar(), PipelineOptions(patience=patience))
+
+
+def test_a_morning_without_a_fault_is_of_a_hundred_percent() -> None:
+    feed = pipeline()
+    for part in slices(OPEN, 4):
+        feed.on_bar(part)
+    assert feed.quality() == [Quality("AAPL", whole=4)]
+    assert feed.quality()[0].percent == 100.0
+
+
+def test_bars_that_history_had_to_bring_count_against_it() -> None:
+    feed = pipeline()
+    parts = slices(OPEN, 4)
+    for part in [*parts[:12], *parts[36:]]:  # the second and the third minute never came
+        feed.on_bar(part)
+    feed.backfill("AAPL", [flat(OPEN + n * MINUTE, 100.1 + n / 100, 50.0 + n) for n in (1, 2, 3, 4)])
+    assert feed.quality() == [Quality("AAPL", whole=2, filled=2)]
+    assert feed.quality()[0].percent == 50.0
+
+
+def test_bars_that_nobody_brings_are_lost_once_patience_ends() -> None:
+    feed = pipeline(patience=1)
+    parts = slices(OPEN, 6)
+    for part in [*parts[:12], *parts[36:]]:
+        feed.on_bar(part)
+    assert feed.quality() == [Quality("AAPL", whole=4, lost=2)]
+
+
+def test_the_warm_up_is_no_merit_and_no_fault() -> None:
+    feed = pipeline()
+    feed.backfill("AAPL", [flat(OPEN + n * MINUTE, 100.0 + n / 100, 50.0 + n) for n in range(1, 31)])
+    assert feed.quality() == [Quality("AAPL")]
+    assert feed.quality()[0].percent is None
+
+
+def test_refusals_are_counted_by_reason_and_what_comes_outside_hours_is_none() -> None:
+    feed = pipeline()
+    parts = slices(OPEN, 2)
+    for part in parts:
+        feed.on_bar(part)
+    feed.on_bar(parts[-1])
+    feed.on_bar(flat(OPEN + 3 * MINUTE, math.nan))
+    feed.on_bar(flat(new_york("2026-01-05 18:00")))
+    assert feed.quality()[0].refused == {"duplicate": 1, "price": 1}
+
+
+def test_it_is_said_in_a_few_words_and_in_json() -> None:
+    poor = Quality("NVDA", 98, 1, 1, {"spike": 2, "stale": 1})
+    assert poor.in_words() == "NVDA 98.00% (1 filled in, 1 lost, refused: 2 spike, 1 stale)"
+    assert Quality("SPY").in_words() == "SPY no bar due yet"
+    assert json.loads(json.dumps(poor.as_row()))["percent"] == 98.0
+
+
+def test_the_lowest_is_of_those_that_were_due() -> None:
+    assert lowest([Quality("A", 1, 1), Quality("B", 1), Quality("C")]) == 50.0
+    assert lowest([Quality("C")]) is None
