@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from robo_trader.data.bars import Bars as Bars
+from robo_trader.data.bars import Floats as Floats
+from robo_trader.data.bars import Ints as Ints
 
 
 class Group(StrEnum):
@@ -90,18 +88,6 @@ class Feature:
     def source(self) -> str:
         """Where the formula is from."""
         return " ".join((inspect.getdoc(type(self)) or "").rpartition("\n\nSource: ")[2].split())
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """Bars of one symbol as (n,) arrays: `ts` closes in UTC ns, prices in USD, volume in shares."""
-
-    ts: Ints
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
 
 
 @dataclass(frozen=True, slots=True)

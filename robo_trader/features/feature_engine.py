@@ -27,7 +27,7 @@ def kernels_cached() -> bool:
     """Tell whether an earlier start left the compiled step, so that this one need not compile it."""
     # numba keeps the hash of the source beside what it compiled of it; the time of a file says nothing.
     source = hashlib.sha256(compose.STEP.read_bytes()).digest()
-    found = Path(step.run.stats.cache_path or "").glob("step.run-*.nbi")
+    found = Path(step.run.stats.cache_path or "").glob("step.run-*.nbi")  # type: ignore[attr-defined]
     return any(source in index.read_bytes() for index in found)
 
 

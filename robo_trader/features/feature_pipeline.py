@@ -195,6 +195,5 @@ def _from_file(path: Path, symbols: Sequence[str], interval_ns: int) -> dict[str
                 f"{path}: the bars of {symbol} are of {reading.interval_ns // SECOND_NS} seconds, "
                 f"not of {interval_ns // SECOND_NS}"
             )
-        b = reading.bars
-        found[symbol] = Bars(b.ts, b.open, b.high, b.low, b.close, b.volume)
+        found[symbol] = reading.bars
     return found

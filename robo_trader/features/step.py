@@ -12,7 +12,7 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "d69dc7fae88d037878268e53c2bece0a457c4440543fc55fff5601e20a2d4a11"
+FINGERPRINT = "fadb6276a2c34ca784be00f73fc1634667bd31acef786a7f3bae91fc9bce612f"
 ARITHMETIC = "0deb670c3562"
 SIZE = 6176  # numbers in the state of one symbol
 
