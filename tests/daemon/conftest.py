@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ib_async import IB
 
+from robo_trader.features.feature_engine import compile_kernels
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
 from robo_trader.simulation.market import SyntheticMarket
 from robo_trader.simulation.tape import MinuteSource
@@ -133,6 +134,12 @@ async def account_at(port: int) -> Account:
         return Account(Decimal(cash), positions, {f.execution.execId: int(f.execution.shares) for f in fills})
     finally:
         ib.disconnect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> None:
+    """Compile the features before a daemon has to: nobody waits for one as long as that takes."""
+    compile_kernels()
 
 
 @pytest.fixture
