@@ -25,13 +25,14 @@ from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NA
 
 Progress = Callable[[str], None]
 
-ENOUGH = 0.9  # of the rows; a column that is known less often is left out, and not the rows with it
+ENOUGH = 0.6  # of the rows; a column that is known less often is left out, and not the rows with it
 DATABASES = (".db", ".sqlite", ".sqlite3")
 _BARS = "SELECT ts, open, high, low, close, volume FROM bars WHERE symbol = ? AND interval_ns = ? ORDER BY ts"
 _SYMBOLS = "SELECT DISTINCT symbol FROM bars WHERE interval_ns = ? ORDER BY symbol"
 
 MODEL = [NAMES.index(name) for name in MODEL_NAMES]
-REQUIRED = [i for i, column in enumerate(MODEL) if not CATALOGUE[column].optional]
+# Columns that a symbol's own bars tell within its first session.
+EARLY = [i for i, f in enumerate(CATALOGUE[j] for j in MODEL) if not f.optional and not f.sessions]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class MatrixOptions:
 
 
 class _Part(NamedTuple):
-    """The rows of one symbol in which every required column is known: which bars, and all columns models may see."""
+    """The rows of one symbol in which every early column is known: which bars, and all columns models may see."""
 
     bar: Ints
     x: NDArray[np.floating]
@@ -65,8 +66,8 @@ def build_matrix(
 ) -> Rows:
     """Build the model inputs of all symbols in order of time; bars still warming or passed over give no row.
 
-    Of the optional columns those are taken that are there: a market that was not watched has none to tell. Symbols are
-    scanned in threads, in blocks of rows: beside the bars it takes twice the memory of the result, and `progress` hears
+    Of the columns that need other symbols, or weeks of history, those are taken that most rows know: a market that was
+    not watched has none to tell, and two months of bars are not spent on an average of one. Symbols are scanned in threads, in blocks of rows: beside the bars it takes twice the memory of the result, and `progress` hears
     of each symbol that is done.
     """
     options = options or MatrixOptions()
@@ -110,17 +111,17 @@ def _part(scan: Scan, dtype: DTypeLike) -> _Part:
     bar, x = [np.empty(0, np.int64)], [np.empty((0, len(MODEL)), dtype)]
     for start, block in scan.blocks():
         inputs = block[:, MODEL]
-        known = np.flatnonzero(~np.isnan(inputs[:, REQUIRED]).any(axis=1))
+        known = np.flatnonzero(~np.isnan(inputs[:, EARLY]).any(axis=1))
         bar.append(start + known)
         x.append(inputs[known].astype(dtype))
     return _Part(np.concatenate(bar), np.concatenate(x))
 
 
 def _known(parts: Sequence[NDArray[np.floating]]) -> list[int]:
-    """Return the columns to take: without those optional ones that hardly any row knows."""
+    """Return the columns to take: all early ones, and of the others those that enough rows know."""
     rows = sum(len(x) for x in parts)
     known = sum((np.count_nonzero(~np.isnan(x), axis=0) for x in parts), np.zeros(len(MODEL)))
-    return [i for i in range(len(MODEL)) if i in REQUIRED or (rows and known[i] / rows >= ENOUGH)]
+    return [i for i in range(len(MODEL)) if i in EARLY or (rows and known[i] / rows >= ENOUGH)]
 
 
 def _sorted(
