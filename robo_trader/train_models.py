@@ -25,6 +25,7 @@ from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features import feature_pipeline
 from robo_trader.features.base import Bars
 from robo_trader.features.feature_pipeline import MatrixOptions
+from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry, trainer
 from robo_trader.ml.dataset import LabelOptions, build_dataset
 from robo_trader.ml.labels import session_numbers
@@ -34,7 +35,7 @@ from robo_trader.ml.validation import Selected
 def read_bars(
     path: Path, symbols: list[str], interval_ns: int, days: int, beside: Collection[str] = ()
 ) -> dict[str, Bars]:
-    """Read the bars of each symbol's last `days` sessions from a database, CSV or Parquet file.
+    """Read the bars of each symbol's last `days` sessions, and those that warm its features, from a database or file.
 
     No symbols means all there are; what stands `beside` them to compare with is read where it is there. Raises DataError
     where the file cannot be read or holds none of a symbol.
@@ -45,7 +46,8 @@ def read_bars(
             with suppress(DataError):
                 found |= feature_pipeline.read_bars(path, [symbol], interval_ns)
     calendar = XnysCalendar()
-    return {symbol: _last_sessions(symbol, bars, calendar, days) for symbol, bars in found.items()}
+    needed = days + WARM_SESSIONS  # what only warms features is not learnt from
+    return {symbol: _last_sessions(symbol, bars, calendar, needed) for symbol, bars in found.items()}
 
 
 def default_database(home: Path = Path("data")) -> Path:

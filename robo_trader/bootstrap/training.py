@@ -13,6 +13,7 @@ from robo_trader.bootstrap.places import model_name
 from robo_trader.bootstrap.plan import load_model
 from robo_trader.config import Settings
 from robo_trader.core.errors import DataError
+from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry
 from robo_trader.processes import Child
 from robo_trader.storage.database import Database
@@ -44,7 +45,7 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
 async def _train(settings: Settings, link: Link, database: Database, name: str, bar_s: int) -> None:
     days = settings.ml_history_days
     log.info("no_model_yet", name=name, doing=f"fetching {days} sessions of bars to train on")
-    history = await link.history(database, days)
+    history = await link.history(database, days + WARM_SESSIONS)
     await database.store_bars(history.unstored())
     symbols = [symbol for symbol in history.bars if symbol not in link.beside]
     trainer = Child(

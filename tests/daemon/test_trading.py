@@ -188,8 +188,9 @@ async def test_what_is_held_is_watched_and_priced_though_another_symbol_is_trade
     first.signal(signal.SIGTERM)
     assert await first.end() == 0, first.text
     run = await desk.daemon(port, symbols="AAPL")
-    await run.until("watching")
+    await run.until("held, not traded")
     await run.until("fill ")
+    await run.until(" bar ", times=8)
     run.signal(signal.SIGTERM)
     assert await run.end() == 0, run.text
     ((session,),) = desk.rows("SELECT id FROM sessions ORDER BY rowid DESC LIMIT 1")

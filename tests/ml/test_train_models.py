@@ -16,10 +16,12 @@ from robo_trader.core.errors import ConfigurationError, DataError
 from robo_trader.core.events import MINUTE_NS
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.feature_engine import schema_version
+from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry
 from robo_trader.ml.trainer import TrainingOptions
 from robo_trader.train_models import default_database, read_bars, train_from_database
 
+SESSIONS = WARM_SESSIONS + 12
 QUICK = TrainingOptions(forest_trees=10, boosted_trees=20)
 
 
@@ -46,7 +48,7 @@ def database(path: Path, sessions: int, symbols: tuple[str, ...] = ("AAPL", "NVD
 
 @pytest.fixture(scope="module")
 def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return database(tmp_path_factory.mktemp("data") / "practice-DUP123456.db", sessions=12)
+    return database(tmp_path_factory.mktemp("data") / "practice-DUP123456.db", sessions=SESSIONS)
 
 
 def test_a_model_is_trained_saved_and_loads_with_todays_features(
@@ -64,16 +66,20 @@ def test_a_model_is_trained_saved_and_loads_with_todays_features(
     manifest = registry.read_manifest(directory)
     assert (manifest.symbols, manifest.sessions, manifest.bars) == (
         ("AAPL", "NVDA"),
-        12,
-        2 * (11 * 390 + 210),
+        SESSIONS,
+        2
+        * sum(
+            (session.close - session.open) // MINUTE_NS
+            for session in XnysCalendar().before("2026-01-05", SESSIONS)
+        ),
     )
 
 
-def test_only_the_last_sessions_are_read(bars: Path) -> None:
+def test_only_the_last_sessions_and_those_that_warm_are_read(bars: Path) -> None:
     found = read_bars(bars, ["NVDA"], MINUTE_NS, days=2)
     assert list(found) == ["NVDA"]
-    last = XnysCalendar().before("2026-01-05", 2)
-    assert (found["NVDA"].ts[0], found["NVDA"].ts[-1]) == (last[0].open + MINUTE_NS, last[1].close)
+    last = XnysCalendar().before("2026-01-05", 2 + WARM_SESSIONS)
+    assert (found["NVDA"].ts[0], found["NVDA"].ts[-1]) == (last[0].open + MINUTE_NS, last[-1].close)
 
 
 def test_without_symbols_all_in_the_database_are_read(bars: Path) -> None:
@@ -106,7 +112,7 @@ def test_the_only_database_is_taken_and_several_are_asked_about(tmp_path: Path) 
 
 
 def test_the_command_line_ends_with_5_when_there_are_too_few_bars(tmp_path: Path) -> None:
-    path = database(tmp_path / "paper-DU1.db", sessions=2, symbols=("AAPL",))
+    path = database(tmp_path / "paper-DU1.db", sessions=WARM_SESSIONS + 2, symbols=("AAPL",))
     done = subprocess.run(
         [
             sys.executable,
