@@ -14,7 +14,6 @@ from robo_trader.core.desk import Desk
 from robo_trader.core.draft import Draft
 from robo_trader.core.events import (
     DAY_NS,
-    OPERATOR,
     AccountSnapshot,
     Bar,
     Cancel,
@@ -62,8 +61,6 @@ from robo_trader.core.steps import (
     Corrected,
     Decision,
     FeatureRow,
-    Halted,
-    Resumed,
     Signal,
     Step,
 )
@@ -294,13 +291,9 @@ class Engine:
 
     def _on_halt(self, halt: Halt, draft: Draft) -> None:
         """Stop what adds exposure. A halt also drops slices still to come and cancels entries at work."""
-        known = self.desk.holds.by.get(halt.by)
-        if known is not None:
-            is_looser = TradingState.furthest((known.state, halt.state)) is not halt.state
-            if is_looser or (known.state, known.reason) == (halt.state, halt.reason):
-                return  # only to resume makes a halt less
-        halted = Halted(halt.ts, halt.reason, halt.by, halt.state)
-        self.desk.holds.hear(halted)
+        halted = self.desk.holds.halt(halt)
+        if halted is None:
+            return
         draft.fact(halted)
         for symbol in self.desk.held() if halt.state is TradingState.HALTED else ():
             for parent, coming in self._executor.working(symbol):
@@ -308,13 +301,9 @@ class Engine:
                     self._way_out.emit(self._executor.stop(parent.id), draft)
 
     def _on_resume(self, resume: Resume, draft: Draft) -> None:
-        holds = self.desk.holds.by
-        halts = [by for by, hold in holds.items() if hold.state is TradingState.HALTED]
-        lifted = sorted({resume.by, *(halts if resume.by == OPERATOR else ())} & holds.keys())
-        for by in lifted:
-            del holds[by]
-        if lifted:
-            draft.fact(Resumed(resume.ts, resume.reason, resume.by, tuple(lifted), self.desk.state))
+        resumed = self.desk.holds.resume(resume)
+        if resumed is not None:
+            draft.fact(resumed)
 
     def _on_resolve(self, wish: Resolve, draft: Draft) -> None:
         if not self._reconciliation.resolve(wish, draft):

@@ -149,7 +149,8 @@ def _steps(features: Sequence[Feature]) -> dict[str, str]:
 
 def source_of_step(features: Sequence[Feature] = CATALOGUE) -> str:
     """Return the text of `step.py`. Raises WrongFeature where a step cannot be made of these features."""
-    rooms = sorted({type(f).__module__.rpartition(".")[2] for f in features})
+    called = {module.__name__ for module, _ in ENTRIES} | {type(feature).__module__ for feature in features}
+    rooms = sorted(name.rpartition(".")[2] for name in called)
     return TEMPLATE.format(
         rooms=", ".join(rooms),
         fingerprint=fingerprint(),
@@ -173,7 +174,7 @@ def _table(numbers: Iterable[int]) -> str:
 
 def _entry(module: ModuleType, name: str) -> str:
     """Return the text that compiles a function of a room where numba looks for changes: in `step.py` itself."""
-    signature = inspect.signature(getattr(module, name).py_func)
+    signature = inspect.signature(getattr(module, name))
     room = module.__name__.rpartition(".")[2]
     return ENTRY.format(
         name=name,

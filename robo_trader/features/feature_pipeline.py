@@ -67,8 +67,9 @@ def build_matrix(
     """Build the model inputs of all symbols in order of time; bars still warming or passed over give no row.
 
     Of the columns that need other symbols, or weeks of history, those are taken that most rows know: a market that was
-    not watched has none to tell, and two months of bars are not spent on an average of one. Symbols are scanned in threads, in blocks of rows: beside the bars it takes twice the memory of the result, and `progress` hears
-    of each symbol that is done.
+    not watched has none to tell, and two months of bars are not spent on an average of one. Symbols are scanned in
+    threads, in blocks of rows: beside the bars it takes twice the memory of the result, and `progress` hears of each
+    symbol that is done.
     """
     options = options or MatrixOptions()
     engine = FeatureEngine(calendar, interval_ns, options.market, options.sectors)

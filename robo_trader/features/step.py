@@ -12,7 +12,7 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "fadb6276a2c34ca784be00f73fc1634667bd31acef786a7f3bae91fc9bce612f"
+FINGERPRINT = "d35edb9a156433c939fbd67aaf6d2f405c4eba1027bc3362809a41c50c6a0a74"
 ARITHMETIC = "0deb670c3562"
 SIZE = 6176  # numbers in the state of one symbol
 

@@ -24,7 +24,8 @@ def interpreted(features=CATALOGUE):
     with ExitStack() as undo, np.errstate(all="ignore"):
         for owner, name, plain in _functions():
             undo.enter_context(patch.object(owner, name, plain))
-        undo.enter_context(patch.object(kernels, "cached", lambda function: function))
+        for decorator in ("cached", "kernel"):
+            undo.enter_context(patch.object(kernels, decorator, lambda function: function))
         made = {}
         exec(compose.source_of_step(features), made)
         shape = {"NAMES": tuple(f.name for f in features), "WIDTH": len(features)}

@@ -103,7 +103,7 @@ def test_a_changed_room_is_refused_until_the_step_is_written_anew(monkeypatch):
     class Cold:
         signatures = ()
 
-    monkeypatch.setattr(feature_engine, "COMPILED", ((Cold(), "void()"),))
+    monkeypatch.setattr(step, "COMPILED", ((Cold(), "void()"),))
     monkeypatch.setattr(step, "FINGERPRINT", "of an older room")
     with pytest.raises(DataError, match=re.escape("`python -m robo_trader.features.compose`")):
         feature_engine.compile_kernels()

@@ -161,7 +161,7 @@ def test_whole_numbers_give_the_same_bits_and_compile_nothing(engine):
         msgspec.structs.replace(bar, open=10.0, high=12.0, low=9.0, close=11.0, volume=5.0) for bar in whole
     ]
     assert last(engine, whole).tobytes() == last(FeatureEngine(EveryDay()), as_floats).tobytes()
-    assert len(step.advance.signatures) == 1
+    assert len(step.run.signatures) == 1
 
 
 def test_columns_that_cannot_be_written_or_have_gaps_are_taken(bars, engine):
@@ -218,9 +218,7 @@ def test_compiling_again_in_one_process_costs_nothing():
     began = time.perf_counter()
     compile_kernels()
     assert time.perf_counter() - began < 0.05
-    assert [len(kernel.signatures) for kernel, _ in feature_engine.COMPILED] == [1] * len(
-        feature_engine.COMPILED
-    )
+    assert [len(kernel.signatures) for kernel, _ in step.COMPILED] == [1] * len(step.COMPILED)
 
 
 def test_a_first_start_compiles_and_says_so_and_a_second_loads(tmp_path):

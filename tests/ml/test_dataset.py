@@ -50,7 +50,7 @@ def test_a_row_of_the_dataset_is_the_row_that_is_served_live(bars: dict[str, Bar
         vector = engine.update(Bar("NVDA", ts, *prices))
         if vector is not None:
             served[ts] = vector[columns].astype(np.float32)
-    assert len(alone.ts) > 900
+    assert len(alone.ts) > 600
     assert all(np.array_equal(served[ts], row) for ts, row in zip(alone.ts.tolist(), alone.rows, strict=True))
     both = build_dataset(bars, CALENDAR)
     assert (
@@ -83,9 +83,9 @@ def test_bars_too_few_for_a_label_are_refused(bars: dict[str, Bars]) -> None:
 
 
 def test_a_planted_edge_is_proven_and_a_martingale_is_not() -> None:
-    there = trainer.train(build_dataset(market_bars(edge=1.0, sessions=30), CALENDAR), QUICK)
+    there = trainer.train(build_dataset(market_bars(edge=1.0, sessions=45), CALENDAR), QUICK)
     assert there.ensemble.card.proven, there.ensemble.card.reason
     assert there.report.long.coverage + there.report.short.coverage > 0.02
-    absent = trainer.train(build_dataset(market_bars(edge=0.0, sessions=30), CALENDAR), QUICK)
+    absent = trainer.train(build_dataset(market_bars(edge=0.0, sessions=45), CALENDAR), QUICK)
     assert not absent.ensemble.card.proven
     assert absent.report.auc.low <= 0.5

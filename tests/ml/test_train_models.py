@@ -112,7 +112,7 @@ def test_the_only_database_is_taken_and_several_are_asked_about(tmp_path: Path) 
 
 
 def test_the_command_line_ends_with_5_when_there_are_too_few_bars(tmp_path: Path) -> None:
-    path = database(tmp_path / "paper-DU1.db", sessions=WARM_SESSIONS + 2, symbols=("AAPL",))
+    path = database(tmp_path / "paper-DU1.db", sessions=2, symbols=("AAPL",))
     done = subprocess.run(
         [
             sys.executable,
