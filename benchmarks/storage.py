@@ -5,7 +5,8 @@
 A desk's journal is written as in trading: quotes of all symbols, a bar of each every five seconds with its features and
 signal, and orders with their stop, acknowledgement, execution and commission; what is urgent is committed at once, the
 rest ten times a second, the log is moved once a second. For a sixth of the time alone, then beside readers in processes
-of four threads each, who ask all that the page asks, once a second. `order_ms`: from the decision to the intent on disk.
+of four threads each, who ask all that the page asks, once a second, and with the page itself open in a headless Chromium
+(`RT_CHROMIUM`), where there is one. `order_ms`: from the decision to the intent on disk.
 At the end every event that was told must be there, once, and equal in all tables.
 
 Beside it, in turns: fifty orders of one moment, each with its stop. Committed together (`moment_group`), each by itself
@@ -24,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -74,6 +75,7 @@ QUOTES_PER_S = 4.0  # a symbol's, as TWS samples them
 BARS_EVERY_S = 5.0
 THREADS = 4
 MOMENT, MOMENTS = 50, 15
+CHROMIUM = os.environ.get("RT_CHROMIUM", "/usr/bin/chromium")
 READER_ENDS_S = 60.0
 
 
@@ -227,6 +229,41 @@ class Readers:
             self.said.append(msgspec.json.decode(said.splitlines()[-1], type=Said))
 
 
+@contextmanager
+def page(path: Path) -> Iterator[bool]:
+    """Keep the real page open in a headless Chromium, where there is one; say whether it is."""
+    if not Path(CHROMIUM).exists():
+        yield False
+        return
+    words = [
+        "-m",
+        "robo_trader.dashboard",
+        "--port",
+        "0",
+        "--db",
+        str(path),
+        "--parent-pid",
+        str(os.getpid()),
+    ]
+    server = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    address = server.stdout.readline().split()[-1]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+        browser = subprocess.Popen(
+            [CHROMIUM, *flags, "--remote-debugging-port=0", address],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            yield True
+            assert browser.poll() is None, "the browser ended by itself"
+        finally:
+            for process in (browser, server):
+                process.terminate()
+                process.wait(READER_ENDS_S)
+            server.stdout.close()
+
+
 def lost(path: Path, desk: Desk) -> int:
     """Count what was told and is not there, or is there twice."""
     with closing(connect_readonly(path)) as connection:
@@ -253,7 +290,7 @@ async def live(path: Path, asked: argparse.Namespace) -> dict[str, float]:
         journal = SqliteJournal(database, desk.session)
         alone = await trade(database, desk, journal, asked.seconds / 6, asked.orders)
         readers = Readers(path, asked.readers)
-        with readers:
+        with readers, page(path) as is_open:
             beside = await trade(database, desk, journal, asked.seconds, asked.orders)
         await journal.flush()
     return {
@@ -262,6 +299,7 @@ async def live(path: Path, asked: argparse.Namespace) -> dict[str, float]:
         "orders": len(beside),
         "events": desk.told,
         "readers": asked.readers,
+        "page_open": is_open,
         "rounds_read": sum(said.rounds for said in readers.said),
         "lock_errors": sum(len(said.refused) for said in readers.said),
         "torn_reads": sum(said.torn for said in readers.said),

@@ -14,6 +14,7 @@ from robo_trader.core.errors import RoboTraderError
 from robo_trader.core.events import SECOND_NS, Event, OrderStatus, TradingState
 from robo_trader.core.steps import (
     Agreed,
+    Anomaly,
     CashMoved,
     DriftSummary,
     Fact,
@@ -74,6 +75,7 @@ class AlertJournal:
         self._blind_s = blind_s
         self._wall_ns = wall_ns
         self._rejected = 0
+        self._odd = ""
 
     async def record(self, event: Event, step: Step) -> None:
         """Tell what of this step a person must know."""
@@ -101,6 +103,9 @@ class AlertJournal:
                 )
             case Unprotected():
                 self._on_unprotected(fact)
+            case Anomaly() if fact.what != self._odd:  # the parts of one order are one matter
+                self._odd = fact.what
+                self._alerts.tell("anomaly", f"{fact.symbol}: look at the broker", fact.what)
             case CashMoved():
                 text = f"{fact.amount:+,.2f} USD without a trade ({fact.why}); cash is now {fact.cash:,.2f}"
                 self._alerts.tell("cash", "cash moved", text, Severity.INFO)

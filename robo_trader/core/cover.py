@@ -62,12 +62,18 @@ class Cover:
         self._bare: dict[str, int] = {}  # shares told to be without a stop
         self._lost: dict[str, _Loss] = {}  # the last stop that ended without our doing
         self._looks = 0  # at the account
+        self._unsure: set[str] = set()  # symbols whose lost stop waits for such looks
         self._wakes: dict[str, int] = {}  # the next timer of a symbol
 
     @property
     def is_kept(self) -> bool:
         """Whether positions are protected at all."""
         return self._rule is not None
+
+    @property
+    def wants_look(self) -> bool:
+        """Whether a stop waits until the account has been compared."""
+        return bool(self._unsure)
 
     def remember(self, symbol: str, price: Decimal | None) -> None:
         """Take over the stop price of an earlier session."""
@@ -98,6 +104,7 @@ class Cover:
         """Bring the stops to what is held less what is `leaving` by exits: shrink, or add what is missing."""
         if self._rule is None:
             return
+        self._unsure.discard(symbol)
         held = self._desk.surely_held(symbol)
         if not held:
             self._levels.pop(symbol, None)
@@ -226,6 +233,7 @@ class Cover:
         has_jumped = loss.price is None or abs(market / loss.price - 1) > JUMP
         is_beyond = (float(price) - market) * entry.sign >= 0
         if (has_jumped or is_beyond) and self._looks - loss.looks < LOOKS:
+            self._unsure.add(symbol)
             return f"the market is far from where the stop was lost ({loss.why}): comparing the account first"
         return ""
 

@@ -143,7 +143,7 @@ class Engine:
 
     def doubts(self, positions: Mapping[str, int]) -> bool:
         """Return whether the broker's positions, by symbol, call for comparing the account now."""
-        return self._opened and self._reconciliation.is_news(positions)
+        return self._opened and (self._cover.wants_look or self._reconciliation.is_news(positions))
 
     # ------------------------------------------------------------------------------------------- the market
 

@@ -187,9 +187,9 @@ class Portfolio:
         self.cash -= due
         return True
 
-    def uncharged(self) -> bool:
-        """Return whether a fill still waits for its commission."""
-        return any(fill.commission is None and fill.quantity for fill in self._booked.values())
+    def uncharged(self, since: int) -> bool:
+        """Return whether a fill after `since` (UTC ns) still waits for its commission."""
+        return any(f.commission is None and f.quantity and f.ts > since for f in self._booked.values())
 
     def adopt(self, symbol: str, quantity: int) -> None:
         """Hold what the broker says, at the prices of our lots or, beyond them, at the mark; equity starts anew there.

@@ -13,6 +13,7 @@ from robo_trader.core.steps import Agreed, Anomaly, CashMoved, Ignored, Mismatch
 
 # Differing cash is believed once it has stood this long without a trade: TWS tells cash up to three minutes late.
 CASH_STANDS_NS = 4 * MINUTE_NS
+COMMISSION_LATE_NS = 15 * MINUTE_NS  # a broker that restarted may never tell one
 _CENT = Decimal("0.01")
 
 
@@ -136,7 +137,11 @@ class Reconciliation:
     def _compare_cash(self, snapshot: AccountSnapshot, draft: Draft) -> None:
         """Follow the broker's cash where it moved by no trade: dividends, interest, fees, transfers."""
         difference = snapshot.cash - self._portfolio.cash
-        in_motion = self._desk.mismatched or self._desk.orders.symbols() or self._portfolio.uncharged()
+        in_motion = (
+            self._desk.mismatched
+            or self._desk.orders.symbols()
+            or self._portfolio.uncharged(snapshot.ts - COMMISSION_LATE_NS)
+        )
         if abs(difference) < _CENT or in_motion:
             self._cash = None
         elif self._cash is None or self._cash[0] != difference:

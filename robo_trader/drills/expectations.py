@@ -130,7 +130,7 @@ VERDICTS = (
     _of("reject", given={"sequence": "cancelled-first", "times": 3}),
     _of("cancel-ignored"),
     _of("cancel-fill-race"),
-    _of("fill-after-cancel"),
+    _of("fill-after-cancel", forgives=MOVED),  # a stop that trades although its end was confirmed
     _of("whatif-silent"),
     _of("whatif-unset"),
 )

@@ -21,6 +21,7 @@ from robo_trader.config import load
 from robo_trader.core.events import SECOND_NS, Feed, FeedStatus, OrderStatus, TradingState
 from robo_trader.core.steps import (
     Agreed,
+    Anomaly,
     CashMoved,
     Drifted,
     DriftSummary,
@@ -139,6 +140,14 @@ async def test_cash_that_moved_by_no_trade_is_told_each_time(desk: Desk):
     for _ in range(2):
         await desk.says(CashMoved(1, Decimal("12.50"), Decimal("1012.50"), "dividend"))
     assert desk.told == ["cash moved", "cash moved"]
+
+
+async def test_what_the_broker_should_not_have_done_is_told_once_for_all_parts_of_an_order(desk: Desk):
+    after = [
+        Anomaly(n, "NVDA", f"fill of s-{order}.1 after it was cancelled") for n, order in enumerate((1, 1, 2))
+    ]
+    await desk.says(*after)
+    assert desk.told == ["NVDA: look at the broker"] * 2
 
 
 def changed(status: OrderStatus, order_id: str = "s-1.1") -> OrderChanged:

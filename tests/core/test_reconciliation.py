@@ -131,10 +131,12 @@ def test_cash_that_is_still_moving_or_waits_for_a_commission_is_not_believed():
     play(engine, opening(), bar(1))
     for minute, cash in ((2, "100001"), (8, "100002"), (14, "100003")):
         assert not facts(play(engine, told(minute, 0, cash)), CashMoved)
-    bought = Fill(OPEN, "manual:7", "e.1.01", "NVDA", Side.BUY, 1, D(100), None)
+    bought = Fill(OPEN + 15 * MINUTE_NS, "manual:7", "e.1.01", "NVDA", Side.BUY, 1, D(100), None)
     play(engine, bought)
-    for minute in (20, 26, 32):
+    for minute in (18, 23, 29):
         assert not facts(play(engine, told(minute, 1, "90000")), CashMoved)
+    play(engine, told(31, 1, "90000"))  # that commission will not come any more
+    assert facts(play(engine, told(36, 1, "90000")), CashMoved)
 
 
 def test_a_position_told_in_passing_calls_for_a_look_until_it_is_agreed_or_quarantined():

@@ -21,7 +21,7 @@ from robo_trader.practice.gateway import PracticeGateway
 from robo_trader.simulation.flow import FlowOptions
 from robo_trader.storage import queries
 from robo_trader.storage.replay import replay
-from tests.daemon.conftest import Desk, Run, account_at
+from tests.daemon.conftest import PATIENCE_S, Desk, Run, account_at
 
 pytestmark = pytest.mark.daemon
 READY = "state=ready"
@@ -88,8 +88,12 @@ def children_of(run: Run, module: str) -> list[int]:
     return [int(c) for c in children if module in Path(f"/proc/{c}/cmdline").read_bytes().decode()]
 
 
-def child_of(run: Run, module: str) -> int:
-    (pid,) = children_of(run, module)
+async def child_of(run: Run, module: str) -> int:
+    """Wait until the child that runs a module goes by that name: for a moment it goes by its parent's."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := children_of(run, module)):
+            await asyncio.sleep(0.01)
+    (pid,) = found
     return pid
 
 
@@ -117,7 +121,7 @@ async def practising(desk: Desk, *words: str, **settings: object) -> Run:
 async def test_a_practice_gateway_that_dies_is_started_again_and_trading_goes_on(desk: Desk):
     run = await practising(desk, "--no-dashboard")
     await run.until("fill ")
-    os.kill(child_of(run, "robo_trader.practice"), signal.SIGKILL)
+    os.kill(await child_of(run, "robo_trader.practice"), signal.SIGKILL)
     await run.until(READY, times=2)
     fills = run.text.count("fill ")
     await run.until("fill ", times=fills + 2)
@@ -129,7 +133,7 @@ async def test_a_practice_gateway_that_dies_is_started_again_and_trading_goes_on
 async def test_a_screen_that_dies_is_told_and_started_again_while_trading_goes_on(desk: Desk, module: str):
     run = await practising(desk)
     await run.until("ready")
-    pid = child_of(run, module)
+    pid = await child_of(run, module)
     os.kill(pid, signal.SIGKILL)
     await run.until("screen ended")
     await run.until("fill ")
@@ -143,7 +147,7 @@ async def test_no_child_outlives_a_daemon_that_is_killed(desk: Desk):
     run = await practising(desk)
     await run.until("ready")
     modules = ("robo_trader.practice", "robo_trader.websocket_server", "robo_trader.dashboard")
-    children = [child_of(run, module) for module in modules]
+    children = [await child_of(run, module) for module in modules]
     run.signal(signal.SIGKILL)
     await run.end()
     for child in children:
@@ -154,7 +158,7 @@ async def test_a_trainer_ends_with_its_daemon(desk: Desk):
     for number in (signal.SIGTERM, signal.SIGKILL):
         run = await practising(desk, "--no-dashboard", "--use-ml", ml_history_days=30)
         await run.until("training")
-        child = child_of(run, "robo_trader.train_models")
+        child = await child_of(run, "robo_trader.train_models")
         run.signal(number)
         assert await run.end() == (0 if number == signal.SIGTERM else -number)
         await gone(child)
@@ -299,7 +303,7 @@ async def test_a_disk_that_is_full_stops_the_daemon_and_leaves_nothing_half_book
 async def test_a_frozen_gateway_is_noticed_left_and_found_again(desk: Desk):
     run = await practising(desk, "--no-dashboard", ibkr_heartbeat_s=0.3, ibkr_connect_timeout_s=0.5)
     await run.until("fill ")
-    gateway = child_of(run, "robo_trader.practice")
+    gateway = await child_of(run, "robo_trader.practice")
     os.kill(gateway, signal.SIGSTOP)
     await run.until("heartbeat")
     await run.until("state=waiting")
