@@ -25,10 +25,10 @@ MARKET_TIME, MARKET_SINCE, MARKET_RETURN, SECTOR_TIME, SECTOR_SINCE, SECTOR_RETU
 CONTEXT = 8
 
 # What a symbol keeps of its pairs: of its last bar the time, the time since which it returned, and the return; how many
-# pairs, and both returns of each.
+# pairs, what `_moments` says of them, and both returns of each.
 PAIRS = 60
-LAST, BEFORE_LAST, RETURNED, PAIRED = 0, 1, 2, 3
-MINE, THEIRS = 4, 4 + 2 * SHORT
+LAST, BEFORE_LAST, RETURNED, PAIRED, TOGETHER, MY_SQUARE, THEIR_SQUARE = range(7)
+MINE, THEIRS = 7, 7 + 2 * SHORT
 
 
 def new_panel(symbols: int) -> Floats:
@@ -194,7 +194,7 @@ class Beta(CrossSection):
     """
 
     def __init__(self, other: str) -> None:
-        units = [Unit.PURE] * (4 + 4 * SHORT)
+        units = [Unit.PURE] * (THEIRS + 2 * SHORT)
         super().__init__(f"{other}_beta_60", PAIRS, PAIRS + 2, own_units=units)
         self.other, self.told = other, MARKET_TIME if other == "market" else SECTOR_TIME
 
@@ -212,8 +212,8 @@ class Beta(CrossSection):
         s[own + RETURNED] = now.log_return
         if s[own + PAIRED] < PAIRS:
             return np.nan
-        together, _, theirs = _moments(s, own)
-        return ratio(together, theirs, 0.0)
+        s[own + TOGETHER], s[own + MY_SQUARE], s[own + THEIR_SQUARE] = _moments(s, own)
+        return ratio(s[own + TOGETHER], s[own + THEIR_SQUARE], 0.0)
 
 
 class Correlation(CrossSection):
@@ -236,8 +236,8 @@ class Correlation(CrossSection):
     def step(s: Array, pairs: int, beta: float) -> float:
         if np.isnan(beta):
             return np.nan
-        together, mine, theirs = _moments(s, pairs)
-        return min(max(ratio(together, math.sqrt(mine * theirs), 0.0), -1.0), 1.0)
+        together, squares = s[pairs + TOGETHER], s[pairs + MY_SQUARE] * s[pairs + THEIR_SQUARE]
+        return min(max(ratio(together, math.sqrt(squares), 0.0), -1.0), 1.0)
 
 
 class Residual(CrossSection):

@@ -12,9 +12,9 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "d35edb9a156433c939fbd67aaf6d2f405c4eba1027bc3362809a41c50c6a0a74"
-ARITHMETIC = "0deb670c3562"
-SIZE = 6176  # numbers in the state of one symbol
+FINGERPRINT = "aa9baac2066927f2cedbf81802f6439a4260bf5ac94e4e606d282838110418e7"
+ARITHMETIC = "9ce634024d72"
+SIZE = 6182  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
     "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1],"
@@ -316,15 +316,15 @@ def step(
     market_return_1 = LastReturn(context, sigma_20, 2)
     sector_return_1 = LastReturn(context, sigma_20, 5)
     market_beta_60 = Beta(s, 5654, now, context, 0)
-    sector_beta_60 = Beta(s, 5914, now, context, 3)
+    sector_beta_60 = Beta(s, 5917, now, context, 3)
     market_correlation_60 = Correlation(s, 5654, market_beta_60)
     market_residual_5 = Residual(s, 5654, market_beta_60, sigma_20, 5, 2.23606797749979)
     market_residual_20 = Residual(s, 5654, market_beta_60, sigma_20, 20, 4.47213595499958)
-    sector_residual_20 = Residual(s, 5914, sector_beta_60, sigma_20, 20, 4.47213595499958)
+    sector_residual_20 = Residual(s, 5917, sector_beta_60, sigma_20, 20, 4.47213595499958)
     breadth = Breadth(context)
     relative_strength_20 = Rank(context)
     spread_log = QuotedSpread(context)
-    queue_imbalance_20 = QueueImbalance(s, 6174, context, 20)
+    queue_imbalance_20 = QueueImbalance(s, 6180, context, 20)
     order_flow = OrderFlow(context)
     micro_price = MicroPrice(context)
     trade_sign = TradeSign(context)
