@@ -8,7 +8,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -103,7 +103,8 @@ async def test_garbage_is_answered_with_what_is_wrong(tmp_path: Path) -> None:
             writer.write(garbage)
             assert json.loads(await reader.readline())["ok"] is False
         writer.write(b"x" * (1 << 18))
-        assert await reader.read() == b""
+        with suppress(ConnectionResetError):  # it hangs up without having read all of it
+            assert await reader.read() == b""
         writer.close()
 
 
