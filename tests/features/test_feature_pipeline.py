@@ -7,11 +7,9 @@ from robo_trader.features.feature_pipeline import build_matrix
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, WARM_SESSIONS, WARMUP
 from tests.features.conftest import EveryDay, in_order_of_time, part, random_bars
 
-NEEDED = [feature for feature in CATALOGUE if feature.model and not feature.optional]
-REQUIRED = {feature.name for feature in NEEDED}
-FIRST = max(
-    feature.warmup for feature in NEEDED
-)  # bars until the first row, where no whole session is needed
+EARLY = [f for f in CATALOGUE if f.model and not f.optional and not f.sessions]
+NAMED = {feature.name for feature in EARLY}
+FIRST = max(feature.warmup for feature in EARLY)  # bars until the first row
 ENOUGH = max(WARMUP, 390 * WARM_SESSIONS) + 120  # bars, until every column is warm
 
 
@@ -34,7 +32,7 @@ def test_rows_are_the_live_vectors_of_the_model_inputs():
         for s, b, ts, x in zip(rows.symbol, rows.bar, rows.ts.tolist(), rows.x, strict=True)
     }
     assert told == live
-    assert REQUIRED <= set(rows.names) <= set(MODEL_NAMES)
+    assert NAMED < set(rows.names) < set(MODEL_NAMES)
     assert rows.version == engine.version
 
 
@@ -47,8 +45,16 @@ def test_rows_come_in_order_of_time_then_of_symbol():
     assert not np.isnan(rows.x).any()
 
 
+def test_columns_that_need_weeks_come_with_months_of_bars_and_cost_no_rows_before():
+    few, many = (
+        set(build_matrix({"NVDA": random_bars(390 * sessions)}, EveryDay()).names)
+        for sessions in (WARM_SESSIONS + 5, 3 * WARM_SESSIONS)
+    )
+    assert many - few >= {"trend_1d", "volume_of_day_20"}
+
+
 def test_symbols_without_enough_bars_give_no_rows():
     for bars in ({"NVDA": random_bars(FIRST - 1)}, {}):
         rows = build_matrix(bars, EveryDay())
         assert rows.x.shape == (0, len(rows.names))
-        assert set(rows.names) >= REQUIRED
+        assert set(rows.names) == NAMED
