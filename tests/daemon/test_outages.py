@@ -38,7 +38,7 @@ async def test_an_outage_a_restart_and_a_freeze_leave_no_hole_in_the_bars_and_tr
         ibkr_logins_per_hour=3600,
         ibkr_heartbeat_s=0.5,
         ibkr_connect_timeout_s=1,
-        ibkr_restart_window="11:00-11:20 America/New_York",
+        ibkr_restart_window="13:00-13:20 America/New_York",
     )
     await run.until("state=ready")
     await run.until(" bar ", times=4)
@@ -48,8 +48,8 @@ async def test_an_outage_a_restart_and_a_freeze_leave_no_hole_in_the_bars_and_tr
     await later(gateway, 3)
     gateway.plant("freeze", **{"for": 600})
     await run.until("state=ready", times=3)
-    gateway.plant("restart-keep", at="11:01", **{"for": 600})
-    await run.until("TWS restarts, 11:00-11:20 America/New_York;")
+    gateway.plant("restart-keep", at="13:01", **{"for": 600})
+    await run.until("TWS restarts, 13:00-13:20 America/New_York;")
     await run.until("state=ready", times=4)
     await later(gateway, 15)
     run.signal(signal.SIGTERM)
