@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from robo_trader.config import load
 from robo_trader.core.errors import ConfigurationError, DataError, RoboTraderError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.parent import parent_ended
@@ -114,8 +115,11 @@ def train_from_database(
     Raises DataError where the bars are too few or unreadable. An unproven model is saved too: the daemon loads it and
     abstains, saying why.
     """
-    bars = read_bars(database, symbols, interval_ns, days, {market, *(sectors or {}).values()} - {""})
-    of = frozenset(symbols or bars)
+    beside = {market, *(sectors or {}).values()} - {""}
+    bars = read_bars(database, symbols, interval_ns, days, beside)
+    of = frozenset(
+        symbols or bars.keys() - beside or bars
+    )  # of what others are compared with nothing is learnt
     with _told(console, len(trainer.STAGES) + len(of)) as progress:
         matrix = MatrixOptions(market, sectors, of, np.float32)
         dataset = build_dataset(bars, XnysCalendar(), LabelOptions(horizon), interval_ns, matrix, progress)
@@ -169,10 +173,12 @@ def command(
     days: Annotated[int, typer.Option(min=1, help="Sessions to learn from, counted from the last.")] = 60,
     bar_seconds: Annotated[int, typer.Option(min=1, help="Size of the bars.")] = 60,
     horizon: Annotated[int, typer.Option(min=1, help="Bars ahead that are forecast.")] = 30,
-    market: Annotated[str, typer.Option(help="What shares are compared with; empty for nothing.")] = "SPY",
+    market: Annotated[
+        str | None, typer.Option(help="What shares are compared with; FEATURES_MARKET where not given.")
+    ] = None,
     sectors: Annotated[
-        str, typer.Option(help="What stands for their sectors, such as AAPL=XLK,JPM=XLF.")
-    ] = "",
+        str | None, typer.Option(help="What stands for their sectors; FEATURES_SECTORS where not given.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same models.")] = 7,
     parent_pid: Annotated[int, typer.Option(min=0, help="End when this process ends.")] = 0,
 ) -> None:
@@ -181,6 +187,7 @@ def command(
         threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
     # Read by the libraries when they are imported, in the trainer.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    settings = load(features_market=market, features_sectors=sectors)
     database = db or default_database()
     train_from_database(
         database,
@@ -192,8 +199,8 @@ def command(
         days,
         bar_seconds * SECOND_NS,
         horizon,
-        market,
-        dict(pair.split("=") for pair in sectors.split(",") if pair.count("=") == 1),
+        settings.features_market,
+        settings.sectors(),
     )
 
 

@@ -123,7 +123,7 @@ def build_plan(
         settings=s.fingerprint(),
         market=s.features_market,
         sectors=s.sectors(),
-        features=schema_version(bar_s * SECOND_NS),
+        features=schema_version(bar_s * SECOND_NS, s.features_market, s.sectors()),
     )
 
 
@@ -144,7 +144,7 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
     if warmth is not None:
         features.restore(warmth.features)
     algorithms: dict[str, Algorithm] = {"market": MarketAlgorithm(), "twap": TwapAlgorithm(plan.twap_options)}
-    model = load_model(Path(plan.model), plan.bar_s) if plan.use_ml and plan.model else None
+    model = registry.load(Path(plan.model), features.version) if plan.use_ml and plan.model else None
     sizer: Sizer = AtrSizer(plan.sizing_options)
     if plan.sizing == "fixed":
         sizer = FixedSizer(plan.sizing_options)
@@ -164,11 +164,6 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
             watch=_watch(plan, features, model),
         )
     )
-
-
-def load_model(directory: Path, bar_s: int) -> Ensemble:
-    """Load a model that fits the features of these bars. Raises DataError saying why it may not be used."""
-    return registry.load(directory, FeatureEngine(XnysCalendar(), bar_s * SECOND_NS).version)
 
 
 def to_json(plan: Plan) -> str:

@@ -10,9 +10,10 @@ import structlog
 
 from robo_trader.bootstrap.link import Link
 from robo_trader.bootstrap.places import model_name
-from robo_trader.bootstrap.plan import load_model
 from robo_trader.config import Settings
 from robo_trader.core.errors import DataError
+from robo_trader.core.events import SECOND_NS
+from robo_trader.features.feature_engine import schema_version
 from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry
 from robo_trader.processes import Child
@@ -34,7 +35,8 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
         found = registry.latest(settings.ml_models_dir, name)
     if found is None:
         raise DataError(f"training left no model in {settings.ml_models_dir / name}")
-    card = load_model(found, bar_s).card
+    version = schema_version(bar_s * SECOND_NS, settings.features_market, settings.sectors())
+    card = registry.load(found, version).card
     verdict = "proven" if card.proven else "UNPROVEN: it will abstain"
     log.info("model", name=name, version=card.version, verdict=verdict, why=card.reason)
     sha256 = registry.manifest_sha256(found)

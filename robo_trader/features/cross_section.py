@@ -1,7 +1,8 @@
 """A symbol beside the others: the market, its sector, and its rank among all that are watched.
 
 What others did counts only once their bar has closed *before* the symbol's own: bars of one minute come in any order,
-and none may see another. So every number here is one bar older than the symbol's newest.
+and none may see another. So every number here is one bar older than the symbol's newest. Of a symbol that has no bar
+since this one's own bar before, nothing is known: its columns are NaN, and it is not counted.
 """
 
 from __future__ import annotations
@@ -75,11 +76,19 @@ def _note(
 
 
 @kernel
-def _tell(panel: Array, i: int, seconds: float, context: Array, told: int) -> None:
-    """Tell the time, the time before and the return of a symbol's last bar from before `seconds`."""
+def _is_silent(panel: Array, i: int, seen: int, since: float) -> bool:
+    """Whether what is seen of a symbol is older than `since`: it has stopped, and nobody knows where it stands."""
+    return not panel[i, seen + TIME] >= since
+
+
+@kernel
+def _tell(panel: Array, i: int, seconds: float, since: float, context: Array, told: int) -> None:
+    """Tell the time, the time before and the return of a symbol's last bar from before `seconds`, NaN if silent."""
     context[told] = context[told + 1] = context[told + 2] = np.nan
-    if i >= 0:
-        seen = _seen(panel, i, seconds)
+    if i < 0:
+        return
+    seen = _seen(panel, i, seconds)
+    if not _is_silent(panel, i, seen, since):
         for k in range(3):
             context[told + k] = panel[i, seen + TIME + k]
 
@@ -102,12 +111,15 @@ def look(
     `seconds` is the bar's close (UTC), `label` names its session, `market` and `sector` are rows, -1 for none.
     """
     _note(panel, i, seconds, close, typical, volume, label)
-    _tell(panel, market, seconds, context, MARKET_TIME)
-    _tell(panel, sector, seconds, context, SECTOR_TIME)
+    since = 0.0 if np.isnan(panel[i, OLD + TIME]) else panel[i, OLD + TIME]  # its own bar before this one
+    _tell(panel, market, seconds, since, context, MARKET_TIME)
+    _tell(panel, sector, seconds, since, context, SECTOR_TIME)
     own = panel[i, OLD + MOVED]
     above = sharing = ahead = ranked = 0.0
     for j in range(panel.shape[0]):
         seen = _seen(panel, j, seconds)
+        if _is_silent(panel, j, seen, since):
+            continue
         if panel[j, seen + LABEL] == label:
             above += panel[j, seen + ABOVE]
             sharing += 1.0
@@ -210,7 +222,7 @@ class Beta(CrossSection):
         s[own + BEFORE_LAST] = s[own + LAST]
         s[own + LAST] = now.seconds
         s[own + RETURNED] = now.log_return
-        if s[own + PAIRED] < PAIRS:
+        if s[own + PAIRED] < PAIRS or np.isnan(context[told]):
             return np.nan
         s[own + TOGETHER], s[own + MY_SQUARE], s[own + THEIR_SQUARE] = _moments(s, own)
         return ratio(s[own + TOGETHER], s[own + THEIR_SQUARE], 0.0)

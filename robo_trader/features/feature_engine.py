@@ -47,10 +47,11 @@ def compile_kernels() -> None:
             kernel.disable_compile()
 
 
-def schema_version(interval_ns: int) -> str:
-    """Name the meaning of a vector: 12 hex digits over names, order, periods, bar size and arithmetic."""
+def schema_version(interval_ns: int, market: str = "SPY", sectors: Mapping[str, str] | None = None) -> str:
+    """Name the meaning of a vector: 12 hex digits over names, order, periods, bar size, arithmetic and who is compared."""
     columns = [(f.name, f.lookback, f.warmup, f.sessions, f.model) for f in CATALOGUE]
-    schema = json.dumps([columns, interval_ns, step.ARITHMETIC])
+    compared = [market, sorted((sectors or {}).items())]
+    schema = json.dumps([columns, interval_ns, step.ARITHMETIC, compared])
     return hashlib.sha256(schema.encode()).hexdigest()[:12]
 
 
@@ -89,7 +90,7 @@ class FeatureEngine:
         self.names = NAMES
         self.model_names = MODEL_NAMES
         self.interval_ns = interval_ns
-        self.version = schema_version(interval_ns)
+        self.version = schema_version(interval_ns, market, sectors)
         self._calendar = calendar
         self._market = market
         self._sectors = dict(sectors or {})
@@ -241,7 +242,7 @@ class FeatureEngine:
         return self._new_state().nbytes + self._new_book().nbytes + cross_section.new_panel(1).nbytes
 
     def _schema(self) -> dict[str, object]:
-        return {"version": self.version, "market": self._market, "sectors": self._sectors}
+        return {"market": self._market, "sectors": self._sectors, "version": self.version}
 
     def _new_state(self) -> Floats:
         fresh = np.zeros(step.SIZE)

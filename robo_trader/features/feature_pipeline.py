@@ -25,7 +25,7 @@ from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NA
 
 Progress = Callable[[str], None]
 
-ENOUGH = 0.6  # of the rows; a column that is known less often is left out, and not the rows with it
+ENOUGH = 0.6  # of each symbol's rows; a column that is known less often is left out, and not the rows with it
 DATABASES = (".db", ".sqlite", ".sqlite3")
 _BARS = "SELECT ts, open, high, low, close, volume FROM bars WHERE symbol = ? AND interval_ns = ? ORDER BY ts"
 _SYMBOLS = "SELECT DISTINCT symbol FROM bars WHERE interval_ns = ? ORDER BY symbol"
@@ -119,10 +119,10 @@ def _part(scan: Scan, dtype: DTypeLike) -> _Part:
 
 
 def _known(parts: Sequence[NDArray[np.floating]]) -> list[int]:
-    """Return the columns to take: all early ones, and of the others those that enough rows know."""
-    rows = sum(len(x) for x in parts)
-    known = sum((np.count_nonzero(~np.isnan(x), axis=0) for x in parts), np.zeros(len(MODEL)))
-    return [i for i in range(len(MODEL)) if i in EARLY or (rows and known[i] / rows >= ENOUGH)]
+    """Return the columns to take: all early ones, and of the others those that enough rows of every symbol know."""
+    shares = [np.count_nonzero(~np.isnan(x), axis=0) / len(x) for x in parts if len(x)]
+    least = np.min(shares, axis=0) if shares else np.zeros(len(MODEL))
+    return [i for i in range(len(MODEL)) if i in EARLY or least[i] >= ENOUGH]
 
 
 def _sorted(

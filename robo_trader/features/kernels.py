@@ -1,7 +1,7 @@
 """What every feature is made of: the state of one symbol, its windows, and the averages over them.
 
-The live desk calls `step.step` once a bar, the training matrix calls `step.scan`, which is a loop over the same step:
-the two agree bit for bit. Windows are summed afresh each bar, as differences from the newest value, so nothing drifts,
+The live desk and the training matrix call `step.run`, which is a loop over one and the same step: the two agree bit for
+bit. Windows are summed afresh each bar, as differences from the newest value, so nothing drifts,
 a flat price gives an exact zero and the price level costs no digits.
 """
 

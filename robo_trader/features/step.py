@@ -12,8 +12,8 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "aa9baac2066927f2cedbf81802f6439a4260bf5ac94e4e606d282838110418e7"
-ARITHMETIC = "9ce634024d72"
+FINGERPRINT = "393be9c0de5fe7441bef7a89da313f30f4325f65f704acad802162eb1ffd89e4"
+ARITHMETIC = "63b6403c629a"
 SIZE = 6182  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (

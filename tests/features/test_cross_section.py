@@ -64,6 +64,12 @@ def window(mine, theirs, k):
     return x[told][-PAIRS:], y[told][-PAIRS:]
 
 
+def heard(mine, k, theirs):
+    """Return where the newest bar of another from before bar k stands, -1 if it has been silent since the bar before."""
+    last = int(np.searchsorted(theirs.ts, mine.ts[k], side="left")) - 1
+    return last if last >= 0 and (k == 0 or theirs.ts[last] >= mine.ts[k - 1]) else -1
+
+
 OTHERS = [("market", "SPY", s) for s in ("XLK", "NVDA", "AAPL", "KO")] + [
     ("sector", "XLK", s) for s in SECTORS
 ]
@@ -74,7 +80,8 @@ def test_beta_correlation_and_residuals_are_those_of_the_last_sixty_pairs(other,
     columns, checked = known[symbol], 0
     for k in range(150, len(five[symbol].ts), 37):
         x, y = window(five[symbol], five[theirs], k)
-        if len(x) < PAIRS:
+        if len(x) < PAIRS or heard(five[symbol], k, five[theirs]) < 0:
+            assert np.isnan(columns[f"{other}_beta_60"][k])
             continue
         beta = np.polyfit(y, x, 1)[0]
         assert columns[f"{other}_beta_60"][k] == pytest.approx(beta, abs=1e-9)
@@ -120,7 +127,7 @@ def test_bars_that_one_of_two_missed_do_not_blur_their_beta():
 @pytest.mark.parametrize(("name", "theirs"), [("market_return_1", "SPY"), ("sector_return_1", "XLK")])
 def test_the_return_of_another_is_of_its_last_bar_before(name, theirs, five, known):
     ts, other = five["NVDA"].ts, five[theirs]
-    last = np.searchsorted(other.ts, ts, side="left") - 1
+    last = np.array([heard(five["NVDA"], k, other) for k in range(len(ts))])
     moved = np.where(last > 0, returns(other)[last], np.nan)
     expected = np.clip(moved / known["NVDA"]["sigma_20"], -8, 8)
     np.testing.assert_allclose(known["NVDA"][name][20:], expected[20:], atol=1e-9)
@@ -147,9 +154,9 @@ def session_labels(bars):
 def test_breadth_is_the_share_above_less_the_share_below_of_all_in_this_session(five, known):
     sides, labels = ({s: f(bars) for s, bars in five.items()} for f in (vwap_side, session_labels))
     for k in range(1, len(five["NVDA"].ts), 11):
-        now, told = five["NVDA"].ts[k], []
+        told = []
         for symbol, bars in five.items():
-            last = np.searchsorted(bars.ts, now, side="left") - 1
+            last = heard(five["NVDA"], k, bars)
             if last >= 0 and labels[symbol][last] == labels["NVDA"][k]:
                 told.append(sides[symbol][last])
         assert known["NVDA"]["breadth"][k] == pytest.approx(np.mean(told) if told else 0.0)
@@ -157,9 +164,9 @@ def test_breadth_is_the_share_above_less_the_share_below_of_all_in_this_session(
 
 def test_the_rank_counts_those_who_moved_less_and_those_who_moved_more(five, known):
     for k in range(22, len(five["AAPL"].ts), 11):
-        now, moved = five["AAPL"].ts[k], {}
+        moved = {}
         for symbol, bars in five.items():
-            last = np.searchsorted(bars.ts, now, side="left") - 1
+            last = heard(five["AAPL"], k, bars)
             if last >= 20:
                 moved[symbol] = np.log(bars.close[last] / bars.close[last - 20])
         own = moved.pop("AAPL")
@@ -190,6 +197,16 @@ def test_the_desk_tells_one_symbol_nothing_of_the_others_same_minute(five):
     forth, back = in_order_of_time(five), in_order_of_time(dict(reversed(five.items())))
     one, other = live(watching(DAYS), forth), live(watching(DAYS), back)
     assert all(one[symbol].tobytes() == other[symbol].tobytes() for symbol in five)
+
+
+def test_of_a_symbol_that_went_silent_nothing_is_told_and_then_it_is_again(five, known):
+    spy, nvda = five["SPY"], five["NVDA"]
+    gone = (spy.ts > nvda.ts[400]) & (spy.ts <= nvda.ts[450])
+    silent = watching(DAYS).matrices(five | {"SPY": spy.take(~gone)})["NVDA"]
+    for name in ("market_return_1", "market_beta_60", "market_correlation_60", "market_residual_5"):
+        column = silent[:, NAMES.index(name)]
+        assert np.isnan(column[402:451]).all(), name
+        assert np.isfinite(column[453:460]).all(), name
 
 
 def test_without_a_market_and_sectors_only_what_needs_them_is_missing(five, known):
