@@ -214,7 +214,7 @@ async def test_a_dry_run_fills_on_live_quotes_and_leaves_the_account_alone(desk:
 
 async def test_a_lost_session_is_told_restored_and_its_gap_filled(desk: Desk):
     gateway, port = await desk.gateway(speed=2400)
-    run = await desk.daemon(port, symbols="NVDA", features_market="")
+    run = await desk.daemon(port, symbols="NVDA", features_market="", features_sessions=1)
     await run.until(" bar ")
     for client in list(gateway._sockets):
         client.abort()
