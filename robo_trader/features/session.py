@@ -1,6 +1,7 @@
 """The session so far, the sessions before it, and its place in the calendar.
 
 The calendar knows when the exchange trades, and no more: days of FOMC meetings and of earnings are in no column.
+Means over sessions are plain ones of the last few: what was before, and how much of it was read, makes no difference.
 """
 
 from __future__ import annotations
@@ -14,7 +15,17 @@ import numpy as np
 from robo_trader.core.events import DAY_NS, MINUTE_NS, SECOND_NS
 from robo_trader.core.protocols import Calendar, Session
 from robo_trader.features.base import Feature, Floats, Group, Unit
-from robo_trader.features.kernels import LOGS, PRIOR_CLOSE, SESSION_OPEN, Array, Now, kernel, ratio, smooth
+from robo_trader.features.kernels import (
+    LOGS,
+    PRIOR_CLOSE,
+    SESSION_OPEN,
+    Array,
+    Now,
+    excess,
+    kernel,
+    put,
+    ratio,
+)
 
 
 class DAY(IntEnum):
@@ -32,6 +43,7 @@ REGULAR = 390.0  # minutes of a whole session
 WEEK = 7  # days within which another session is looked for: the longest closure was shorter
 HALF_OF_SHORTEST = 105 * MINUTE_NS
 THURSDAY, FRIDAY = 3, 4
+RING = 16  # sessions that are kept
 
 
 def day_of(found: Session, calendar: Calendar) -> Floats:
@@ -159,17 +171,19 @@ class SessionCosine(InSession):
 
 
 class DayRange(InSession):
-    """Wilder's mean of the true ranges of {period} whole sessions; the first one seen, which may have begun late, only
-    lends its close.
+    """Plain mean of the true ranges of the last {period} whole sessions; the first one seen, which may have begun late,
+    only lends its close.
 
-    Source: Wilder 1978, New Concepts in Technical Trading Systems.
+    Source: Wilder 1978, New Concepts in Technical Trading Systems (the true range).
     """
 
     stationary = False
     model = False
 
     def __init__(self, period: int = 14) -> None:
-        super().__init__(f"day_atr_{period}", 0, 1, sessions=period + 1, own_units=[Unit.PRICE] * 4)
+        super().__init__(
+            f"day_atr_{period}", 0, 1, sessions=period + 1, own_units=[Unit.PRICE] * (4 + 2 * RING)
+        )
         self.period = period
 
     @staticmethod
@@ -179,7 +193,9 @@ class DayRange(InSession):
         if now.first:
             if now.sessions > 1:
                 true_range = max(s[high], s[close]) - min(s[low], s[close])
-                s[own] = smooth(s[own], true_range, now.sessions - 1, period, 1.0 / period)
+                at = (now.sessions & (RING - 1)) + RING
+                put(s, own + 4, RING, at, true_range)
+                s[own] = excess(s, own + 4 + at, 0, period, 0.0) / period
             s[high], s[low], s[close] = now.high, now.low, s[PRIOR_CLOSE]
         s[high], s[low] = max(s[high], now.high), min(s[low], now.low)
         mean: float = s[own]
@@ -187,17 +203,17 @@ class DayRange(InSession):
 
 
 class DayDeviation(InSession):
-    """Square root of the mean of squared log returns from close to close of whole sessions, the newest weighing 0.06,
-    from the plain mean of the first {period}.
+    """Root of the mean square of the last {period} log returns from close to close of whole sessions.
 
-    Source: J.P. Morgan/Reuters 1996, RiskMetrics Technical Document.
+    Source: Figlewski 1997, Financial Markets, Institutions and Instruments 6:1.
     """
 
     stationary = False
     model = False
 
     def __init__(self, period: int = 14) -> None:
-        super().__init__("day_sigma", 0, 1, sessions=period + 1, own_units=[Unit.PURE, Unit.PRICE])
+        units = [Unit.PURE, Unit.PRICE, *[Unit.PURE] * (2 * RING)]
+        super().__init__("day_sigma", 0, 1, sessions=period + 1, own_units=units)
         self.period = period
 
     @staticmethod
@@ -206,9 +222,12 @@ class DayDeviation(InSession):
         if now.first:
             if now.sessions > 1:
                 moved = math.log(s[PRIOR_CLOSE] / s[own + 1])
-                s[own] = smooth(s[own], moved * moved, now.sessions - 1, period, 0.06)
+                at = (now.sessions & (RING - 1)) + RING
+                put(s, own + 2, RING, at, moved * moved)
+                s[own] = math.sqrt(excess(s, own + 2 + at, 0, period, 0.0) / period)
             s[own + 1] = s[PRIOR_CLOSE]
-        return math.sqrt(s[own])
+        sigma: float = s[own]
+        return sigma
 
 
 class ReturnSince(InSession):

@@ -12,9 +12,9 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "393be9c0de5fe7441bef7a89da313f30f4325f65f704acad802162eb1ffd89e4"
-ARITHMETIC = "63b6403c629a"
-SIZE = 6182  # numbers in the state of one symbol
+FINGERPRINT = "9803b0980842a659515b0e29c552e3c5d1731a270ed92082a7e2f25a074b5a5d"
+ARITHMETIC = "062d83cb9097"
+SIZE = 6423  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
     "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1],"
@@ -132,7 +132,7 @@ WARMUPS = np.array([
     50, 26, 34, 20, 60, 200, 15, 26, 20, 15, 3, 14, 16, 14, 11, 20, 21, 21, 21, 21, 31, 61, 20, 14,
     21, 21, 14, 14, 14, 21, 61, 121, 61, 1, 1, 20, 20, 21, 40, 20, 20, 20, 20, 20, 20, 20, 272, 20,
     20, 20, 20, 20, 20, 20, 20, 20, 61, 61, 121, 121, 21, 1, 1, 15, 20, 20, 21, 20, 20, 21, 121, 1,
-    1, 1, 14, 14, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 21, 15, 21, 80, 21, 15, 21, 80, 20, 15, 11,
+    1, 1, 14, 14, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 20, 15, 21, 80, 20, 15, 21, 80, 20, 15, 11,
     30, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22, 1, 20, 1, 1, 1, 1
 ])
 SESSIONS = np.array([
@@ -292,39 +292,39 @@ def step(
     open_distance = OpenDistance(s, now, atr_14)
     session_sin = SessionSine(now)
     session_cos = SessionCosine(now)
-    day_sigma = DayDeviation(s, 5032, now, 14)
-    return_since_open = ReturnSince(s, 5034, now, day_sigma, 3)
-    return_since_close = ReturnSince(s, 5035, now, day_sigma, 9)
+    day_sigma = DayDeviation(s, 5064, now, 14)
+    return_since_open = ReturnSince(s, 5098, now, day_sigma, 3)
+    return_since_close = ReturnSince(s, 5099, now, day_sigma, 9)
     minutes_to_close = MinutesToClose(now)
     half_day = HalfDay(now)
     weekday = Weekday(day, 2)
     month_first = CalendarFlag(day, 3)
     month_last = CalendarFlag(day, 4)
     options_expiry = CalendarFlag(day, 5)
-    trend_5m = FrameTrend(s, 5036, now, 5.0, 8, 21, 20, 60)
-    rsi_14_5m = FrameRsi(s, 5036)
-    return_5m = FrameReturn(s, 5036)
-    rv_rank_5m = FrameVolatility(s, 5036)
-    trend_30m = FrameTrend(s, 5242, now, 30.0, 8, 21, 20, 60)
-    rsi_14_30m = FrameRsi(s, 5242)
-    return_30m = FrameReturn(s, 5242)
-    rv_rank_30m = FrameVolatility(s, 5242)
-    trend_1d = FrameTrend(s, 5448, now, 1440.0, 5, 20, 10, 20)
-    rsi_14_1d = FrameRsi(s, 5448)
-    return_1d = FrameReturn(s, 5448)
-    rv_rank_1d = FrameVolatility(s, 5448)
+    trend_5m = FrameTrend(s, 5100, now, 5.0, 20, 60)
+    rsi_14_5m = FrameRsi(s, 5100)
+    return_5m = FrameReturn(s, 5100)
+    rv_rank_5m = FrameVolatility(s, 5100)
+    trend_30m = FrameTrend(s, 5365, now, 30.0, 20, 60)
+    rsi_14_30m = FrameRsi(s, 5365)
+    return_30m = FrameReturn(s, 5365)
+    rv_rank_30m = FrameVolatility(s, 5365)
+    trend_1d = FrameTrend(s, 5630, now, 1440.0, 10, 20)
+    rsi_14_1d = FrameRsi(s, 5630)
+    return_1d = FrameReturn(s, 5630)
+    rv_rank_1d = FrameVolatility(s, 5630)
     market_return_1 = LastReturn(context, sigma_20, 2)
     sector_return_1 = LastReturn(context, sigma_20, 5)
-    market_beta_60 = Beta(s, 5654, now, context, 0)
-    sector_beta_60 = Beta(s, 5917, now, context, 3)
-    market_correlation_60 = Correlation(s, 5654, market_beta_60)
-    market_residual_5 = Residual(s, 5654, market_beta_60, sigma_20, 5, 2.23606797749979)
-    market_residual_20 = Residual(s, 5654, market_beta_60, sigma_20, 20, 4.47213595499958)
-    sector_residual_20 = Residual(s, 5917, sector_beta_60, sigma_20, 20, 4.47213595499958)
+    market_beta_60 = Beta(s, 5895, now, context, 0)
+    sector_beta_60 = Beta(s, 6158, now, context, 3)
+    market_correlation_60 = Correlation(s, 5895, market_beta_60)
+    market_residual_5 = Residual(s, 5895, market_beta_60, sigma_20, 5, 2.23606797749979)
+    market_residual_20 = Residual(s, 5895, market_beta_60, sigma_20, 20, 4.47213595499958)
+    sector_residual_20 = Residual(s, 6158, sector_beta_60, sigma_20, 20, 4.47213595499958)
     breadth = Breadth(context)
     relative_strength_20 = Rank(context)
     spread_log = QuotedSpread(context)
-    queue_imbalance_20 = QueueImbalance(s, 6180, context, 20)
+    queue_imbalance_20 = QueueImbalance(s, 6421, context, 20)
     order_flow = OrderFlow(context)
     micro_price = MicroPrice(context)
     trade_sign = TradeSign(context)

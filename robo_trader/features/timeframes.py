@@ -3,6 +3,8 @@
 Frames are counted from the session's open and the last one ends with the session, as in `data/aggregation.py`. A bar of
 a frame closes with the bar that reaches its end or, where that one is missing, when a later bar comes and before that
 one counts; until then nothing of it is seen. Bars as long as a frame or longer are that frame themselves.
+
+All means are plain ones over windows: an exponential one of days would still tell, months later, when history began.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ import math
 from typing import NamedTuple
 
 from robo_trader.features.base import Feature, Group, Unit
-from robo_trader.features.kernels import TIE, YEAR, Array, Now, excess, kernel, put, ratio, smooth
+from robo_trader.features.kernels import TIE, YEAR, Array, Now, excess, kernel, put, ratio
 
 TRADING_MINUTES = 252.0 * 390.0  # of a year
-STRENGTH = 14  # bars of the RSI
+STRENGTH = 14  # changes in the RSI
+QUICK, CALM = 5, 20  # closes in the means of the trend
 
 
 class Frame(NamedTuple):
@@ -27,8 +30,6 @@ class Frame(NamedTuple):
     minutes: float
     full: int
     half: int
-    quick: int = 8
-    calm: int = 21
     window: int = 20  # returns in a volatility
     ranked: int = 60  # volatilities that are compared
 
@@ -40,16 +41,16 @@ class Frame(NamedTuple):
 FRAMES = (
     Frame("5m", "5-minute", 5.0, 78, 42),
     Frame("30m", "30-minute", 30.0, 13, 7),
-    Frame("1d", "daily", 1440.0, 1, 1, quick=5, calm=20, window=10, ranked=20),
+    Frame("1d", "daily", 1440.0, 1, 1, window=10, ranked=20),
 )
 
 # What a frame keeps: the bar in the making first.
 END, MAKING, CLOSE, FROM = 0, 1, 2, 3
-COUNT, LAST, QUICK, CALM, UP, DOWN = 4, 5, 6, 7, 8, 9
-TREND, RSI, RETURN, RANK = 10, 11, 12, 13  # what is shown
-SQUARES, VARIANCES = 14, 14 + 2 * 32
+COUNT = 4
+TREND, RSI, RETURN, RANK = 5, 6, 7, 8  # what is shown
+CLOSES, SQUARES, VARIANCES = 9, 9 + 2 * 32, 9 + 4 * 32
 SIZE = VARIANCES + 2 * 64
-PRICES = {CLOSE, FROM, LAST, QUICK, CALM, UP, DOWN}
+PRICES = {CLOSE, FROM, *range(CLOSES, SQUARES)}
 UNITS = [Unit.PRICE if i in PRICES else Unit.PURE for i in range(SIZE)]
 
 
@@ -65,37 +66,49 @@ def _rank(s: Array, newest: int, period: int) -> float:
 
 
 @kernel
-def _close(s: Array, f: int, quick: int, calm: int, window: int, ranked: int) -> None:
-    """Close the bar in the making of the frame at `f`, and show it."""
-    n = int(s[f + COUNT]) + 1
-    close = s[f + CLOSE]
-    change = close - s[f + LAST] if n > 1 else 0.0
-    moved = math.log(close / s[f + FROM])
-    s[f + QUICK] = smooth(s[f + QUICK], close, n, quick, 2.0 / (quick + 1.0))
-    s[f + CALM] = smooth(s[f + CALM], close, n, calm, 2.0 / (calm + 1.0))
-    s[f + UP] = smooth(s[f + UP], max(change, 0.0), n - 1, STRENGTH, 1.0 / STRENGTH)
-    s[f + DOWN] = smooth(s[f + DOWN], max(-change, 0.0), n - 1, STRENGTH, 1.0 / STRENGTH)
-    square, variance = f + SQUARES + (n & 31) + 32, f + VARIANCES + (n & 63) + 64
-    put(s, f + SQUARES, 32, square - f - SQUARES, moved * moved)
-    put(s, f + VARIANCES, 64, variance - f - VARIANCES, excess(s, square, 0, window, 0.0) / window)
-    spread = s[f + QUICK] - s[f + CALM]
-    trend = math.copysign(1.0, spread) if abs(spread) > TIE * close else 0.0
-    s[f + TREND] = trend if n >= calm else math.nan
-    s[f + RSI] = ratio(100.0 * s[f + UP], s[f + UP] + s[f + DOWN], 50.0) if n > STRENGTH else math.nan
-    # The first bar was perhaps joined midway: its return counts nowhere.
-    s[f + RETURN] = ratio(moved, math.sqrt(s[variance]), 0.0) if n > window else math.nan
-    s[f + RANK] = _rank(s, variance, ranked) if n >= window + ranked else math.nan
-    s[f + MAKING], s[f + COUNT], s[f + LAST], s[f + FROM] = 0.0, n, close, close
+def _trend(s: Array, newest: int) -> float:
+    """Return the sign of the quick mean of the closes less the calm one."""
+    close = s[newest]
+    spread = excess(s, newest, 0, QUICK, close) / QUICK - excess(s, newest, 0, CALM, close) / CALM
+    return math.copysign(1.0, spread) if abs(spread) > TIE * close else 0.0
 
 
 @kernel
-def _follow(
-    s: Array, f: int, now: Now, minutes: float, quick: int, calm: int, window: int, ranked: int
-) -> None:
+def _strength(s: Array, newest: int) -> float:
+    """Return the share of the rises in the last changes of the closes, in percent."""
+    up = down = 0.0
+    for i in range(STRENGTH):
+        change = s[newest - i] - s[newest - i - 1]
+        up += max(change, 0.0)
+        down += max(-change, 0.0)
+    return ratio(100.0 * up, up + down, 50.0)
+
+
+@kernel
+def _close(s: Array, f: int, window: int, ranked: int) -> None:
+    """Close the bar in the making of the frame at `f`, and show it."""
+    n = int(s[f + COUNT]) + 1
+    close = s[f + CLOSE]
+    moved = math.log(close / s[f + FROM])
+    at, far = (n & 31) + 32, (n & 63) + 64
+    newest, square, variance = f + CLOSES + at, f + SQUARES + at, f + VARIANCES + far
+    put(s, f + CLOSES, 32, at, close)
+    put(s, f + SQUARES, 32, at, moved * moved)
+    put(s, f + VARIANCES, 64, far, excess(s, square, 0, window, 0.0) / window)
+    s[f + TREND] = _trend(s, newest) if n >= CALM else math.nan
+    s[f + RSI] = _strength(s, newest) if n > STRENGTH else math.nan
+    # The first bar was perhaps joined midway: its return counts nowhere.
+    s[f + RETURN] = ratio(moved, math.sqrt(s[variance]), 0.0) if n > window else math.nan
+    s[f + RANK] = _rank(s, variance, ranked) if n >= window + ranked else math.nan
+    s[f + MAKING], s[f + COUNT], s[f + FROM] = 0.0, n, close
+
+
+@kernel
+def _follow(s: Array, f: int, now: Now, minutes: float, window: int, ranked: int) -> None:
     """Take the newest bar into the frame at `f`."""
     if now.seconds > s[f + END]:
         if s[f + MAKING] > 0.0:
-            _close(s, f, quick, calm, window, ranked)
+            _close(s, f, window, ranked)
         if s[f + COUNT] == 0.0 or (now.first and minutes < now.length):
             s[f + FROM] = now.open  # the night is the day's alone
         end = min(math.ceil(now.elapsed / minutes) * minutes, now.length)
@@ -103,7 +116,7 @@ def _follow(
     s[f + MAKING] = 1.0
     s[f + CLOSE] = now.close
     if now.seconds >= s[f + END] or minutes * s[YEAR] * s[YEAR] < TRADING_MINUTES:
-        _close(s, f, quick, calm, window, ranked)
+        _close(s, f, window, ranked)
 
 
 class OfFrame(Feature):
@@ -121,32 +134,30 @@ class OfFrame(Feature):
             needs={"frame": f"own of trend_{frame.name}"},
         )
         self.words = frame.words
-        self.minutes, self.quick, self.calm = frame.minutes, frame.quick, frame.calm
-        self.window, self.ranked = frame.window, frame.ranked
+        self.minutes, self.window, self.ranked = frame.minutes, frame.window, frame.ranked
 
 
 class FrameTrend(OfFrame):
-    """Sign of the {quick}-bar less the {calm}-bar exponential mean of the closes of {words} bars; 0 where they are one.
+    """Sign of the plain mean of the last 5 closes of {words} bars less that of the last 20; 0 where they are one.
 
-    Source: Appel 2005, Technical Analysis: Power Tools.
+    Source: Brock, Lakonishok and LeBaron 1992, Journal of Finance 47:5.
     """
 
     def __init__(self, frame: Frame) -> None:
-        super().__init__("trend", frame, frame.calm, is_first=True)
+        super().__init__("trend", frame, CALM, is_first=True)
 
     @staticmethod
     @kernel
-    def step(
-        s: Array, own: int, now: Now, minutes: float, quick: int, calm: int, window: int, ranked: int
-    ) -> float:
-        _follow(s, own, now, minutes, quick, calm, window, ranked)
+    def step(s: Array, own: int, now: Now, minutes: float, window: int, ranked: int) -> float:
+        _follow(s, own, now, minutes, window, ranked)
         return float(s[own + TREND])
 
 
 class FrameRsi(OfFrame):
-    """rsi_14 of the closes of {words} bars; 50 where nothing moved.
+    """Cutler's RSI: 100 u / (u + d), u and d the plain means of the rises and of the falls in the last 14 changes of the
+    close of {words} bars; 50 where nothing moved. Wilder's own means would depend on where the data begin.
 
-    Source: Wilder 1978, New Concepts in Technical Trading Systems.
+    Source: Cutler, of Wilder 1978, New Concepts in Technical Trading Systems.
     """
 
     def __init__(self, frame: Frame) -> None:

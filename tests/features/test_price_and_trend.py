@@ -146,13 +146,12 @@ def test_the_gap_is_the_open_against_the_close_of_the_session_before(bars, colum
         bars.volume[::390],
     )
     before = closes[:-1]
-    ranges = (np.maximum(days.high[1:], before) - np.minimum(days.low[1:], before)).tolist()
-    mean = np.mean(ranges[:14])
+    ranges = np.maximum(days.high[1:], before) - np.minimum(days.low[1:], before)
     for session in range(15, SESSIONS):
+        mean = np.mean(ranges[session - 15 : session - 1])
         expected = (opens[session] - closes[session - 1]) / mean
         found = columns["gap_atr"][session * 390 : (session + 1) * 390]
         np.testing.assert_allclose(found, expected, rtol=1e-9)
-        mean = (13 * mean + ranges[session - 1]) / 14
     assert np.isnan(columns["gap_atr"][: 15 * 390]).all()
 
 

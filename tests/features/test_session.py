@@ -13,7 +13,7 @@ from robo_trader.features.session import DAY, day_of
 from robo_trader.features.technical_indicators import NAMES
 from tests.features.conftest import EveryDay, flat_bars, messages, part, random_bars, with_gaps
 
-SESSIONS = 20
+SESSIONS = 34  # the rings of days have come round
 DAILY = ("day_atr_14", "day_sigma", "return_since_open", "return_since_close", "gap", "gap_atr")
 
 
@@ -48,28 +48,26 @@ def by_session(column):
     return column.reshape(-1, 390)
 
 
-def test_the_range_of_days_is_wilders_without_the_first_session(bars, columns):
+def test_the_range_of_days_is_the_mean_of_fourteen_without_the_first_session(bars, columns):
     high, low = by_session(bars.high).max(axis=1), by_session(bars.low).min(axis=1)
     close = bars.close[389::390]
     ranges = np.maximum(high[1:], close[:-1]) - np.minimum(low[1:], close[:-1])
-    mean = ranges[:14].mean()
     for session in range(15, SESSIONS):
+        mean = ranges[session - 15 : session - 1].mean()
         np.testing.assert_allclose(by_session(columns["day_atr_14"])[session], mean, rtol=1e-9)
-        mean += (ranges[session - 1] - mean) / 14
     assert np.isnan(columns["day_atr_14"][: 15 * 390]).all()
 
 
 def sigmas_of_days(bars):
     """Return the deviation of days known in each session, NaN for the first fifteen."""
     squares = np.diff(np.log(bars.close[389::390])) ** 2
-    known, mean = np.full(SESSIONS, np.nan), squares[:14].mean()
+    known = np.full(SESSIONS, np.nan)
     for session in range(15, SESSIONS):
-        known[session] = np.sqrt(mean)
-        mean = 0.94 * mean + 0.06 * squares[session - 1]
+        known[session] = np.sqrt(squares[session - 15 : session - 1].mean())
     return np.repeat(known, 390)
 
 
-def test_the_deviation_of_days_weighs_the_newest_with_six_hundredths(bars, columns):
+def test_the_deviation_of_days_is_the_root_mean_square_of_fourteen_returns(bars, columns):
     np.testing.assert_allclose(columns["day_sigma"], sigmas_of_days(bars), rtol=1e-9)
 
 

@@ -16,7 +16,7 @@ from robo_trader.features.timeframes import FEATURES
 from tests.features.conftest import DAY_NS, OPEN_NS, EveryDay, flat_bars, label_of, messages, random_bars
 
 FIVE, HALF_HOUR, DAY = 5 * MINUTE_NS, 30 * MINUTE_NS, DAY_NS
-PERIODS = {FIVE: (8, 21, 20, 60), HALF_HOUR: (8, 21, 20, 60), DAY: (5, 20, 10, 20)}
+PERIODS = {FIVE: (20, 60), HALF_HOUR: (20, 60), DAY: (10, 20)}
 COLUMNS = {
     f"{what}_{name}": (frame, what)
     for frame, name in ((FIVE, "5m"), (HALF_HOUR, "30m"), (DAY, "1d"))
@@ -48,14 +48,17 @@ def thinned(n=34 * 390, seed=3):
     return kept(bars, is_open & (np.random.default_rng(seed).random(n) > 1 / 9))
 
 
-def mean_from(values, period, weight):
-    """Return the exponential mean from the mean of the first `period` values on."""
+def mean_of(values, period):
+    """Return the plain mean of the last `period` values."""
     out = np.full(len(values), np.nan)
     if len(values) >= period:
-        out[period - 1] = values[:period].mean()
-        for i in range(period, len(values)):
-            out[i] = out[i - 1] + weight * (values[i] - out[i - 1])
+        out[period - 1 :] = np.lib.stride_tricks.sliding_window_view(values, period).mean(axis=1)
     return out
+
+
+def sign_of(spread, price):
+    """Return the sign; what rounding leaves of a difference of nothing is nothing."""
+    return np.where(np.abs(spread) < 1e-11 * price, 0, np.sign(spread))
 
 
 def share_below(values, period):
@@ -69,16 +72,16 @@ def share_below(values, period):
 
 def indicators(closes, starts, periods):
     """Return what is shown of each bar of a frame, given its close and the price that its return counts from."""
-    quick, calm, window, ranked = periods
+    window, ranked = periods
     returns = np.log(closes / starts)
     returns[0] = np.nan
     root = np.full(len(closes), np.nan)
     for i in range(window, len(closes)):
         root[i] = np.sqrt(np.mean(returns[i - window + 1 : i + 1] ** 2))
     changes = np.diff(closes)
-    up, down = (mean_from(np.maximum(x, 0), 14, 1 / 14) for x in (changes, -changes))
+    up, down = (mean_of(np.maximum(x, 0), 14) for x in (changes, -changes))
     return {
-        "trend": np.sign(mean_from(closes, quick, 2 / (quick + 1)) - mean_from(closes, calm, 2 / (calm + 1))),
+        "trend": sign_of(mean_of(closes, 5) - mean_of(closes, 20), closes),
         "rsi_14": np.concatenate(([np.nan], 100 * up / (up + down))),
         "return": returns / root,
         "rv_rank": np.concatenate((np.full(window, np.nan), share_below(root[window:], ranked))),

@@ -8,8 +8,8 @@ import pytest
 from robo_trader.core.events import MINUTE_NS, Bar
 from robo_trader.features.base import Bars
 from robo_trader.features.feature_engine import FeatureEngine
-from robo_trader.features.technical_indicators import NAMES
-from tests.features.conftest import EveryDay, messages, part, random_bars
+from robo_trader.features.technical_indicators import CATALOGUE, NAMES, WARM_SESSIONS
+from tests.features.conftest import EveryDay, messages, part, random_bars, with_gaps
 
 SYMBOLS = ("NVDA", "AAPL", "SPY", "XLK")
 BARS = 700
@@ -98,3 +98,16 @@ def test_the_market_is_compared_with_only_where_it_is_there(universe):
     column = NAMES.index("market_return_1")
     assert np.isnan(engine().matrices(shares)["NVDA"][:, column]).all()
     assert np.isfinite(engine().matrices(universe)["NVDA"][-1, column])
+
+
+def test_columns_of_days_are_the_same_however_much_history_was_read():
+    """The desk reads few sessions and training reads many: what either shows of a day must be one number."""
+    few = 390 * (WARM_SESSIONS + 2)
+    bars = with_gaps(random_bars(3 * few))
+    many = engine().matrix(bars)
+    late = engine().matrix(part(bars, 2 * few + 200, 3 * few))[-390:]  # joined in the middle of a session
+    of_days = [i for i, feature in enumerate(CATALOGUE) if feature.sessions]
+    spread = np.nanstd(many[:, of_days], axis=0)
+    apart = np.abs(late - many[-390:])[:, of_days].max(axis=0) / spread
+    assert len(of_days) >= 20
+    assert {NAMES[i]: x for i, x in zip(of_days, apart, strict=True) if not x <= 1e-6} == {}
