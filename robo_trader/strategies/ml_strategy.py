@@ -99,7 +99,7 @@ class MLStrategy:
         self._follow(stand, bar, view.position(bar.symbol) + view.working(bar.symbol))
         votes = self._votes(self._model, view.vector(bar.symbol))
         if votes is None and not stand.direction:
-            return self._abstain_once(stand, bar, "features are warming up")
+            return self._abstain_once(stand, bar, self._unknown(self._model, view.vector(bar.symbol)))
         return self._decide(self._model, stand, bar, votes, (session.close - bar.ts) // bar.interval_ns)
 
     def _stand(self, symbol: str, session: Session) -> _Stand:
@@ -127,6 +127,14 @@ class MLStrategy:
             return None
         row = vector[self._columns]
         return model.votes(row) if np.isfinite(row).all() else None
+
+    def _unknown(self, model: Ensemble, vector: Votes | None) -> str:
+        """Say which of the model's features are not known."""
+        if vector is None:
+            return "no features of this bar"
+        missing = [model.feature_names[i] for i in np.flatnonzero(~np.isfinite(vector[self._columns]))]
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        return f"not known yet, or not any more: {', '.join(missing[:3])}{more}"
 
     def _decide(
         self, model: Ensemble, stand: _Stand, bar: Bar, votes: Votes | None, left: int

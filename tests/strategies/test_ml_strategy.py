@@ -230,9 +230,11 @@ def test_bars_of_another_size_are_not_judged() -> None:
     assert said.reason == "model v1 was trained on bars of 60 s, these are of 300 s"
 
 
-def test_warming_features_are_told_once() -> None:
-    assert Run().play(1, 50, None).abstained == [(1, "features are warming up")]
-    assert Run().play(1, 50, float("nan")).abstained == [(1, "features are warming up")]
+def test_features_that_are_not_known_are_named_once() -> None:
+    assert Run().play(1, 50, None).abstained == [(1, "no features of this bar")]
+    [(minute, reason)] = Run().play(1, 50, float("nan")).abstained
+    assert minute == 1
+    assert reason.startswith(f"not known yet, or not any more: {NAMES[0]}")
 
 
 def test_a_hold_ends_on_time_even_if_features_are_lost() -> None:
