@@ -168,7 +168,10 @@ class Settings(BaseSettings):
         0, ge=0, le=40, description="Past sessions that features are warmed with; 0 for as many as they need"
     )
     features_keep_days: int = Field(
-        90, ge=0, description="How long vectors are kept in the database, days of market time; 0 for ever"
+        90,
+        ge=0,
+        le=36_500,
+        description="How long vectors are kept in the database, days of market time; 0 for ever",
     )
 
     practice_mode: Literal["auto", "always", "never"] = Field(

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from robo_trader.config import Settings, load
 from robo_trader.core.errors import ConfigurationError
+from robo_trader.core.events import DAY_NS
 
 OTHER = {
     "ibkr_host": "10.1.2.3",
@@ -94,6 +95,12 @@ def test_what_shares_are_compared_with_is_refused_where_it_is_no_symbol():
         load(features_sectors="AAPL")
     with pytest.raises(ConfigurationError, match=r"FEATURES_MARKET.*no ticker"):
         load(features_market="S&P 500")
+
+
+def test_vectors_are_kept_for_no_longer_than_a_century():
+    assert load(features_keep_days=36_500).features_keep_days * DAY_NS < 2**63
+    with pytest.raises(ConfigurationError, match="FEATURES_KEEP_DAYS"):
+        load(features_keep_days=999_999)
 
 
 def test_the_fast_average_must_be_the_shorter_one():

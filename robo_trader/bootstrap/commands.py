@@ -91,13 +91,12 @@ def recorded_engine(connection: sqlite3.Connection, session: Mapping[str, Any]) 
     """
     session_id = session["id"]
     plan = read_plan(session_id, session["config"])
-    engine = build_engine(plan, read_warmth(session_id, feature_rows.state(connection, session_id)))
     if not plan.features:  # of before it was noted: its vectors say it
         theirs = feature_rows.version_told(connection, session_id)
         ours = schema_version(plan.bar_s * SECOND_NS, plan.market, plan.sectors)
         if theirs not in (None, ours):
             raise other_features(session_id, theirs, ours)
-    return engine
+    return build_engine(plan, read_warmth(session_id, feature_rows.state(connection, session_id)))
 
 
 def backup(settings: Settings, db: Path | None, target: Path) -> int:

@@ -143,7 +143,8 @@ class Daemon:
             self._alerts.label = f"RoboTrader {connection.account}"
             greet(self._request, connection.account, path, practising=gateway.started)
             database = await stack.enter_async_context(await Database.open(path))
-            link = Link(approach, Inbox(), self._request.symbols, self._request.bar_s, link_options(settings))
+            symbols = self._request.symbols
+            link = Link(approach, Inbox(), symbols, self._request.bar_s, link_options(settings, symbols))
             await self._trade(stack, link, database)
 
     async def _trade(self, stack: AsyncExitStack, link: Link, database: Database) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -56,9 +56,10 @@ class LinkOptions:
     beside: tuple[str, ...] = ()  # watched to compare shares with, and never traded
 
 
-def link_options(settings: Settings) -> LinkOptions:
-    """Say when TWS restarts, and what is watched beside the shares that are traded."""
-    beside = dict.fromkeys((settings.features_market, *settings.sectors().values()))
+def link_options(settings: Settings, traded: Collection[str]) -> LinkOptions:
+    """Say when TWS restarts, and what is watched beside the shares that are traded: the market and their sectors."""
+    sectors = (sector for share, sector in settings.sectors().items() if share in traded)
+    beside = dict.fromkeys((settings.features_market, *sectors))
     return LinkOptions(
         parse_window(settings.ibkr_restart_window),
         settings.ibkr_restart_lead_s,

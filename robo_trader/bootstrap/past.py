@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import structlog
 
-from robo_trader.bootstrap.plan import Plan, Warmth, new_features
-from robo_trader.core.events import MINUTE_NS, Bar
+from robo_trader.bootstrap.plan import Plan, Recent, Warmth, new_features, new_watch
+from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
 from robo_trader.data.history import HistoryOptions, wanted, warm
 from robo_trader.data.pipeline import Pipeline
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.features.base import Bars
+from robo_trader.features.base import Bars, Floats
+from robo_trader.features.scan import Scan
 from robo_trader.features.technical_indicators import WARM_SESSIONS, WARMUP
 from robo_trader.ibkr.feed import IbFeed
 from robo_trader.ibkr.refusals import RequestRefused, Unanswered
@@ -142,16 +143,37 @@ async def take(history: History, pipeline: Pipeline, database: Database) -> dict
 
 
 def warm_features(plan: Plan, past: Mapping[str, Sequence[Bar]]) -> Warmth:
-    """Warm the features of a plan with the past of its symbols."""
+    """Warm the features of a plan with the past of its symbols. Raises DataError on a model that is damaged."""
     features = new_features(plan)
+    watch = new_watch(plan, features)
     told = {symbol: bars for symbol, bars in past.items() if bars}
-    vectors = features.warm({symbol: _columns(bars) for symbol, bars in told.items()})
+    vectors, recent = {}, {}
+    for symbol, scan in features.scans({symbol: _columns(bars) for symbol, bars in told.items()}).items():
+        watched = watch if symbol in plan.traded else None
+        rows = _last_rows(scan, watched.reach if watched else 1)
+        if scan.seen:
+            vectors[symbol] = rows[-1].tobytes()
+        if watched is not None:
+            ts = np.array([bar.ts for bar in told[symbol][-len(rows) :]])
+            newest = watched.newest(ts, rows, plan.bar_s * SECOND_NS)
+            recent[symbol] = Recent(ts[newest].tobytes(), rows[newest].tobytes())
     return Warmth(
         features.saved(),
-        {symbol: vector.tobytes() for symbol, vector in vectors.items()},
+        vectors,
         {symbol: bars[0].ts for symbol, bars in told.items()},
         {symbol: bars[-1].ts for symbol, bars in told.items()},
+        recent,
     )
+
+
+def _last_rows(scan: Scan, most: int) -> Floats:
+    """Step over a past and return its last rows, no more than `most`."""
+    blocks = scan.blocks()
+    _, block = next(blocks)
+    rows = block[-most:].copy()
+    for _, block in blocks:
+        rows = np.concatenate((rows, block))[-most:]
+    return rows
 
 
 def _columns(bars: Sequence[Bar]) -> Bars:

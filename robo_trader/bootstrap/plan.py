@@ -14,10 +14,11 @@ from robo_trader.core.engine import Engine, Parts
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.instrument import Instrument
-from robo_trader.core.protocols import Sizer, Strategy, Vector, Watch
+from robo_trader.core.protocols import Sizer, Strategy, Vector
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.execution.algorithms import Algorithm, MarketAlgorithm, TwapAlgorithm, TwapOptions
 from robo_trader.execution.smart_executor import ExecutorOptions, SmartExecutor
+from robo_trader.features.base import Floats, Ints
 from robo_trader.features.feature_engine import FeatureEngine, schema_version
 from robo_trader.ml import registry
 from robo_trader.ml.drift_watch import DriftOptions, DriftWatch
@@ -30,17 +31,31 @@ from robo_trader.strategies.ml_strategy import MLStrategy, MLStrategyOptions
 from robo_trader.strategies.moving_average import CrossoverOptions, MovingAverageCrossover
 
 
+class Recent(msgspec.Struct, frozen=True):
+    """The vectors that drift is first judged by: when their bars closed (ns UTC, int64) and all columns (float64)."""
+
+    ts: bytes
+    rows: bytes
+
+    def read(self) -> tuple[Ints, Floats]:
+        """Return the closes (n,) and the vectors (n, columns)."""
+        ts = np.frombuffer(self.ts, dtype=np.int64)
+        return ts, np.frombuffer(self.rows).reshape(len(ts), -1)
+
+
 class Warmth(msgspec.Struct, frozen=True):
     """What the features knew as a session began, kept with it so that `replay` begins with the same.
 
     `features` is `FeatureEngine.saved()`, `vectors` the bytes of each symbol's last vector, `since` and `until` the first
-    and the last bar (ns UTC) that each symbol was warmed with.
+    and the last bar (ns UTC) that each symbol was warmed with. `recent` is of each traded symbol, and empty without a
+    model.
     """
 
     features: bytes
     vectors: dict[str, bytes]
     since: dict[str, int]
     until: dict[str, int]
+    recent: dict[str, Recent] = {}
 
     def read_vectors(self) -> dict[str, Vector]:
         """Return each symbol's last vector."""
@@ -68,11 +83,11 @@ class Plan(msgspec.Struct, frozen=True):
     twap_options: TwapOptions
     crossover_options: CrossoverOptions
     ml_options: MLStrategyOptions
-    drift_options: DriftOptions
     settings: str  # fingerprint of the effective configuration
     market: str = "SPY"  # what shares are compared with, empty for nothing
     sectors: dict[str, str] = {}
     features: str = ""  # version of the features; sessions of before it was noted have none
+    drift_options: DriftOptions = DriftOptions()
 
 
 def build_plan(
@@ -119,17 +134,30 @@ def build_plan(
             s.strategy_fast, s.strategy_slow, allow_short=s.strategy_allow_short
         ),
         ml_options=MLStrategyOptions(threshold=s.ml_threshold, allow_short=s.strategy_allow_short),
-        drift_options=DriftOptions(s.ml_drift_share),
         settings=s.fingerprint(),
         market=s.features_market,
         sectors=s.sectors(),
         features=schema_version(bar_s * SECOND_NS, s.features_market, s.sectors()),
+        drift_options=DriftOptions(s.ml_drift_share),
     )
 
 
 def new_features(plan: Plan) -> FeatureEngine:
     """Return the features of a plan, which have seen nothing yet."""
     return FeatureEngine(XnysCalendar(), plan.bar_s * SECOND_NS, plan.market, plan.sectors)
+
+
+def new_watch(plan: Plan, features: FeatureEngine) -> DriftWatch | None:
+    """Return the watch over the drift of a plan's features, None without a model.
+
+    Raises DataError where what is kept of the model's training window is missing or altered.
+    """
+    if not (plan.use_ml and plan.model):
+        return None
+    manifest = registry.read_manifest(Path(plan.model))
+    columns = np.array([features.names.index(name) for name in manifest.feature_names], dtype=np.intp)
+    reference = registry.load_reference(Path(plan.model))
+    return DriftWatch(reference, columns, plan.traded, XnysCalendar(), manifest.horizon, plan.drift_options)
 
 
 def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
@@ -145,6 +173,9 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
         features.restore(warmth.features)
     algorithms: dict[str, Algorithm] = {"market": MarketAlgorithm(), "twap": TwapAlgorithm(plan.twap_options)}
     model = registry.load(Path(plan.model), features.version) if plan.use_ml and plan.model else None
+    watch = new_watch(plan, features)
+    if watch is not None and warmth is not None:
+        watch.recall({symbol: recent.read() for symbol, recent in warmth.recent.items()})
     sizer: Sizer = AtrSizer(plan.sizing_options)
     if plan.sizing == "fixed":
         sizer = FixedSizer(plan.sizing_options)
@@ -161,7 +192,7 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
             executor=SmartExecutor(algorithms, plan.executor_options),
             stop_rule=AtrStop(plan.stop_options),
             warmed=warmth.read_vectors() if warmth else {},
-            watch=_watch(plan, features, model),
+            watch=watch,
         )
     )
 
@@ -207,11 +238,3 @@ def _strategy(plan: Plan, features: FeatureEngine, model: Ensemble | None) -> St
     if plan.use_ml:
         strategy = MLStrategy(model, features.names, plan.ml_options)
     return Cadence(strategy, plan.interval_s * SECOND_NS) if plan.interval_s > plan.bar_s else strategy
-
-
-def _watch(plan: Plan, features: FeatureEngine, model: Ensemble | None) -> Watch | None:
-    if model is None:
-        return None
-    reference = registry.load_reference(Path(plan.model))
-    columns, horizon = model.columns(features.names), model.card.horizon
-    return DriftWatch(reference, columns, plan.traded, XnysCalendar(), horizon, plan.drift_options)

@@ -17,7 +17,7 @@ from robo_trader.core.errors import ConfigurationError, DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.features.technical_indicators import CATALOGUE
 from robo_trader.storage import feature_rows, queries
-from robo_trader.storage.feature_rows import LAST, FeatureVector
+from robo_trader.storage.feature_rows import FIRST, LAST, FeatureVector
 from robo_trader.storage.rows import iso
 
 WARM, WARMING, UNKNOWN = "warm", "warming", "unknown"
@@ -74,6 +74,8 @@ def described(vector: FeatureVector) -> list[Shown]:
 def parse_time(text: str) -> int:
     """Return an ISO 8601 time, New York's where it has no zone, in UTC ns; the end of time for none.
 
+    What lies beyond what 64 bits can say is the first or the last that they can.
+
     Raises ConfigurationError where it is no time.
 
     >>> parse_time("2026-01-05T10:31") == parse_time("2026-01-05T15:31Z")
@@ -87,7 +89,8 @@ def parse_time(text: str) -> int:
         raise ConfigurationError(
             f"--at {text!r}: expected a time such as 2026-01-05T10:31 (New York)"
         ) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=NEW_YORK)).timestamp()) * SECOND_NS
+    ns = int((moment if moment.tzinfo else moment.replace(tzinfo=NEW_YORK)).timestamp()) * SECOND_NS
+    return min(max(ns, FIRST), LAST)
 
 
 def _instead(at: str, known: tuple[int, int] | None) -> str:

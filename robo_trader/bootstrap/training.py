@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from robo_trader.bootstrap.link import Link
+from robo_trader.bootstrap.past import take
 from robo_trader.bootstrap.places import model_name
 from robo_trader.config import Settings
 from robo_trader.core.errors import DataError
@@ -48,7 +49,7 @@ async def _train(settings: Settings, link: Link, database: Database, name: str, 
     days = settings.ml_history_days
     log.info("no_model_yet", name=name, doing=f"fetching {days} sessions of bars to train on")
     history = await link.history(database, days + WARM_SESSIONS)
-    await database.store_bars(history.unstored())
+    await take(history, link.pipeline, database)  # bars that are refused are not learnt from either
     symbols = [symbol for symbol in history.bars if symbol not in link.beside]
     trainer = Child(
         "robo_trader.train_models",

@@ -125,10 +125,11 @@ class Pipeline:
         """Take a symbol's closed bars of before its first live one, oldest first; return those that are believed.
 
         Only those that were `fetched` (closes, ns UTC) are judged: what is stored was believed before. None is told: who
-        warms features with them knows them, and what follows is told from there on.
+        warms features with them knows them, and what follows is told from there on. Nor do refusals count: `quality` is
+        of live data.
         """
         track = self._track(symbol)
-        verdict = self._validator.history(symbol, bars)
+        verdict = self._validator.history(symbol, bars, counts=False)
         self._refuse(refusal for refusal in verdict.rejected if refusal.ts in fetched)
         believed = {bar.ts for bar in verdict.accepted}
         past = [bar for bar in bars if bar.ts in believed or bar.ts not in fetched]
@@ -250,7 +251,7 @@ class Pipeline:
             if refusal.reason == OUTSIDE_HOURS or now < self._silent_until.get(key, 0):
                 continue
             self._silent_until[key] = now + self._options.rejection_interval_ns
-            count = self._validator.rejections(refusal.symbol)[refusal.reason]
+            count = self._validator.rejections(refusal.symbol).get(refusal.reason, 0)
             so_far = f", {count} times so far" if count > 1 else ""
             self._say(Feed.REJECTED, refusal.symbol, refusal.detail + so_far)
 

@@ -122,10 +122,11 @@ class Validator:
             return before
         return Verdict((*before.accepted, self._believe(stream, bar, same_day)), before.rejected)
 
-    def history(self, symbol: str, bars: Iterable[Bar]) -> Verdict:
+    def history(self, symbol: str, bars: Iterable[Bar], *, counts: bool = True) -> Verdict:
         """Judge a finished series of one symbol apart from its live stream, oldest first.
 
-        The last bar has no follower: a jump within `max_move` is believed there.
+        The last bar has no follower: a jump within `max_move` is believed there. Refusals that do not count are not
+        among the `rejections`.
         """
         apart = Validator(self._calendar, self._options)
         verdicts = [apart.bar(bar) for bar in bars]
@@ -133,8 +134,9 @@ class Validator:
         accepted = tuple(bar for verdict in verdicts for bar in verdict.accepted)
         rejected = tuple(refusal for verdict in verdicts for refusal in verdict.rejected)
         stream = self._stream(symbol)
-        stream.rejected.update(refusal.reason for refusal in rejected)
-        if stream.last is None and accepted:
+        if counts:
+            stream.rejected.update(refusal.reason for refusal in rejected)
+        if not stream.seen_ts and accepted:
             # The first live bar is compared with the last close, as after a night.
             stream.last = accepted[-1]
         return Verdict(accepted, rejected)

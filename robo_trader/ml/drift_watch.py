@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from robo_trader.core.events import Bar
 from robo_trader.core.protocols import Calendar, Session, Vector
 from robo_trader.core.steps import Drifted, DriftSummary, Fact
-from robo_trader.ml.drift import TESTS, Columns, Drift, Floats, Reference
+from robo_trader.ml.drift import TESTS, Columns, Drift, Floats, Ints, Reference
 
 WORST = 8  # columns that a summary names
 AGREE = 2  # tests beyond their limits that make a column count as drifted; a single one is told and no more
@@ -31,8 +31,8 @@ class DriftWatch:
     """Implements `core.protocols.Watch` for the symbols a model trades on.
 
     It looks at bars as the model saw them: complete, in a session, and not so near its close that the horizon reaches
-    beyond. History fills the window and calls for nothing. What it says follows from the bars alone, so that a replay
-    says the same.
+    beyond. The past, recalled at the start or told as history, fills the window and calls for nothing. What it says
+    follows from the bars alone, so that a replay says the same.
     """
 
     def __init__(
@@ -43,6 +43,8 @@ class DriftWatch:
         self._drift = Drift(reference, columns, sorted(symbols))
         self._symbols = frozenset(symbols)
         self._names = reference.names
+        self._columns = columns
+        self._window = reference.window
         self._every = reference.check_bars * len(symbols)
         self._calendar = calendar
         self._horizon = horizon
@@ -53,18 +55,49 @@ class DriftWatch:
         self._standing = np.zeros(reference.limits.shape[1:], dtype=np.bool_)
         self._alarmed = False
 
+    @property
+    def reach(self) -> int:
+        """How many of a symbol's last bars are surely enough to fill its window."""
+        return 3 * (self._window + self._horizon)  # closes are left out, and some days are short
+
+    def newest(self, ts: Ints, rows: Floats, interval_ns: int) -> Ints:
+        """Return which rows (n, any) of a symbol's bars, closed at `ts` (ns UTC, rising), are its window at their end."""
+        complete = np.isfinite(rows[:, self._columns]).all(axis=1)
+        found: list[int] = []
+        for i in np.flatnonzero(complete)[::-1].tolist():
+            session = self._session_of(int(ts[i]))
+            if session is not None and self._is_looked_at(session, int(ts[i]), interval_ns):
+                found.append(i)
+            if len(found) == self._window:
+                break
+        return np.array(found[::-1], dtype=np.int64)
+
+    def recall(self, past: Mapping[str, tuple[Ints, Floats]]) -> None:
+        """Fill the window with the `newest` of each symbol: when they closed (ns UTC) and their rows."""
+        told = [
+            (at, symbol, row)
+            for symbol, (ts, rows) in past.items()
+            for at, row in zip(ts.tolist(), rows, strict=True)
+        ]
+        for _, symbol, row in sorted(told, key=lambda one: one[:2]):  # symbols share sums: as they came live
+            self._drift.add(symbol, row)
+        self._unread += len(told)
+
     def on_bar(self, bar: Bar, vector: Vector) -> Sequence[Fact]:
         """Take a bar's features; return what has drifted since the last reading, and at the close how all stand."""
         session = self._session_of(bar.ts)
         if session is None or bar.symbol not in self._symbols:
             return ()
-        if (session.close - bar.ts) // bar.interval_ns >= self._horizon:
+        if self._is_looked_at(session, bar.ts, bar.interval_ns):
             self._drift.add(bar.symbol, vector)
             self._unread += 1
         is_last = bar.ts == session.close and session.label != self._summed_up
         if bar.history or not (is_last or self._unread >= self._every) or not self._drift.is_full:
             return ()
         return tuple(self._read(bar.ts, session.label, is_last))
+
+    def _is_looked_at(self, session: Session, ts: int, interval_ns: int) -> bool:
+        return (session.close - ts) // interval_ns >= self._horizon
 
     def _session_of(self, ts: int) -> Session | None:
         known = self._session

@@ -256,10 +256,12 @@ async def test_a_share_that_cannot_be_watched_is_told_once(line, make_fill, caps
 
 
 def test_the_settings_say_when_tws_restarts_and_how_long_before_entries_stop():
-    options = link_options(load(ibkr_restart_window="01:00-02:00 UTC", ibkr_restart_lead_s=60))
+    options = link_options(load(ibkr_restart_window="01:00-02:00 UTC", ibkr_restart_lead_s=60), ("AAPL",))
     assert options.beside == ("SPY",)
-    compared = link_options(load(features_market="", features_sectors="AAPL=XLK,NVDA=XLK,JPM=XLF"))
-    assert compared.beside == ("XLK", "XLF")
+    compared = link_options(
+        load(features_market="", features_sectors="AAPL=XLK,NVDA=XLK,JPM=XLF"), ("NVDA", "AAPL")
+    )
+    assert compared.beside == ("XLK",)  # nobody trades JPM
     assert (str(options.window), options.lead_s) == ("01:00-02:00 UTC", 60)
 
 

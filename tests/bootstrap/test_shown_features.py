@@ -79,6 +79,15 @@ def test_where_there_is_nothing_to_show_it_is_said_why(path: Path, symbol: str, 
         shown_features.show(load(), symbol, at, path, as_json=False)
 
 
+def test_a_time_that_sqlite_cannot_count_to_is_the_last_or_the_first_there_is(
+    path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert shown_features.show(load(), "NVDA", "9999-12-31", path, as_json=False) == 0
+    assert "2026-01-05 10:32" in capsys.readouterr().out
+    with pytest.raises(DataError, match="at or before 0001-01-02; the first is of"):
+        shown_features.show(load(), "NVDA", "0001-01-02", path, as_json=False)
+
+
 def test_what_is_no_time_is_refused(path: Path):
     with pytest.raises(ConfigurationError, match="2026-01-05T10:31"):
         shown_features.show(load(), "NVDA", "noon", path, as_json=False)

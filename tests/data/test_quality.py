@@ -73,3 +73,27 @@ def test_it_is_said_in_a_few_words_and_in_json() -> None:
 def test_the_lowest_is_of_those_that_were_due() -> None:
     assert lowest([Quality("A", 1, 1), Quality("B", 1), Quality("C")]) == 50.0
     assert lowest([Quality("C")]) is None
+
+
+def test_bars_of_the_past_that_are_refused_do_not_count_against_those_of_today() -> None:
+    ear = Ear()
+    feed = Pipeline(ear, XnysCalendar())
+    known = [flat(OPEN + n * MINUTE, 100.0 + n / 100, 50.0 + n) for n in range(1, 31)]
+    wrong = known[20]
+    known[20] = flat(wrong.ts, -1.0)
+    assert wrong.ts not in {bar.ts for bar in feed.take_past("AAPL", known, {wrong.ts})}
+    assert [status.symbol for status in ear.statuses] == ["AAPL"]  # it is told, though
+    for part in slices(OPEN + 30 * MINUTE, 4):
+        feed.on_bar(part)
+    assert feed.quality() == [Quality("AAPL", whole=4)]
+
+
+def test_the_newest_past_is_what_the_first_live_bar_is_judged_by() -> None:
+    feed = pipeline()
+    feed.take_past("AAPL", [flat(OPEN + MINUTE, 40.0)], {OPEN + MINUTE})
+    feed.take_past(
+        "AAPL", [flat(OPEN + 2 * MINUTE, 100.0)], {OPEN + 2 * MINUTE}
+    )  # after a training of an hour
+    for part in slices(OPEN + 2 * MINUTE, 2):
+        feed.on_bar(part)
+    assert feed.quality() == [Quality("AAPL", whole=2)]
