@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 
+from msgspec.structs import replace
+
 from robo_trader.core.events import SECOND_NS
 from robo_trader.data.pipeline import Pipeline, PipelineOptions
 from robo_trader.data.quality import Quality, lowest
@@ -90,10 +92,12 @@ def test_bars_of_the_past_that_are_refused_do_not_count_against_those_of_today()
 
 def test_the_newest_past_is_what_the_first_live_bar_is_judged_by() -> None:
     feed = pipeline()
-    feed.take_past("AAPL", [flat(OPEN + MINUTE, 40.0)], {OPEN + MINUTE})
+    feed.take_past("AAPL", [flat(OPEN + MINUTE, 250.0)], {OPEN + MINUTE})
     feed.take_past(
         "AAPL", [flat(OPEN + 2 * MINUTE, 100.0)], {OPEN + 2 * MINUTE}
     )  # after a training of an hour
-    for part in slices(OPEN + 2 * MINUTE, 2):
+    first, *others = slices(OPEN + 2 * MINUTE, 2)
+    feed.on_bar(replace(first, open=250.0, high=250.0, low=250.0, close=250.0))
+    for part in others:
         feed.on_bar(part)
-    assert feed.quality() == [Quality("AAPL", whole=2)]
+    assert feed.quality()[0].refused == {"spike": 1}

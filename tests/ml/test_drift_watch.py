@@ -140,3 +140,31 @@ def test_the_same_bars_give_the_same_facts(reference: Reference):
         return session(100), session(101, {3: 5.0, 4: 6.0, 9: 6.0}), session(102)
 
     assert told(watch_of(reference), *days()) == told(watch_of(reference), *days()) != []
+
+
+def test_what_is_recalled_counts_as_if_it_had_been_told_bar_by_bar():
+    reference = remembered(margin=3.0, threshold=15.0)
+    shifts = {"A": {3: 3.0}, "B": {3: -3.0}}
+    past = {symbol: list(session(100, by, history=True, symbol=symbol)) for symbol, by in shifts.items()}
+    recalled, heard = (watch_of(reference, ("A", "B")) for _ in range(2))
+    newest = {}
+    for symbol, pairs in past.items():
+        ts, rows = np.array([bar.ts for bar, _ in pairs]), np.array([vector for _, vector in pairs])
+        kept = recalled.newest(ts, rows, MINUTE_NS)
+        assert kept.tolist() == list(range(MINUTES))
+        newest[symbol] = ts[kept], rows[kept]
+    recalled.recall(newest)
+    for both in zip(*past.values(), strict=True):
+        assert told(heard, both) == []
+    today = list(session(101))
+    facts = told(recalled, today)
+    assert facts == told(heard, today)
+    assert facts[0].ts == today[0][0].ts
+
+
+def test_rows_that_are_not_complete_make_no_part_of_the_newest(reference: Reference):
+    watch = watch_of(reference)
+    pairs = list(session(100))
+    ts, rows = np.array([bar.ts for bar, _ in pairs]), np.array([vector for _, vector in pairs])
+    rows[5, 1], rows[6, 0] = np.nan, np.nan  # the model does not see the first column
+    assert watch.newest(ts, rows, MINUTE_NS).tolist() == [i for i in range(MINUTES) if i != 5]
