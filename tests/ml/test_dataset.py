@@ -83,9 +83,9 @@ def test_bars_too_few_for_a_label_are_refused(bars: dict[str, Bars]) -> None:
 
 
 def test_a_planted_edge_is_proven_and_a_martingale_is_not() -> None:
-    there = trainer.train(build_dataset(market_bars(edge=1.0, sessions=45), CALENDAR), QUICK)
+    there = trainer.train(build_dataset(market_bars(edge=1.0, sessions=90), CALENDAR), QUICK)
     assert there.ensemble.card.proven, there.ensemble.card.reason
     assert there.report.long.coverage + there.report.short.coverage > 0.02
-    absent = trainer.train(build_dataset(market_bars(edge=0.0, sessions=45), CALENDAR), QUICK)
+    absent = trainer.train(build_dataset(market_bars(edge=0.0, sessions=90), CALENDAR), QUICK)
     assert not absent.ensemble.card.proven
     assert absent.report.auc.low <= 0.5
