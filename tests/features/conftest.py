@@ -178,6 +178,17 @@ def flat_bars(n, price=10.1, volume=0.0):
     return Bars(closes_of_minutes(n), *(np.full(n, price) for _ in range(4)), np.full(n, volume))
 
 
+def columns_of(bars, calendar=None, interval_ns=MINUTE_NS):
+    """Return every feature of the bars of one symbol by name."""
+    engine = FeatureEngine(calendar or EveryDay(), interval_ns)
+    return dict(zip(engine.names, engine.matrix(bars).T, strict=True))
+
+
+def windows(x, n):
+    """Return all windows of n values as rows, the first of them ending at value n - 1."""
+    return np.lib.stride_tricks.sliding_window_view(x, n)
+
+
 def messages(bars, symbol="NVDA", every=1):
     """Return the bars as the desk receives them."""
     columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)

@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.features.conftest import closes_of_minutes
-
-
-def windows(x, n):
-    """Return all windows of n values as rows, the first of them ending at value n - 1."""
-    return np.lib.stride_tricks.sliding_window_view(x, n)
+from tests.features.conftest import closes_of_minutes, windows
 
 
 def assert_ends_with(ours, expected):

@@ -5,18 +5,8 @@ import pytest
 import talipp.indicators as t
 
 from robo_trader.features.base import Bars
-from robo_trader.features.feature_engine import FeatureEngine
 from robo_trader.features.technical_indicators import CATALOGUE
-from tests.features.conftest import EveryDay, closes_of_minutes, flat_bars, random_bars, with_gaps
-
-
-def columns_of(bars):
-    engine = FeatureEngine(EveryDay())
-    return dict(zip(engine.names, engine.matrix(bars).T, strict=True))
-
-
-def windows(x, n):
-    return np.lib.stride_tricks.sliding_window_view(x, n)
+from tests.features.conftest import closes_of_minutes, columns_of, flat_bars, random_bars, windows, with_gaps
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from robo_trader.features.base import Bars
-from robo_trader.features.feature_engine import FeatureEngine
-from tests.features.conftest import EveryDay, closes_of_minutes, flat_bars, random_bars, with_gaps
+from tests.features.conftest import (
+    closes_of_minutes,
+    columns_of,
+    flat_bars,
+    random_bars,
+    windows,
+    with_gaps,
+)
 
 SESSIONS = 20
-
-
-def columns_of(bars):
-    engine = FeatureEngine(EveryDay())
-    return dict(zip(engine.names, engine.matrix(bars).T, strict=True))
 
 
 def bars_of(close, high=None, low=None, open_=None):
@@ -21,11 +22,6 @@ def bars_of(close, high=None, low=None, open_=None):
     return Bars(
         closes_of_minutes(len(close)), low if open_ is None else open_, high, low, close, np.ones(len(close))
     )
-
-
-def windows(x, n):
-    """Return all windows of n values as rows, the first of them ending at value n - 1."""
-    return np.lib.stride_tricks.sliding_window_view(x, n)
 
 
 def assert_ends_with(ours, expected, atol=1e-9):

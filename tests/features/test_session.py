@@ -11,15 +11,10 @@ from robo_trader.features.base import Bars
 from robo_trader.features.feature_engine import FeatureEngine
 from robo_trader.features.session import DAY, day_of
 from robo_trader.features.technical_indicators import NAMES
-from tests.features.conftest import EveryDay, flat_bars, messages, part, random_bars, with_gaps
+from tests.features.conftest import EveryDay, columns_of, flat_bars, messages, part, random_bars, with_gaps
 
 SESSIONS = 34  # the rings of days have come round
 DAILY = ("day_atr_14", "day_sigma", "return_since_open", "return_since_close", "gap", "gap_atr")
-
-
-def columns_of(bars, calendar=None, interval_ns=MINUTE_NS):
-    engine = FeatureEngine(calendar or EveryDay(), interval_ns)
-    return dict(zip(engine.names, engine.matrix(bars).T, strict=True))
 
 
 @pytest.fixture(scope="module")
