@@ -164,19 +164,35 @@ def replay(
 
 @app.command()
 def features(
-    symbol: Annotated[str, typer.Option(help="Of which share.")],
-    at: Annotated[
-        str,
-        typer.Option(
-            help="Of the last bar by then, such as 2026-01-05T10:31 (New York); default: the newest."
-        ),
+    symbol: Annotated[str, typer.Option(help="Of which share to show one vector.")] = "",
+    at: Annotated[str, typer.Option(help="Its last bar by then (New York); default: the newest.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="New .parquet, .csv or .npz file to write instead.")
+    ] = None,
+    symbols: Annotated[str, typer.Option(help="To the file, of which shares: A,B; default: all.")] = "",
+    since: Annotated[str, typer.Option("--from", help="To the file, from which bar on (New York).")] = "",
+    until: Annotated[
+        str, typer.Option("--to", help="To the file, up to which bar, or end of which day.")
     ] = "",
+    version: Annotated[str, typer.Option(help="To the file, of which version where there are several.")] = "",
     db: Db = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the features of a share said: each with its group, its value, and whether it was warm."""
-    from robo_trader.bootstrap import shown_features
+    """Show what the features of a share said at a bar, with group, value and warmth; or write many to a file.
 
+    robo-trader features --symbol NVDA --at 2026-01-05T10:31
+
+    robo-trader features --symbols AAPL,NVDA --from 2026-01-05 --to 2026-01-30 --out january.parquet
+    """
+    from robo_trader.bootstrap import feature_files, shown_features
+
+    wanted = feature_files.Wanted(symbols, since, until, version)
+    if out and not (symbol or at or as_json):
+        end(lambda: feature_files.export(settings_of(), wanted, db, out))
+    if out or not symbol or wanted != feature_files.Wanted():
+        raise typer.BadParameter(
+            "give --symbol, --at, --json for one bar, or --out and the others for a file"
+        )
     end(lambda: shown_features.show(settings_of(), symbol, at, db, as_json))
 
 

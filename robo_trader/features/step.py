@@ -12,7 +12,7 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "9803b0980842a659515b0e29c552e3c5d1731a270ed92082a7e2f25a074b5a5d"
+FINGERPRINT = "f058c0f042855ccf6e5d7d908a12662c7dc19e7c610eedff146ea0540804785a"
 ARITHMETIC = "062d83cb9097"
 SIZE = 6423  # numbers in the state of one symbol
 

@@ -313,7 +313,12 @@ CREATE TABLE drift_summaries (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES)
+# By which a vector that the disk altered is known; rows of before have none.
+_SUMS = """
+ALTER TABLE features ADD COLUMN crc INTEGER;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _SUMS)
 
 
 def version(connection: sqlite3.Connection) -> int:
