@@ -101,7 +101,7 @@ def _unlike(connection: sqlite3.Connection, step: Step) -> list[str]:
             continue
         kept = feature_rows.last_vector(connection, row.symbol, row.ts)
         if kept is not None and (kept.ts, kept.version) == (row.ts, row.version):
-            pairs = zip(kept.columns, kept.values.tolist(), np.frombuffer(row.values).tolist(), strict=True)
+            pairs = zip(kept.columns, kept.values.tolist(), np.frombuffer(row.values).tolist(), strict=False)
             said += [
                 f"  {name} of {row.symbol}: stored {a}, replayed {b}"
                 for name, a, b in pairs
