@@ -171,7 +171,7 @@ class Settings(BaseSettings):
         90,
         ge=0,
         le=36_500,
-        description="How long vectors are kept in the database, days of market time; 0 for ever",
+        description="How long vectors, and what a start knew, are kept in the database, days of market time; 0 for ever",
     )
 
     practice_mode: Literal["auto", "always", "never"] = Field(

@@ -19,6 +19,7 @@ SMALL = {
     "wire": "--symbols 8 --minutes 12 --fills 3 --ticks 500 --slice-s 0.002 --settle-s 0.03 --alone 0",
     "gateway": "--seconds 0.5 --rounds 1 --millions 0 --clients 3",
     "start": "--rounds 1 --symbols 0 --days 12",
+    "feature_store": "--sessions 1 --symbols 2",
     "storage": "--seconds 1.5 --readers 5 --symbols 10",
 }
 PROMISED = {
@@ -29,6 +30,7 @@ PROMISED = {
         "commit_ms_p50", "commit_ms_p99", "decide_us_p50", "place_to_filled_ms_p50", "place_to_filled_ms_p99",
     },
     "gateway": {"fed_per_cpu_s", "peer_per_cpu_s", "times_peer", "rss_mb_late", "crowd_per_s", "crowd_trip_ms_p99"},
+    "feature_store": {"matrix", "parquet", "csv", "pandas_parquet", "pandas_sql", "file_mb", "journal_mb_a_day"},
     "start": {"ready_s", "rss_mb", "imports_ms", "not_for_the_daemon"},
     "storage": {
         "order_ms_alone_p50", "order_ms_beside_readers_p99", "lock_errors", "lost_writes", "torn_reads",
