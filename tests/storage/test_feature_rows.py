@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from zlib import crc32
 
 import numpy as np
 import pytest
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import MINUTE_NS, Bar
+from robo_trader.core.events import DAY_NS, MINUTE_NS, Bar
 from robo_trader.core.steps import FeatureRow, Step
 from robo_trader.storage import feature_rows
+from robo_trader.storage import statements as sql
 from robo_trader.storage.database import Database
 from robo_trader.storage.feature_rows import Asked, Told
 from robo_trader.storage.queries import connect_readonly
@@ -149,6 +151,24 @@ async def test_a_vector_of_before_there_were_checksums_is_read(
     await database.write(lambda writing: writing.execute("UPDATE features SET crc = NULL"))
     assert feature_rows.last_vector(connection, "MSFT") is not None
     assert len(feature_rows.matrix(connection, Asked("v1", SYMBOLS)).ts) == 3 * MINUTES - 2
+
+
+async def test_a_file_whose_old_days_go_does_not_grow(
+    database: Database, connection: sqlite3.Connection
+) -> None:
+    values = bytes(1312)
+    pages = []
+    for day in range(6):
+        since = OPENING + day * DAY_NS
+        rows = [("NVDA", "v1", since + n * MINUTE_NS, values, crc32(values)) for n in range(390)]
+        await database.write(lambda writing, rows=rows: writing.executemany(sql.FEATURES, rows))
+        while await database.forget_features(since - DAY_NS, most=100):
+            pass
+        await database.checkpoint()
+        pages.append(connection.execute("PRAGMA page_count").fetchone()[0])
+        assert len(feature_rows.matrix(connection, Asked("v1", ["NVDA"])).ts) == 390 * min(day + 1, 2)
+    assert pages[-1] <= pages[2] + 3  # of about 130 a day
+    assert pages[1] > pages[0] + 100
 
 
 @pytest.mark.usefixtures("told")
