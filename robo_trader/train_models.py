@@ -30,6 +30,7 @@ from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry, trainer
 from robo_trader.ml.dataset import LabelOptions, build_dataset
 from robo_trader.ml.labels import session_numbers
+from robo_trader.ml.members import MemberOptions
 from robo_trader.ml.validation import Selected
 
 
@@ -194,7 +195,7 @@ def command(
         [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()],
         name or default_name(database),
         models,
-        trainer.TrainingOptions(seed=seed),
+        trainer.TrainingOptions(members=MemberOptions(seed=seed)),
         Console(soft_wrap=not sys.stdout.isatty()),
         days,
         bar_seconds * SECOND_NS,

@@ -20,7 +20,8 @@ from robo_trader.core.errors import DataError
 from robo_trader.ml.drift import Reference
 from robo_trader.ml.kernels import Trees
 from robo_trader.ml.model import Card, Ensemble
-from robo_trader.ml.trainer import Report, Trained, TrainingOptions
+from robo_trader.ml.report import Report
+from robo_trader.ml.trainer import Trained, TrainingOptions
 
 SCHEMA = 2
 MANIFEST = "manifest.json"

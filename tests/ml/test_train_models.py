@@ -18,11 +18,12 @@ from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.feature_engine import schema_version
 from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry
+from robo_trader.ml.members import MemberOptions
 from robo_trader.ml.trainer import TrainingOptions
 from robo_trader.train_models import default_database, read_bars, train_from_database
 
 SESSIONS = WARM_SESSIONS + 12
-QUICK = TrainingOptions(forest_trees=10, boosted_trees=20)
+QUICK = TrainingOptions(members=MemberOptions(forest_trees=10, boosted_trees=20))
 
 
 def database(path: Path, sessions: int, symbols: tuple[str, ...] = ("AAPL", "NVDA")) -> Path:
