@@ -179,9 +179,10 @@ def _at(bars: Bars, ts: Ints) -> Bars:
 
 def _believed(symbol: str, bars: Bars, interval: int, calendar: XnysCalendar, notes: list[Finding]) -> Bars:
     """Return what the rules of the live stream believe."""
+    # Where none has a volume there is nothing to say of it; where others have one, one that has none is refused.
     volume = bars.volume if np.nansum(bars.volume) > 0 else np.ones(len(bars))
     prices = (column.tolist() for column in (bars.open, bars.high, bars.low, bars.close))
-    rows = zip(bars.ts.tolist(), *prices, np.nan_to_num(volume).tolist(), strict=True)
+    rows = zip(bars.ts.tolist(), *prices, volume.tolist(), strict=True)
     stream = (Bar(symbol, ts, o, h, low, c, v, interval) for ts, o, h, low, c, v in rows)
     verdict = Validator(calendar).history(symbol, stream)
     refused = defaultdict(list)
