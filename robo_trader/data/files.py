@@ -176,7 +176,10 @@ def _from_csv(path: Path) -> pd.DataFrame:
         sep=mark,
         encoding="utf-8-sig",
         header=0,
-        names=[*names, *(f"beyond {n}" for n in range(len(names), len(values)))],  # rows may end with a separator
+        names=[
+            *names,
+            *(f"beyond {n}" for n in range(len(names), len(values))),
+        ],  # rows may end with a separator
         index_col=False,
         dtype=dict.fromkeys(texts, str),
         keep_default_na=False,  # NA is a ticker
