@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -82,7 +82,6 @@ class _Stream:
     trade: Trade | None = None
     doubtful_quote: Quote | None = None
     doubtful_trade: Trade | None = None
-    rejected: Counter[str] = field(default_factory=Counter)
 
 
 class Validator:
@@ -105,7 +104,7 @@ class Validator:
         bar = _with_price(bar, stream.last)
         refusal = _shape(bar) or self._order(bar, stream) or self._hours(bar)
         if refusal is not None:
-            return Verdict(rejected=(_count(stream, refusal),))
+            return Verdict(rejected=(refusal,))
         stream.seen_ts = bar.ts
         session = self._calendar.session(bar.ts)
         # Of bars that are days each is judged by those before it, as minutes are within their day.
@@ -114,7 +113,7 @@ class Validator:
         stream.session = session
         stuck = self._stuck(bar, stream)
         if stuck is not None:
-            return Verdict(before.accepted, (*before.rejected, _count(stream, stuck)))
+            return Verdict(before.accepted, (*before.rejected, stuck))
         if not self._jumps(bar, stream, same_day):
             return Verdict((*before.accepted, self._believe(stream, bar, same_day)), before.rejected)
         if stream.last is not None and _is_last(bar, session):
@@ -122,11 +121,10 @@ class Validator:
         stream.held = bar
         return before
 
-    def history(self, symbol: str, bars: Iterable[Bar], *, counts: bool = True) -> Verdict:
+    def history(self, symbol: str, bars: Iterable[Bar]) -> Verdict:
         """Judge a finished series of one symbol apart from its live stream, oldest first.
 
-        The last bar has no follower: a jump within `max_move` is believed there. Refusals that do not count are not
-        among the `rejections`.
+        The last bar has no follower: a jump within `max_move` is believed there.
         """
         apart = Validator(self._calendar, self._options)
         verdicts = [apart.bar(bar) for bar in bars]
@@ -134,8 +132,6 @@ class Validator:
         accepted = tuple(bar for verdict in verdicts for bar in verdict.accepted)
         rejected = tuple(refusal for verdict in verdicts for refusal in verdict.rejected)
         stream = self._stream(symbol)
-        if counts:
-            stream.rejected.update(refusal.reason for refusal in rejected)
         if not stream.seen_ts and accepted:
             # The first live bar is compared with the last close, as after a night.
             stream.last = accepted[-1]
@@ -146,7 +142,7 @@ class Validator:
         stream = self._stream(quote.symbol)
         refusal = self._quote_refusal(quote, stream)
         if refusal is not None:
-            return _count(stream, refusal)
+            return refusal
         stream.quote, stream.doubtful_quote = quote, None
         return None
 
@@ -155,13 +151,9 @@ class Validator:
         stream = self._stream(trade.symbol)
         refusal = self._trade_refusal(trade, stream)
         if refusal is not None:
-            return _count(stream, refusal)
+            return refusal
         stream.trade, stream.doubtful_trade = trade, None
         return None
-
-    def rejections(self, symbol: str) -> dict[str, int]:
-        """Return how often each reason was given for this symbol."""
-        return dict(self._stream(symbol).rejected)
 
     def _stream(self, symbol: str) -> _Stream:
         stream = self._streams.get(symbol)
@@ -218,7 +210,7 @@ class Validator:
         move, limit = spikes.move(bar, last.close), self._limit(bar, stream)
         if move <= limit:
             move, limit = spikes.close_move(bar, last.close), self._close_limit(bar, stream)
-        return _count(stream, Rejected(bar.symbol, bar.ts, "spike", move, limit))
+        return Rejected(bar.symbol, bar.ts, "spike", move, limit)
 
     def _jumps(self, bar: Bar, stream: _Stream, same_day: bool) -> bool:
         """Whether the bar's extremes or its close lie too far from the last close to be believed at once."""
@@ -360,8 +352,3 @@ def _is_last(bar: Bar, session: Session | None) -> bool:
 
 def _identical(a: Bar, b: Bar) -> bool:
     return (a.open, a.high, a.low, a.close, a.volume) == (b.open, b.high, b.low, b.close, b.volume)
-
-
-def _count(stream: _Stream, refusal: Rejected) -> Rejected:
-    stream.rejected[refusal.reason] += 1
-    return refusal
