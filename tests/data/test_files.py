@@ -326,3 +326,191 @@ def test_of_several_symbols_one_must_be_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no C"):
         read(panel, tmp_path, "c")
     assert read(panel, tmp_path, "b").symbol == "B"
+
+
+# ------------------------------------------------------------------------------------------- how texts are written
+
+
+def days(path: Path, rows: list[str], mark: str = ",", date_order: str = "") -> Reading:
+    """Read a CSV of rows by the day."""
+    file = path / "xyz.csv"
+    file.write_text("\n".join([mark.join(("Date", "Open", "High", "Low", "Close", "Volume")), *rows]) + "\n")
+    return open_file(file, date_order).read()
+
+
+def on(*dates: str) -> list[int]:
+    return [pd.Timestamp(f"{date} 16:00", tz=NEW_YORK).value for date in dates]
+
+
+PRICES = "184.5,185.25,183,184.75,35120"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ("31/12/2025", "02/01/2026"),
+        ("31.12.2025", "02.01.2026"),
+        ("31-12-2025", "2-1-2026"),
+        ("12/31/2025", "01/02/2026"),
+        ("2025-12-31", "2026-01-02"),
+        ("20251231", "20260102"),
+    ],
+)
+def test_a_day_above_12_settles_how_all_dates_of_a_file_are_written(
+    tmp_path: Path, written: tuple[str, str]
+) -> None:
+    assert days(tmp_path, [f"{date},{PRICES}" for date in written]).bars.ts.tolist() == on(
+        "2025-12-31", "2026-01-02"
+    )
+
+
+def test_dates_that_mean_two_things_are_refused_until_somebody_says_which(tmp_path: Path) -> None:
+    rows = [f"{date},{PRICES}" for date in ("06/01/2026", "07/01/2026")]
+    with pytest.raises(DataError, match=r"is 06/01/2026 with the day first, or the month\?.*2025-12-31"):
+        days(tmp_path, rows)
+    assert days(tmp_path, rows, date_order="day-first").bars.ts.tolist() == on("2026-01-06", "2026-01-07")
+    june = days(tmp_path, rows, date_order="month-first").bars.ts.tolist()
+    assert june == on("2026-06-01", "2026-07-01")
+
+
+def test_dates_that_are_the_same_either_way_need_no_word(tmp_path: Path) -> None:
+    assert days(tmp_path, [f"02/02/2026,{PRICES}"]).bars.ts.tolist() == on("2026-02-02")
+
+
+def test_dates_that_contradict_each_other_or_what_was_said_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"some the month, 31/12/2025 and 12/31/2025"):
+        days(tmp_path, [f"31/12/2025,{PRICES}", f"12/31/2025,{PRICES}"])
+    with pytest.raises(DataError, match=r"31/12/2025 is no date with the month first"):
+        days(tmp_path, [f"31/12/2025,{PRICES}"], date_order="month-first")
+
+
+@pytest.mark.parametrize(
+    ("row", "mark"),
+    [
+        ("2026-01-05;1.184,5;1.185,25;1.183;1.184,75;35.120", ";"),
+        ("2026-01-05;1184,5;1185,25;1183;1184,75;1.035.120", ";"),
+        ("2026-01-05\t1 184,5\t1 185,25\t1 183\t1 184,75\t35 120", "\t"),
+        ('2026-01-05,"1,184.5","1,185.25","1,183","1,184.75","35,120"', ","),
+        ('2026-01-05,"1184,5","1185,25",1183,"1184,75",35120', ","),
+    ],
+)
+def test_decimal_commas_and_thousands_apart_are_read_as_they_were_meant(
+    tmp_path: Path, row: str, mark: str
+) -> None:
+    bars = days(tmp_path, [row], mark).bars
+    assert [bars.open[0], bars.high[0], bars.low[0], bars.close[0]] == [1184.5, 1185.25, 1183.0, 1184.75]
+    assert bars.volume[0] == (1_035_120 if "1.035" in row else 35_120)
+
+
+@pytest.mark.parametrize(
+    ("row", "mark", "why"),
+    [
+        ("2026-01-05;1,184;1,185;1,183;1,184;100", ";", "over a thousand, or a comma before decimals"),
+        ("2026-01-05;184,5;185.25;183;184;100", ";", "written in two ways, 185.25 and 184,5"),
+        (
+            "2026-01-05,184,5,185,25,183,184,75,100",
+            ",",
+            r"6 columns are named and its first row has 9: a decimal",
+        ),
+    ],
+)
+def test_numbers_that_mean_two_things_are_refused_with_the_fix(
+    tmp_path: Path, row: str, mark: str, why: str
+) -> None:
+    with pytest.raises(DataError, match=why):
+        days(tmp_path, [row], mark)
+
+
+def test_rows_may_end_with_a_separator_and_files_begin_with_a_mark_of_excel(tmp_path: Path) -> None:
+    assert len(days(tmp_path, [f"2026-01-05,{PRICES},"]).bars) == 1
+    file = tmp_path / "excel.csv"
+    file.write_text(f"Date,Open,High,Low,Close,Volume\n2026-01-05,{PRICES}\n", encoding="utf-8-sig")
+    assert len(open_file(file).read().bars) == 1
+
+
+def test_rows_that_name_no_symbol_are_dropped_and_told_and_na_is_a_ticker(tmp_path: Path) -> None:
+    file = tmp_path / "panel.csv"
+    rows = [f"2026-01-05,{name},{PRICES}" for name in ("NA", "", "NAN", " ")]
+    file.write_text("\n".join(["date,symbol,open,high,low,close,volume", *rows]) + "\n")
+    found_file = open_file(file)
+    assert found_file.symbols == ["NA", "NAN"]
+    for symbol in found_file.symbols:
+        reading = found_file.read(symbol)
+        assert found(reading) == {Defect.UNREADABLE: (Done.DROPPED, 2)}
+        assert reading.findings[0].why == "rows of the file name no symbol"
+    file.write_text(f"date,symbol,open,high,low,close,volume\n2026-01-05,,{PRICES}\n")
+    with pytest.raises(DataError, match="no row names a symbol"):
+        open_file(file)
+
+
+def test_symbols_that_are_missing_in_a_parquet_file_are_dropped_too(tmp_path: Path) -> None:
+    table = minutes()
+    table.loc[5, "symbol"] = None
+    assert found(read(table, tmp_path)) == {Defect.UNREADABLE: (Done.DROPPED, 1), Defect.GAP: (Done.TOLD, 1)}
+
+
+def test_a_directory_is_told_from_a_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a directory; name one file"):
+        open_file(tmp_path)
+
+
+def test_a_row_without_a_volume_among_others_is_refused_as_a_live_bar_would_be(tmp_path: Path) -> None:
+    table = minutes()
+    table.loc[800, "volume"] = np.nan
+    reading = read(table, tmp_path)
+    assert reading.quality.refused == {"volume": 1}
+    assert np.isfinite(reading.bars.volume).all()
+
+
+# --------------------------------------------------------------------------------------------------- hours
+
+
+def hours(times: tuple[str, ...]) -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    stamps = [pd.Timestamp(f"{day} {time}", tz=NEW_YORK).tz_convert("UTC") for day in DAYS for time in times]
+    close = np.round(100 * np.exp(np.cumsum(rng.normal(0, 1e-3, len(stamps)))), 2)
+    opened = np.concatenate(([100.0], close[:-1]))
+    high, low = np.maximum(opened, close), np.minimum(opened, close)
+    table = pd.DataFrame({"ts": stamps, "open": opened, "high": high, "low": low, "close": close})
+    return table.assign(volume=1000.0 + np.arange(len(stamps)), symbol="XYZ")
+
+
+CLOCK = ("10:00", "11:00", "12:00", "13:00", "14:00", "15:00", "16:00")
+FROM_OPEN = ("10:30", "11:30", "12:30", "13:30", "14:30", "15:30", "16:00")
+
+
+@pytest.mark.parametrize(
+    ("times", "closes"),
+    [
+        (("09:00", *CLOCK[:-1]), CLOCK),
+        (("09:30", *CLOCK[:-1]), CLOCK),  # as TWS tells them
+        (CLOCK, CLOCK),
+        (("09:30", *FROM_OPEN[:-1]), FROM_OPEN),
+        (FROM_OPEN, FROM_OPEN),
+    ],
+)
+def test_hours_by_the_clock_and_from_the_open_are_whole_and_have_no_gap(
+    tmp_path: Path, times: tuple[str, ...], closes: tuple[str, ...]
+) -> None:
+    reading = read(hours(times), tmp_path)
+    due = [pd.Timestamp(f"{day} {time}", tz=NEW_YORK).value for day in DAYS for time in closes]
+    assert reading.bars.ts.tolist() == due
+    assert {one.what for one in reading.findings} <= {Defect.END_STAMPED}
+    assert reading.quality.percent == 100.0
+
+
+def test_gaps_among_hours_by_the_clock_are_those_that_lower_the_percentage(tmp_path: Path) -> None:
+    table = hours(("09:00", *CLOCK[:-1])).drop(index=[3, 10, 11])
+    reading = read(table, tmp_path, options=ReadOptions(stamped="start"))
+    assert found(reading) == {Defect.GAP: (Done.TOLD, 3)}
+    assert (reading.quality.whole, reading.quality.lost) == (25, 3)
+
+
+def test_an_hour_that_began_before_the_open_is_dropped_where_the_file_goes_on_outside_hours(
+    tmp_path: Path,
+) -> None:
+    around = ("07:00", "08:00", "09:00", *CLOCK, "17:00", "18:00")
+    reading = read(hours(around), tmp_path, options=ReadOptions("UTC", "start"))
+    first = pd.Timestamp(f"{DAYS[0]} 11:00", tz=NEW_YORK).value
+    assert reading.bars.ts[0] == first
+    assert len(reading.bars) == 6 * len(DAYS)
