@@ -45,7 +45,8 @@ def _finished(bars: Bars, interval_ns: int, sessions: Sessions, notes: list[Find
     last = int(bars.ts[-1])
     if interval_ns >= DAY_NS or last in sessions.closes or len(bars) <= _FEW_BARS:
         return bars
-    usual = float(np.nanmedian(bars.volume[-31:-1]))
+    told = bars.volume[-31:-1][np.isfinite(bars.volume[-31:-1])]
+    usual = float(np.median(told)) if len(told) else 0.0
     if not bars.volume[-1] < _HARDLY * usual:
         return bars
     why = f"{bars.volume[-1]:.0f} shares where {usual:.0f} are usual: fetched before the bar was over"
