@@ -17,7 +17,6 @@ from robo_trader.data.refusals import Refusals
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.data.validation import OUTSIDE_HOURS, Rejected, ValidationOptions, Validator
 
-NO_PRICE = "no price"  # why the feed itself refuses a bar
 _DAYS = 5  # of a symbol that are counted; older ones are in the database
 
 
@@ -104,10 +103,11 @@ class Pipeline:
         self._on_tick(trade, self._validator.trade(trade))
 
     def on_status(self, status: FeedStatus) -> None:
-        """Pass on what the feed says of itself, and count what it refused."""
+        """Pass on what the feed says of itself; what it refused is counted and told as what is refused here."""
         if status.state is Feed.REJECTED:
-            self._tally(status.symbol, status.ts).refused[NO_PRICE] += 1
-        self._inbox.put(status)
+            self._refuse((Rejected(status.symbol, status.ts, status.detail),))
+        else:
+            self._inbox.put(status)
 
     def backfill(self, symbol: str, bars: Iterable[Bar]) -> int:
         """Tell closed bars from history, oldest first, that were not told yet; return how many.

@@ -148,7 +148,14 @@ def test_days_that_several_daemons_saw_are_one() -> None:
     ]
 
 
-def test_a_bar_that_the_feed_itself_refuses_is_counted() -> None:
-    feed = pipeline()
-    feed.on_status(FeedStatus(OPEN + MINUTE, "AAPL", Feed.REJECTED, "a bar without prices"))
-    assert feed.quality() == [Quality("AAPL", refused={"no price": 1}, day=TODAY)]
+def test_what_the_feed_itself_refuses_is_counted_and_told_once_and_as_a_count() -> None:
+    ear = Ear()
+    feed = Pipeline(ear, XnysCalendar())
+    for n in range(1, 13):
+        feed.on_status(FeedStatus(OPEN + n * MINUTE // 12, "AAPL", Feed.REJECTED, "a bar without prices"))
+    feed.settle()
+    assert feed.quality() == [Quality("AAPL", refused={"a bar without prices": 12}, day=TODAY)]
+    assert [status.detail for status in ear.statuses] == [
+        "a bar without prices",
+        "11 more refused since, the last: a bar without prices",
+    ]
