@@ -25,8 +25,19 @@ def inspect(bars: Bars, interval_ns: int, calendar: XnysCalendar, notes: list[Fi
     """Return the bars without an unfinished last one, and how many are missing; add to `notes` what was found."""
     if not len(bars):
         return bars, 0
+    bars = _finished(bars, interval_ns, Sessions.around(calendar, bars.ts), notes)
+    found, lost = doubts(bars, interval_ns, calendar)
+    notes.extend(found)
+    return bars, lost
+
+
+def doubts(bars: Bars, interval_ns: int, calendar: XnysCalendar) -> tuple[list[Finding], int]:
+    """Return what is to be told of bars by close, oldest first and at least one, and how many are missing.
+
+    Those are gaps, switched feeds and splits; there is nothing to repair, or it is not ours to decide.
+    """
+    notes: list[Finding] = []
     sessions = Sessions.around(calendar, bars.ts)
-    bars = _finished(bars, interval_ns, sessions, notes)
     number = sessions.number(bars.ts - 1)
     due = expected(bars.ts, interval_ns, sessions)
     lacking = due[~np.isin(due, bars.ts)]
@@ -37,7 +48,7 @@ def inspect(bars: Bars, interval_ns: int, calendar: XnysCalendar, notes: list[Fi
     if found:
         why = "; ".join(split.why for split in found[:3]) + "; prices are as traded, nothing was adjusted"
         notes.append(finding(Defect.SPLIT, Done.TOLD, [split.ts for split in found], why))
-    return bars, len(lacking)
+    return notes, len(lacking)
 
 
 def _finished(bars: Bars, interval_ns: int, sessions: Sessions, notes: list[Finding]) -> Bars:

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
+import numpy as np
 
 from robo_trader.core.events import MINUTE_NS, NOT_FILLED, SECOND_NS, Bar, Feed, FeedStatus, Quote, Trade
 from robo_trader.core.protocols import Inbox
+from robo_trader.data import inspection
 from robo_trader.data.aggregation import Aggregator, Gap, bucket, closes
+from robo_trader.data.bars import Bars
+from robo_trader.data.findings import Defect
 from robo_trader.data.history import merge
 from robo_trader.data.quality import Quality, Tally
 from robo_trader.data.refusals import Refusals
@@ -44,6 +48,7 @@ class _Track:
     # When the stream began: what was due before is no fault of its.
     since: int | None = None
     days: dict[str, Tally] = field(default_factory=dict)
+    doubted: set[tuple[Defect, tuple[int, ...]]] = field(default_factory=set)
 
     def gap(self) -> tuple[int, int] | None:
         """Return what history should bring, start < ts <= end, None while nothing lacks."""
@@ -148,7 +153,18 @@ class Pipeline:
         past = [bar for bar in bars if bar.ts in believed or bar.ts not in fetched]
         if past:
             track.told = past[-1].ts
+        if past and fetched:
+            self._doubt(track, symbol, past)
         return past
+
+    def _doubt(self, track: _Track, symbol: str, past: Sequence[Bar]) -> None:
+        """Tell what no single bar of the past shows, once."""
+        rows = np.array([(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in past])
+        bars = Bars(np.array([bar.ts for bar in past]), *np.ascontiguousarray(rows.T))
+        for found in inspection.doubts(bars, self._options.interval_ns, self._calendar)[0]:
+            if (found.what, found.at) not in track.doubted:
+                track.doubted.add((found.what, found.at))
+                self._say(Feed.DOUBTED, symbol, found.in_words())
 
     def gaps(self) -> list[tuple[str, int, int]]:
         """Return what history should bring now: symbol, start and end in UTC ns; bars with start < ts <= end."""

@@ -270,3 +270,37 @@ def test_a_practice_day_cut_into_slices_comes_out_as_the_minutes_it_was(day: str
     assert told == list(zip(*(column.tolist() for column in columns), strict=True))
     assert desk.ear.statuses == []
     assert len(told) == (session.close - session.open) // MINUTE_NS
+
+
+def two_days(volume_of_the_second: float = 1.0) -> list[Bar]:
+    starts = [new_york(f"{day} 09:30") for day in ("2026-01-02", "2026-01-05")]
+    return [
+        flat(start + n * MINUTE_NS, 100.0 + n / 100, (50.0 + n % 7) * (volume_of_the_second if day else 1.0))
+        for day, start in enumerate(starts)
+        for n in range(1, 391)
+    ]
+
+
+def test_a_past_without_a_doubt_is_taken_without_a_word() -> None:
+    desk = Desk()
+    bars = two_days()
+    assert desk.pipeline.take_past("AAPL", bars, {bar.ts for bar in bars}) == bars
+    assert desk.ear.heard == []
+
+
+def test_a_past_that_lacks_bars_or_comes_of_another_feed_is_doubted_once() -> None:
+    desk = Desk()
+    bars = two_days(volume_of_the_second=1 / 30)
+    holed = [*bars[:100], *bars[103:]]
+    for _ in range(2):
+        assert desk.pipeline.take_past("AAPL", holed, {bar.ts for bar in holed}) == holed
+    (first, gap), (second, switch) = desk.details
+    assert first is second is Feed.DOUBTED
+    assert gap.startswith("gap: 3, told: bars missing within sessions, 0.38% of those due")
+    assert switch.startswith("feed switch: 1, told: volume is 30 times less from here")
+
+
+def test_a_past_that_was_stored_is_not_doubted_again() -> None:
+    desk = Desk()
+    desk.pipeline.take_past("AAPL", two_days()[5:400:3], ())
+    assert desk.ear.heard == []

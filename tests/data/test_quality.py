@@ -84,7 +84,7 @@ def test_bars_of_the_past_that_are_refused_do_not_count_against_those_of_today()
     wrong = known[20]
     known[20] = flat(wrong.ts, -1.0)
     assert wrong.ts not in {bar.ts for bar in feed.take_past("AAPL", known, {wrong.ts})}
-    assert [status.symbol for status in ear.statuses] == ["AAPL"]  # it is told, though
+    assert [status.state for status in ear.statuses] == [Feed.REJECTED, Feed.DOUBTED]  # they are told, though
     for part in slices(OPEN + 30 * MINUTE, 4):
         feed.on_bar(part)
     assert feed.quality() == [Quality("AAPL", whole=4, day=TODAY)]
