@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from robo_trader.core.events import MINUTE_NS
+from robo_trader.features import market_depth
 from robo_trader.features.technical_indicators import NAMES
 from robo_trader.practice.gateway import PracticeGateway
 from robo_trader.storage import queries
@@ -58,6 +59,36 @@ async def test_vectors_of_a_session_equal_the_matrix_of_its_bars_also_after_a_re
         assert await replayed.end() == 0, replayed.text
     x = last_vector(desk, "NVDA")
     assert np.isfinite([x["sma_200"], x["market_beta_60"], x["sector_beta_60"], x["breadth"]]).all()
+
+
+async def test_the_depth_of_the_symbols_named_is_journaled_told_the_features_and_replayed(desk: Desk):
+    gateway, port = await desk.gateway(speed=0)
+    await gateway.advance_to((gateway.now() // MINUTE_NS + 1) * MINUTE_NS)
+    run = await desk.daemon(port, market_data_depth="AAPL,MSFT")
+    await minutes(gateway, desk, run)
+    run.signal(signal.SIGTERM)
+    assert await run.end() == 0, run.text
+    assert run.text.count("no depth") == 1  # of MSFT, which nobody watches
+    books = desk.rows("SELECT json_extract(event, '$.symbol'), count(*), max(json_array_length(event, '$.bids')) "
+                      "FROM journal WHERE json_extract(event, '$.kind') = 'Depth' GROUP BY 1")  # fmt: skip
+    assert [(symbol, levels) for symbol, _, levels in books] == [("AAPL", 5)]
+    assert MINUTES <= books[0][1] <= 60 * MINUTES
+    depth = [feature.name for feature in market_depth.FEATURES]
+    told, silent = (last_vector(desk, symbol) for symbol in ("AAPL", "NVDA"))
+    assert np.isfinite([told[name] for name in depth if name != "round_trip_log"]).all()
+    assert np.isnan([silent[name] for name in depth]).all()
+    shown = await desk.command("features", "--symbol", "AAPL")
+    assert await shown.end() == 0, shown.text
+    assert f"{told['depth_imbalance']:.6g}" in shown.text
+    replayed = await desk.command("replay")
+    assert await replayed.end() == 0, replayed.text
+
+
+async def test_more_books_than_tws_shows_are_refused_at_the_start(desk: Desk):
+    run = await desk.daemon(1, market_data_depth="AAPL,NVDA,MSFT,SPY")
+    assert await run.end() == 2, run.text
+    assert "MARKET_DATA_DEPTH" in run.text
+    assert "TWS shows the depth of 3 at a time" in run.text
 
 
 async def test_a_start_puts_no_more_of_the_past_in_the_journal_than_each_symbols_last_bar(desk: Desk):
