@@ -18,8 +18,8 @@ from robo_trader.ibkr.values import observed_price, observed_size
 log = structlog.get_logger()
 
 LEVELS = 5
-# SMART depth has a row for each exchange at a price: as many as make five prices, mostly.
-_ROWS = 20
+# SMART depth has a row for each exchange at a price, so that five prices take many.
+_ROWS = 50
 _INSERT, _UPDATE, _DELETE = 0, 1, 2
 _EMPTIED = frozenset(
     {316, 317}
@@ -66,6 +66,9 @@ class Ladder:
             del self._rows[_ROWS:]
         else:
             self._rows[position] = price, size
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def levels(self) -> Side:
         """Return the best levels, the sizes of neighbouring rows at one price taken together; none of unset values."""
@@ -206,15 +209,16 @@ class DepthLines:
 
     def _look(self, line: _Line) -> None:
         """Tell a book that changed, where the last one is old enough; that it was taken away is told at once."""
-        if not line.changed:
+        ts = self._now()
+        is_fresh = ts - line.told_ts < self._interval_ns and line.bids and line.asks
+        if is_fresh or not line.changed:
             return
-        ts, book = self._now(), (line.bids.levels(), line.asks.levels())
+        line.changed = False
+        book = line.bids.levels(), line.asks.levels()
         if not all(book):
             book = (), ()
-        if book == line.told:
-            line.changed = False
-        elif ts - line.told_ts >= self._interval_ns or not any(book):
-            line.changed, line.told, line.told_ts = False, book, ts
+        if book != line.told:
+            line.told, line.told_ts = book, ts
             self._pipeline.on_depth(Depth(line.symbol, ts, *book))
 
     def _say(self, state: Feed, line: _Line, detail: str) -> None:
