@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from robo_trader.core.events import MINUTE_NS, NOT_FILLED, SECOND_NS, Bar, Feed, FeedStatus, Quote, Trade
+from robo_trader.core.events import (
+    MINUTE_NS,
+    NOT_FILLED,
+    SECOND_NS,
+    Bar,
+    Depth,
+    Feed,
+    FeedStatus,
+    Quote,
+    Trade,
+)
 from robo_trader.core.protocols import Inbox
 from robo_trader.data.aggregation import Aggregator, Gap, bucket, closes
 from robo_trader.data.history import merge
@@ -96,6 +106,10 @@ class Pipeline:
         """Take one print."""
         self._on_tick(trade, self._validator.trade(trade))
 
+    def on_depth(self, depth: Depth) -> None:
+        """Take the levels of one book."""
+        self._on_tick(depth, self._validator.depth(depth))
+
     def on_status(self, status: FeedStatus) -> None:
         """Pass on what the feed says of itself."""
         self._inbox.put(status)
@@ -153,7 +167,7 @@ class Pipeline:
     def _track(self, symbol: str) -> _Track:
         return self._tracks.setdefault(symbol, _Track())
 
-    def _on_tick(self, tick: Quote | Trade, refusal: Rejected | None) -> None:
+    def _on_tick(self, tick: Quote | Trade | Depth, refusal: Rejected | None) -> None:
         if refusal is not None:
             self._refuse((refusal,))
             return
