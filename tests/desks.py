@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 
 from robo_trader.core.engine import Engine, Parts
-from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Event, Quote, Trade
+from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Depth, Event, Quote, Trade
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.protocols import RiskGate, Session, Sizing, StopRule, Vector, View
 from robo_trader.core.steps import Fact, Signal, Step
@@ -46,6 +46,9 @@ class PlainFeatures:
 
     def on_trade(self, trade: Trade) -> None:
         """Nor does a trade."""
+
+    def on_depth(self, depth: Depth) -> None:
+        """Nor does the book."""
 
 
 @dataclass

@@ -25,6 +25,7 @@ from robo_trader.data.pipeline import Pipeline, PipelineOptions
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.broker import IbBroker
 from robo_trader.ibkr.contracts import ContractRecord, Contracts
+from robo_trader.ibkr.depth import DepthOptions
 from robo_trader.ibkr.feed import FeedOptions, IbFeed
 from robo_trader.ibkr.pacing import Pacer, PacingOptions
 from robo_trader.ibkr.refusals import RequestRefused
@@ -54,6 +55,7 @@ class LinkOptions:
     stale_after_s: float = 20.0
     resubscribe_after_s: float = 60.0
     beside: tuple[str, ...] = ()  # watched to compare shares with, and never traded
+    depth: tuple[str, ...] = ()  # whose order book is watched
 
 
 def link_options(settings: Settings, traded: Collection[str]) -> LinkOptions:
@@ -64,6 +66,7 @@ def link_options(settings: Settings, traded: Collection[str]) -> LinkOptions:
         parse_window(settings.ibkr_restart_window),
         settings.ibkr_restart_lead_s,
         beside=tuple(symbol for symbol in beside if symbol),
+        depth=settings.depth(),
     )
 
 
@@ -83,6 +86,7 @@ class Link:
         self.inbox = inbox
         self._gateway = approach.gateway
         self._symbols = tuple(symbols)
+        self._depth = options.depth
         self._interval_ns = bar_s * SECOND_NS
         self._calendar = XnysCalendar()
         pacer = Pacer(pacing_with(self._gateway))
@@ -99,6 +103,7 @@ class Link:
                 self._interval_ns,
                 stale_after_s=options.stale_after_s,
                 resubscribe_after_s=options.resubscribe_after_s,
+                depth=DepthOptions(options.depth, silent_again_after_s=options.resubscribe_after_s),
             ),
             on_stream=self._on_stream,
         )
@@ -133,6 +138,9 @@ class Link:
         records += await self._compared_with()
         self._symbols = tuple(record.instrument.symbol for record in records)
         self._upkeep.watched = list(self._symbols)
+        for symbol in self._depth:
+            if symbol not in self._symbols:
+                log.warning("no_depth", what=symbol, why="MARKET_DATA_DEPTH names it, but it is not watched")
         return {record.instrument.symbol: record.instrument.tick for record in records}
 
     async def _held_besides(self) -> list[ContractRecord]:

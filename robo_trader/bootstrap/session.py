@@ -237,7 +237,7 @@ class TradingSession:
             self._watch.look(self._look())
             if self._inbox.thinned > thinned:
                 lost = self._inbox.thinned - thinned
-                log.warning("thinned", what=f"{lost} quotes and trades: the desk did not keep up")
+                log.warning("thinned", what=f"{lost} quotes, books and trades: the desk did not keep up")
                 thinned = self._inbox.thinned
             await self._book.flush()
             now = time.time_ns()

@@ -207,7 +207,7 @@ class Watch:
         """Compare with what should be."""
         self._sight(now)
         self._progress(now)
-        self._load("inbox", now.inbox_load, "the desk does not keep up: quotes and trades are thinned")
+        self._load("inbox", now.inbox_load, "the desk does not keep up: quotes, depth and trades are thinned")
         self._load("journal", now.journal_load, "the disk does not keep up with what is to be written")
         self._blocks(now)
         self._alerts.tell_due()

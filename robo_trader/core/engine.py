@@ -17,6 +17,7 @@ from robo_trader.core.events import (
     AccountSnapshot,
     Bar,
     Cancel,
+    Depth,
     Event,
     FeedStatus,
     Fill,
@@ -119,6 +120,8 @@ class Engine:
                 self._on_bar(event, draft)
             case Trade():
                 self._features.on_trade(event)
+            case Depth():
+                self._features.on_depth(event)
             case FeedStatus():
                 pass
             case Fill():

@@ -14,6 +14,7 @@ import msgspec
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 DAY_NS = 1_440 * MINUTE_NS
+Level = tuple[float, float]  # of the book: a price in USD and the shares there
 OPERATOR = "operator"  # `by` of what a person wants, who alone lifts a halt, whoever called it
 
 
@@ -120,6 +121,15 @@ class Quote(Message, frozen=True, tag=True, gc=False):
     ask: float
     bid_size: float
     ask_size: float
+
+
+class Depth(Message, frozen=True, tag=True, gc=False):
+    """The best levels of the book, best first, each a price in USD and shares; of neither side where it was taken away."""
+
+    symbol: str
+    ts: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
 
 
 class Trade(Message, frozen=True, tag=True, gc=False):
@@ -282,7 +292,7 @@ class Resolve(Message, frozen=True, tag=True, gc=False):
 
 
 Event = (
-    Bar | Quote | Trade | FeedStatus | OrderUpdate | Fill | AccountSnapshot | Timer
+    Bar | Quote | Depth | Trade | FeedStatus | OrderUpdate | Fill | AccountSnapshot | Timer
     | Halt | Resume | Flatten | Resolve
 )  # fmt: skip
 # ------------------------------------------------------------------------------------------------- commands

@@ -14,6 +14,7 @@ from robo_trader.core.events import (
     AccountSnapshot,
     Bar,
     Command,
+    Depth,
     Event,
     Fill,
     Order,
@@ -73,7 +74,7 @@ class View(Protocol):
 
 
 class FeatureEngine(Protocol):
-    """Turns bars, and what quotes and trades tell between them, into vectors, one compiled step a bar."""
+    """Turns bars, and what quotes, trades and depth tell between them, into vectors, one compiled step a bar."""
 
     names: tuple[str, ...]
     version: str
@@ -83,6 +84,7 @@ class FeatureEngine(Protocol):
 
     def on_quote(self, quote: Quote) -> None: ...
     def on_trade(self, trade: Trade) -> None: ...
+    def on_depth(self, depth: Depth) -> None: ...
 
 
 class Strategy(Protocol):

@@ -9,7 +9,17 @@ from datetime import UTC, datetime
 import msgspec
 import numpy as np
 
-from robo_trader.core.events import MINUTE_NS, NOT_FILLED, SECOND_NS, Bar, Feed, FeedStatus, Quote, Trade
+from robo_trader.core.events import (
+    MINUTE_NS,
+    NOT_FILLED,
+    SECOND_NS,
+    Bar,
+    Depth,
+    Feed,
+    FeedStatus,
+    Quote,
+    Trade,
+)
 from robo_trader.core.protocols import Inbox
 from robo_trader.data import inspection
 from robo_trader.data.aggregation import Aggregator, Gap, bucket, closes
@@ -107,6 +117,10 @@ class Pipeline:
         """Take one print."""
         self._on_tick(trade, self._validator.trade(trade))
 
+    def on_depth(self, depth: Depth) -> None:
+        """Take the levels of one book."""
+        self._on_tick(depth, self._validator.depth(depth))
+
     def on_status(self, status: FeedStatus) -> None:
         """Pass on what the feed says of itself; what it refused is counted and told as what is refused here."""
         if status.state is Feed.REJECTED:
@@ -194,7 +208,7 @@ class Pipeline:
         """Whether the bar that closes at `ts` began when the stream had begun."""
         return track.since is not None and self._start(ts) >= track.since
 
-    def _on_tick(self, tick: Quote | Trade, refusal: Rejected | None) -> None:
+    def _on_tick(self, tick: Quote | Trade | Depth, refusal: Rejected | None) -> None:
         if refusal is not None:
             # Quotes go on all night; a bar from outside hours has a wrong time.
             if refusal.reason != OUTSIDE_HOURS:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from robo_trader.core.events import DAY_NS, MINUTE_NS, Bar, Quote, Trade
+from robo_trader.core.events import DAY_NS, MINUTE_NS, Bar, Depth, Quote, Trade
 from robo_trader.core.protocols import Session
 from robo_trader.data import spikes
+from robo_trader.data.ladder import flaw
 from robo_trader.data.sessions import XnysCalendar
 
 OUTSIDE_HOURS = "outside hours"
@@ -80,12 +81,13 @@ class _Stream:
     identical: int = 0
     quote: Quote | None = None
     trade: Trade | None = None
+    depth_ts: int = 0
     doubtful_quote: Quote | None = None
     doubtful_trade: Trade | None = None
 
 
 class Validator:
-    """Checks bars, quotes and trades of any number of symbols, one after the other.
+    """Checks bars, quotes, trades and depth of any number of symbols, one after the other.
 
     A bar that jumps is held until the next bar: if that stays at the new level both pass, otherwise the held one
     is refused. This is the one-sided form of Brownlees and Gallo (2006, CSDA 51), which looks at both sides: who stays
@@ -155,6 +157,15 @@ class Validator:
         stream.trade, stream.doubtful_trade = trade, None
         return None
 
+    def depth(self, depth: Depth) -> Rejected | None:
+        """Judge the levels of one book; None means they are believed."""
+        stream = self._stream(depth.symbol)
+        refusal = self._depth_refusal(depth, stream)
+        if refusal is not None:
+            return refusal
+        stream.depth_ts = depth.ts
+        return None
+
     def _stream(self, symbol: str) -> _Stream:
         stream = self._streams.get(symbol)
         if stream is None:
@@ -170,7 +181,7 @@ class Validator:
         reason = "duplicate" if bar.ts == stream.seen_ts else "out of order"
         return Rejected(bar.symbol, bar.ts, reason)
 
-    def _hours(self, item: Bar | Quote | Trade) -> Rejected | None:
+    def _hours(self, item: Bar | Quote | Trade | Depth) -> Rejected | None:
         session = self._calendar.session(item.ts)
         if session is None:
             return Rejected(item.symbol, item.ts, OUTSIDE_HOURS)
@@ -313,6 +324,15 @@ class Validator:
             return None
         stream.doubtful_trade = trade
         return Rejected(trade.symbol, trade.ts, "spike", move, self._options.max_move)
+
+    def _depth_refusal(self, depth: Depth, stream: _Stream) -> Rejected | None:
+        if reason := "depth out of order" if depth.ts < stream.depth_ts else flaw(depth):
+            return Rejected(depth.symbol, depth.ts, reason)
+        if depth.bids and stream.quote is not None:
+            mids = depth.bids[0][0] + depth.asks[0][0], [stream.quote.bid + stream.quote.ask]
+            if (move := spikes.nearest(*mids)) > self._options.max_move:
+                return Rejected(depth.symbol, depth.ts, "depth far from quote", move, self._options.max_move)
+        return self._hours(depth)
 
 
 def _shape(bar: Bar) -> Rejected | None:

@@ -27,7 +27,7 @@ STEP = HERE / "step.py"
 GIVEN = ("s", "now", "day", "context")
 ENTRIES = (  # what else is called from Python
     (cross_section, "survey"),
-    *((microstructure, name) for name in ("open_book", "on_quote", "on_trade", "replay")),
+    *((microstructure, name) for name in ("open_book", "on_quote", "on_trade", "on_depth", "replay")),
 )
 OWN_OF = "own of "  # in `needs`: not another feature's value but where its own numbers begin
 

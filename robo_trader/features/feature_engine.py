@@ -11,11 +11,31 @@ from pathlib import Path
 import numpy as np
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar, Quote, Trade
+from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar, Depth, Quote, Trade
 from robo_trader.core.protocols import Calendar, Vector
-from robo_trader.features import compose, cross_section, kernels, microstructure, session, state, step
-from robo_trader.features.base import Bars, Floats, Ints, Quotes, Trades
-from robo_trader.features.scan import WIDTH, Place, Scan, place, possible, replayed
+from robo_trader.features import (
+    compose,
+    cross_section,
+    kernels,
+    market_depth,
+    microstructure,
+    session,
+    state,
+    step,
+)
+from robo_trader.features.base import Bars, Depths, Floats, Ints, Quotes, Trades
+from robo_trader.features.scan import (
+    NO_DEPTHS,
+    NO_QUOTES,
+    NO_TRADES,
+    WIDTH,
+    Place,
+    Scan,
+    Told,
+    place,
+    possible,
+    replayed,
+)
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NAMES
 
 FIRST = np.zeros(1, dtype=np.int64)
@@ -138,6 +158,13 @@ class FeatureEngine:
         if not step.on_trade(track.book, *told) and self._open_book(track, trade.ts):
             step.on_trade(track.book, *told)
 
+    def on_depth(self, depth: Depth) -> None:
+        """Take the levels of a book, as `on_quote` takes a quote."""
+        track = self._tracks.get(depth.symbol) or self._new_track(depth.symbol)
+        told = float(depth.ts) / SECOND_NS, market_depth.ladder(depth.bids, depth.asks)
+        if not step.on_depth(track.book, *told) and self._open_book(track, depth.ts):
+            step.on_depth(track.book, *told)
+
     def matrix(self, bars: Bars) -> Floats:
         """Return the (n, n_features) matrix of one symbol's bars by themselves, see `matrices`.
 
@@ -159,16 +186,18 @@ class FeatureEngine:
         bars: Mapping[str, Bars],
         quotes: Mapping[str, Quotes] | None = None,
         trades: Mapping[str, Trades] | None = None,
+        depths: Mapping[str, Depths] | None = None,
     ) -> dict[str, Floats]:
         """Return each symbol's (n, n_features) matrix from a fresh start, bit-equal to `update` in order of time.
 
-        Quotes come before trades of their time, both before a bar that closes then. Rows hold NaN where a feature is
-        warming, and throughout for bars that `update` passes over. Raises ValueError on unsorted quotes or trades.
+        Quotes come before trades of their time, both before a bar that closes then, as depths do. Rows hold NaN where a
+        feature is warming, and throughout for bars that `update` passes over. Raises ValueError on what is unsorted.
         """
         scans = self.fresh().scans(bars)
-        for symbol in {*(quotes or ()), *(trades or ())} & bars.keys():
-            told = (quotes or {}).get(symbol), (trades or {}).get(symbol)
-            replayed(self._new_book(), *told, bars[symbol], scans[symbol], self._calendar)
+        q, t, d = quotes or {}, trades or {}, depths or {}
+        for symbol in {*q, *t, *d} & bars.keys():
+            told = Told(q.get(symbol, NO_QUOTES), t.get(symbol, NO_TRADES), d.get(symbol, NO_DEPTHS))
+            replayed(self._new_book(), told, bars[symbol], scans[symbol], self._calendar)
         return {symbol: scan.matrix() for symbol, scan in scans.items()}
 
     def warm(self, bars: Mapping[str, Bars]) -> dict[str, Vector]:

@@ -10,14 +10,23 @@ from numpy.typing import NDArray
 
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.protocols import Calendar, Session
-from robo_trader.features import cross_section, session, step
-from robo_trader.features.base import Bars, Floats, Ints, Quotes, Trades
+from robo_trader.features import cross_section, market_depth, session, step
+from robo_trader.features.base import Bars, Depths, Floats, Ints, Quotes, Trades
 
 BLOCK = 4096  # rows that are in memory at once
 WIDTH = len(step.WARMUPS)
 NO_PANEL, NO_BOOK = cross_section.new_panel(0), np.empty(0)  # the past is told what could be known then
 NO_QUOTES = Quotes(np.empty(0, np.int64), *(np.empty(0) for _ in range(4)))
 NO_TRADES = Trades(np.empty(0, np.int64), np.empty(0), np.empty(0))
+NO_DEPTHS = Depths(np.empty(0, np.int64), np.empty((0, market_depth.LADDER)))
+
+
+class Told(NamedTuple):
+    """What was told of one symbol between its bars."""
+
+    quotes: Quotes = NO_QUOTES
+    trades: Trades = NO_TRADES
+    depths: Depths = NO_DEPTHS
 
 
 class Place(NamedTuple):
@@ -106,24 +115,23 @@ class Scan:
         return len(self._bars)
 
 
-def replayed(
-    book: Floats, quotes: Quotes | None, trades: Trades | None, bars: Bars, scan: Scan, calendar: Calendar
-) -> None:
-    """Write what quotes and trades tell of each bar to the context of its scan. Raises ValueError where unsorted."""
-    q, t = quotes or NO_QUOTES, trades or NO_TRADES
+def replayed(book: Floats, told: Told, bars: Bars, scan: Scan, calendar: Calendar) -> None:
+    """Write what was told of each bar to the context of its scan. Raises ValueError where that is unsorted."""
+    q, t, d = told
     quoted, some = _told(calendar, q.ts, q.bid, q.ask, q.bid_size, q.ask_size)
     traded, more = _told(calendar, t.ts, t.price, t.size)
-    bounds = np.array(sorted(some | more), dtype=np.int64).reshape(-1, 2) / SECOND_NS
+    shown, most = _told(calendar, d.ts, *d.levels.T)
+    bounds = np.array(sorted(some | more | most), dtype=np.int64).reshape(-1, 2) / SECOND_NS
     can_be = possible(bars.open, bars.high, bars.low, bars.close, bars.volume)
     seconds = np.where(can_be, scan.place.seconds, np.nan)
-    step.replay(book, quoted, traded, bounds, seconds, scan.context)
+    step.replay(book, quoted, traded, shown, bounds, seconds, scan.context)
 
 
 def _told(calendar: Calendar, ts: Ints, *columns: Floats) -> tuple[Floats, set[tuple[int, int]]]:
     """Return what was told within sessions, a row each with its time first, and the sessions' bounds."""
     if (np.diff(ts) < 0).any():
         raise ValueError(
-            "quotes and trades come in order of time: sort them by `ts`, equal ones as they arrived"
+            "quotes, trades and depths come in order of time: sort them by `ts`, equal ones as they arrived"
         )
     found = list(sessions(ts, calendar))
     inside = np.concatenate([np.empty(0, np.int64), *(np.arange(i, end) for _, i, end in found)])

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from robo_trader.features import bands, cross_section, distribution, microstructure, momentum, price, seasonal_volume, session, timeframes, trend, volatility, volume
+from robo_trader.features import bands, cross_section, distribution, market_depth, microstructure, momentum, price, seasonal_volume, session, timeframes, trend, volatility, volume
 from robo_trader.features.base import Ints
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "9803b0980842a659515b0e29c552e3c5d1731a270ed92082a7e2f25a074b5a5d"
-ARITHMETIC = "062d83cb9097"
+FINGERPRINT = "0909be8ea3df8361f7a77721115f5a9670520b2eaae20ee8430fb3c73eb663d7"
+ARITHMETIC = "2c22da78fdd6"
 SIZE = 6423  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
@@ -41,6 +41,10 @@ CloseLocation = price.CloseLocation.step
 Correlation = cross_section.Correlation.step
 DayDeviation = session.DayDeviation.step
 DayRange = session.DayRange.step
+DepthFlow = market_depth.DepthFlow.step
+DepthImbalance = market_depth.DepthImbalance.step
+DepthMicroPrice = market_depth.DepthMicroPrice.step
+DepthPressure = market_depth.DepthPressure.step
 Directional = trend.Directional.step
 DirectionalSpread = trend.DirectionalSpread.step
 Distance = trend.Distance.step
@@ -97,6 +101,7 @@ Residual = cross_section.Residual.step
 ReturnDeviation = volatility.ReturnDeviation.step
 ReturnInSigmas = momentum.ReturnInSigmas.step
 ReturnSince = session.ReturnSince.step
+RoundTrip = market_depth.RoundTrip.step
 Rsi = momentum.Rsi.step
 SessionCosine = session.SessionCosine.step
 SessionSine = session.SessionSine.step
@@ -133,7 +138,7 @@ WARMUPS = np.array([
     21, 21, 14, 14, 14, 21, 61, 121, 61, 1, 1, 20, 20, 21, 40, 20, 20, 20, 20, 20, 20, 20, 272, 20,
     20, 20, 20, 20, 20, 20, 20, 20, 61, 61, 121, 121, 21, 1, 1, 15, 20, 20, 21, 20, 20, 21, 121, 1,
     1, 1, 14, 14, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 20, 15, 21, 80, 20, 15, 21, 80, 20, 15, 11,
-    30, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22, 1, 20, 1, 1, 1, 1
+    30, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22, 1, 20, 1, 1, 1, 1, 1, 1, 1, 1, 1
 ])
 SESSIONS = np.array([
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -141,7 +146,7 @@ SESSIONS = np.array([
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 20, 0, 0, 0, 0, 0, 15,
     15, 15, 15, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3, 3, 3, 3, 8, 20, 15, 11, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 ])
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
@@ -329,6 +334,11 @@ def step(
     micro_price = MicroPrice(context)
     trade_sign = TradeSign(context)
     realised_spread = RealisedSpread(context)
+    depth_imbalance = DepthImbalance(context)
+    depth_micro_price = DepthMicroPrice(context)
+    depth_pressure = DepthPressure(context)
+    round_trip_log = RoundTrip(context)
+    depth_flow = DepthFlow(context)
     out[0] = close_location
     out[1] = log_ret_1
     out[2] = log_ret_2
@@ -493,6 +503,11 @@ def step(
     out[161] = micro_price
     out[162] = trade_sign
     out[163] = realised_spread
+    out[164] = depth_imbalance
+    out[165] = depth_micro_price
+    out[166] = depth_pressure
+    out[167] = round_trip_log
+    out[168] = depth_flow
     end(s, now)
     if now.n < WARMEST or now.sessions < LONGEST:
         for i in range(out.shape[0]):
@@ -578,14 +593,24 @@ def on_trade(b: Array, seconds: float, price: float, size: float) -> bool:
     return _on_trade(b, seconds, price, size)
 
 
+ON_DEPTH_SIGNATURE = microstructure.ON_DEPTH_SIGNATURE
+_on_depth = microstructure.on_depth
+
+
+@cached
+def on_depth(b: Array, seconds: float, row: Array) -> bool:
+    """Compile `microstructure.on_depth`."""
+    return _on_depth(b, seconds, row)
+
+
 REPLAY_SIGNATURE = microstructure.REPLAY_SIGNATURE
 _replay = microstructure.replay
 
 
 @cached
-def replay(b: Array, quotes: Array, trades: Array, sessions: Array, seconds: Array, context: Array) -> None:
+def replay(b: Array, quotes: Array, trades: Array, depths: Array, sessions: Array, seconds: Array, context: Array) -> None:
     """Compile `microstructure.replay`."""
-    return _replay(b, quotes, trades, sessions, seconds, context)
+    return _replay(b, quotes, trades, depths, sessions, seconds, context)
 
 
-COMPILED = tuple((globals()[name], globals()[f"{name.upper()}_SIGNATURE"]) for name in ('run', 'survey', 'open_book', 'on_quote', 'on_trade', 'replay'))
+COMPILED = tuple((globals()[name], globals()[f"{name.upper()}_SIGNATURE"]) for name in ('run', 'survey', 'open_book', 'on_quote', 'on_trade', 'on_depth', 'replay'))

@@ -13,6 +13,7 @@ from robo_trader.core.events import (
     Bar,
     Cancel,
     Command,
+    Depth,
     Event,
     FeedStatus,
     Fill,
@@ -183,6 +184,8 @@ class SqliteJournal:
                 self._add_account(event, step)
             case OrderUpdate():
                 self._add_update(event)
+            case Depth():
+                pass  # kept whole in the journal row
             case FeedStatus() | Timer() | Halt() | Resume() | Flatten() | Resolve():
                 pass  # what they change is told by the facts of their step
             case _:

@@ -13,6 +13,7 @@ from robo_trader.core.events import (
     NOT_FILLED,
     AccountSnapshot,
     Bar,
+    Depth,
     Event,
     Feed,
     FeedStatus,
@@ -90,7 +91,7 @@ class Picture:
             case Quote():
                 self._clock(event.ts)
                 self._put(f"quotes:{event.symbol}", "quote", event)
-            case Trade() | Timer():
+            case Trade() | Depth() | Timer():
                 self._clock(event.ts)
             case Fill():
                 self._on_fill(event)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from robo_trader.core.events import MINUTE_NS, Bar, Feed, FeedStatus, Quote, Trade
+from robo_trader.core.events import MINUTE_NS, Bar, Depth, Feed, FeedStatus, Quote, Trade
 from robo_trader.data.aggregation import Gap
 from robo_trader.data.pipeline import Pipeline, PipelineOptions
 from robo_trader.data.sessions import XnysCalendar
@@ -235,10 +235,14 @@ def test_ticks_that_are_believed_pass_and_others_do_not() -> None:
         desk.pipeline.on_quote(tick)
     for print_ in (trade, replace(trade, price=50.0)):
         desk.pipeline.on_trade(print_)
-    assert [event for event in desk.ear.heard if not isinstance(event, FeedStatus)] == [quote, trade]
+    book = Depth("AAPL", OPEN + 3, ((99.99, 100.0),), ((100.0, 100.0),))
+    for levels in (book, replace(book, asks=())):
+        desk.pipeline.on_depth(levels)
+    assert [event for event in desk.ear.heard if not isinstance(event, FeedStatus)] == [quote, trade, book]
     assert desk.details == [
         (Feed.REJECTED, "crossed 100.01 (limit 100)"),
         (Feed.REJECTED, "outside quote 50 (limit 99.49)"),
+        (Feed.REJECTED, "depth of one side"),
     ]
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
 
-from robo_trader.core.events import MINUTE_NS, Bar, Quote, Trade
+from robo_trader.core.events import MINUTE_NS, Bar, Depth, Level, Quote, Trade
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.data.validation import OUTSIDE_HOURS, ValidationOptions, Validator
 from tests.data.streams import SLICE_NS, flat, from_parquet, new_york
@@ -229,6 +230,55 @@ def test_a_quote_far_away_is_believed_only_when_said_twice() -> None:
     assert check.quote(quote(424.0, 424.1)) is None
     assert check.quote(quote(214.8, 214.9)) is not None
     assert check.quote(quote(214.7, 214.8)) is None
+
+
+def depth(bids: Sequence[Level], asks: Sequence[Level], ts: int = OPEN + 1) -> Depth:
+    return Depth("AAPL", ts, tuple(bids), tuple(asks))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (depth([(99.0, 1.0)], []), "depth of one side"),
+        (depth([(-1.0, 1.0)], [(100.0, 1.0)]), "depth of impossible levels"),
+        (depth([(99.0, 1.0)], [(math.nan, 1.0)]), "depth of impossible levels"),
+        (depth([(99.0, 0.0)], [(100.0, 1.0)]), "depth of impossible levels"),
+        (depth([(99.0, 1.0)], [(100.0, math.inf)]), "depth of impossible levels"),
+        (depth([(98.0, 1.0), (99.0, 1.0)], [(100.0, 1.0)]), "depth unsorted"),
+        (depth([(99.0, 1.0)], [(101.0, 1.0), (100.0, 1.0)]), "depth unsorted"),
+        (depth([(99.0, 1.0), (99.0, 1.0)], [(100.0, 1.0)]), "depth unsorted"),
+        (depth([(100.0, 1.0)], [(99.99, 1.0)]), "depth crossed"),
+        (depth([(99.0, 1.0)], [(100.0, 1.0)], OPEN - 1), OUTSIDE_HOURS),
+    ],
+)
+def test_a_book_with_one_defect_is_refused_for_that_reason(bad: Depth, reason: str) -> None:
+    check = validator()
+    refusal = check.depth(bad)
+    assert refusal is not None
+    assert refusal.reason == reason
+
+
+def test_books_are_believed_locked_uneven_or_gone() -> None:
+    check = validator()
+    for book in (
+        depth([(100.0, 1.0)], [(100.0, 1.0)]),
+        depth([(99.0, 1.0)], [(100.0, 1.0), (101.0, 1.0)]),
+        depth([], []),
+    ):
+        assert check.depth(book) is None
+
+
+def test_an_older_book_is_out_of_order_and_one_far_from_the_quote_is_another_shares() -> None:
+    check = validator()
+    assert check.depth(depth([(99.0, 1.0)], [(100.0, 1.0)], OPEN + 5)) is None
+    for book, reason in (
+        (depth([(99.0, 1.0)], [(100.0, 1.0)], OPEN + 4), "depth out of order"),
+        (depth([(424.0, 1.0)], [(425.0, 1.0)], OPEN + 6), "depth far from quote"),
+    ):
+        check.quote(quote(99.0, 100.0, OPEN + 5))
+        refusal = check.depth(book)
+        assert refusal is not None
+        assert refusal.reason == reason
 
 
 @pytest.mark.parametrize("price", [214.85, 848.0, 430.0])

@@ -14,6 +14,7 @@ from robo_trader.core.events import (
     AccountSnapshot,
     Bar,
     Cancel,
+    Depth,
     Event,
     Feed,
     FeedStatus,
@@ -105,6 +106,7 @@ def day() -> list[tuple[Event, Step]]:
         (Bar("AAPL", at[1], 180.0, 181.0, 179.5, 180.5, 1200.0, history=True), Step()),
         (Quote("AAPL", at[2], 180.11, 180.13, 300.0, 200.0), Step()),
         (Trade("AAPL", at[2], 180.12, 100.0), Step()),
+        (Depth("AAPL", at[2], ((180.11, 300.0), (180.1, 20.5)), ((180.13, 200.0),)), Step()),
         (
             Bar("AAPL", at[3], 180.5, 181.5, 180.25, 181.0, 900.0),
             Step(
