@@ -226,12 +226,15 @@ def data_check(
     stamped: Annotated[
         str, typer.Option(help="What its times name, a bar's `start` or `end`; default: found out.")
     ] = "",
+    date_order: Annotated[
+        str, typer.Option(help="How it writes 05/01/2026: `day-first` or `month-first`; default: found out.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Say what is wrong with a file of bars, what reading it repairs, and how good the rest is; changes nothing."""
     from robo_trader.bootstrap import bar_files
 
-    end(lambda: bar_files.check(file, symbol, zone, stamped, as_json))
+    end(lambda: bar_files.check(file, symbol, zone, stamped, date_order, as_json))
 
 
 @alert_app.command("test")

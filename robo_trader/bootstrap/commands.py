@@ -19,7 +19,7 @@ from robo_trader.config import Settings
 from robo_trader.core.engine import Engine
 from robo_trader.core.errors import DataError, GateFailed
 from robo_trader.core.events import SECOND_NS, OrderType, TradingState
-from robo_trader.data.quality import Quality
+from robo_trader.data.quality import Quality, lowest
 from robo_trader.features.feature_engine import schema_version
 from robo_trader.storage import feature_rows, lock, queries
 from robo_trader.storage.database import backup as copy_database
@@ -125,9 +125,7 @@ def _in_words(state: dict[str, Any]) -> str:
             f"equity {float(equity['cash']) + float(equity['value']):,.2f}  realised {float(equity['realised']):,.2f}"
             f" this session  unrealised {float(equity['unrealised']):,.2f}  at {equity['ts']} market time"
         )
-    lines += [
-        f"data {row['state']}: {_quality(row['detail'])}" for row in state["jobs"] if row["name"] == "data"
-    ]
+    lines += _quality(state["quality"])
     lines += [_position(held, state) for held in state["positions"] if held["quantity"]]
     lines += [
         f"works {o['side']} {o['quantity']} {o['symbol']} ({o['status']})"
@@ -162,11 +160,17 @@ def _trading(state: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _quality(detail: str) -> str:
-    """Say how good the data of each symbol were, the worst first."""
-    found = msgspec.json.decode(detail, type=list[Quality])
-    worst = sorted(found, key=lambda one: 101.0 if one.percent is None else one.percent)
-    return "  ".join(one.in_words() for one in worst) or "nothing watched yet"
+def _quality(state: dict[str, Any]) -> list[str]:
+    """Say how good the data of each symbol were on the last day, the worst first, and the worst of the days before."""
+    lines = []
+    if today := msgspec.convert(state["today"], list[Quality]):
+        least = lowest(today)
+        share = "no bar due yet" if least is None else f"{least:.2f}%"
+        lines.append(f"data {share} on {state['day']}: {'  '.join(one.in_words() for one in today)}")
+    if state["worst_before"]:
+        worst = msgspec.convert(state["worst_before"], Quality)
+        lines.append(f"  worst before: {worst.in_words()} on {worst.day}")
+    return lines
 
 
 def how_to_resume(alive: bool) -> str:

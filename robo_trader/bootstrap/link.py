@@ -238,6 +238,7 @@ class Link:
     def stop_listening(self) -> None:
         """Hear no more of the market, but still what becomes of our orders."""
         self.connection.market = None
+        self.pipeline.settle()
 
     async def keep(self, orders: OrderBook) -> None:
         """Stream until cancelled; a session that is lost is replaced, and what was missed is caught up with."""

@@ -88,6 +88,7 @@ class Feed(StrEnum):
     LOST = "lost"
     GAP = "gap"  # bars were missed and have been back-filled, or were given up: the detail begins with NOT_FILLED
     REJECTED = "rejected"  # a bar or tick failed validation and was dropped
+    DOUBTED = "doubted"  # what was fetched of the past lacks bars, or steps as no market does; nothing was done about it
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, tag_field="kind", gc=False):

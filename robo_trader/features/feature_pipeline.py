@@ -197,5 +197,9 @@ def _from_file(path: Path, symbols: Sequence[str], interval_ns: int) -> dict[str
                 f"{path}: the bars of {symbol} are of {reading.interval_ns // SECOND_NS} seconds, "
                 f"not of {interval_ns // SECOND_NS}"
             )
+        if len(reading.bars) and np.isnan(reading.bars.volume).all():
+            raise DataError(
+                f"{path}: the bars of {symbol} have no volume, and features need it; add a column volume, in shares"
+            )
         found[symbol] = reading.bars
     return found

@@ -245,7 +245,7 @@ class IbFeed:
         open_, high, low, close = map(observed_price, ohlc)
         size = observed_size(volume)
         if open_ is None or high is None or low is None or close is None or size is None:
-            self._say(Feed.REJECTED, stream.symbol, f"a bar without prices: {ohlc}, {volume}")
+            self._say(Feed.REJECTED, stream.symbol, "a bar without prices")
             return  # it counts for silence
         stream.heard_at, stream.heard_ts = self._monotonic(), ts
         self._broken = 0

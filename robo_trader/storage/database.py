@@ -18,6 +18,8 @@ import aiosqlite
 
 from robo_trader.core.errors import DataError, DeskHalted
 from robo_trader.core.events import Bar, encode
+from robo_trader.data.quality import Quality
+from robo_trader.storage import qualities
 from robo_trader.storage import statements as sql
 from robo_trader.storage.schema import MIGRATIONS, check_known, migrate, version
 from robo_trader.storage.statements import bar_row
@@ -207,6 +209,10 @@ class Database:
         return await self.write(
             lambda connection: connection.execute(sql.FEATURES_OLD, (before, most)).rowcount
         )
+
+    async def keep_qualities(self, session_id: str, found: Sequence[Quality]) -> None:
+        """Write down how good the data were that a session has seen so far, by symbol and day."""
+        await self.write(lambda connection: qualities.keep(connection, session_id, found))
 
     async def record_model(
         self, name: str, version: str, sha256: str, path: str, verdict: str, loaded: int

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, OrderStatus
 from robo_trader.core.executions import origin
+from robo_trader.storage import qualities
 from robo_trader.storage.database import SQLITE_ERRORS, readonly
 from robo_trader.storage.halts import halt_state
 from robo_trader.storage.recall import lots_decoder
@@ -99,6 +100,7 @@ def status(connection: sqlite3.Connection) -> dict[str, Any]:
         "quarantines": quarantines(connection),
         "models": models(connection),
         "drift": drift(connection),
+        "quality": qualities.glance(connection),
         "jobs": jobs(connection),
         "last_event": first(
             dicts(

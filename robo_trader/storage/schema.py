@@ -313,7 +313,20 @@ CREATE TABLE drift_summaries (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES)
+_QUALITY = """
+CREATE TABLE qualities (
+    day TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    whole INTEGER NOT NULL,
+    filled INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    refused TEXT NOT NULL,
+    PRIMARY KEY (day, symbol, session_id)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -58,7 +58,8 @@ from robo_trader.websocket_client.protection import Protection
 from robo_trader.websocket_client.wire import Board, Outbox, Row, wall_ms
 
 NEW_YORK = ZoneInfo("America/New_York")
-SEVERITY = {Feed.LIVE: "info", Feed.GAP: "info", Feed.STALE: "warn", Feed.LOST: "crit", Feed.REJECTED: "warn"}
+SEVERITY = {Feed.LIVE: "info", Feed.GAP: "info", Feed.STALE: "warn", Feed.LOST: "crit"}
+SEVERITY |= {Feed.REJECTED: "warn", Feed.DOUBTED: "warn"}
 
 
 class Picture:

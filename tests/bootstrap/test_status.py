@@ -131,15 +131,23 @@ async def test_drift_is_told_with_its_worst_readings(
     assert "  atr_close_14 psi 8.05, limit 4.12, since 2026-01-05T14:31:00Z" in words
 
 
-async def test_the_quality_of_the_data_is_told_by_symbol_the_worst_first(
+async def test_the_quality_of_the_data_is_told_by_symbol_the_worst_first_and_the_worst_of_the_days_before(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = [Quality("META", 390), Quality("NVDA", 388, 1, 1, {"spike": 2})]
+    today = [Quality("META", 390, day="2026-01-05"), Quality("NVDA", 188, 1, 1, {"spike": 2}, "2026-01-05")]
     async with await Database.open(database) as opened:
-        detail = json.dumps([one.as_row() for one in found])
-        await opened.record_job("data", OPEN, None, "99.49%", detail)
+        await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA"], "{}")
+        await opened.keep_qualities("t", [*today, Quality("META", 385, 5, day="2026-01-02")])
+        await opened.start_session("u", LATER, "dry-run", "SIM-DU1", ["NVDA"], "{}")
+        await opened.keep_qualities("u", [Quality("NVDA", 100, day="2026-01-05")])
+        await opened.keep_qualities("u", [Quality("NVDA", 200, day="2026-01-05")])
     _, words = said(database, capsys)
-    assert "data 99.49%: NVDA 99.49% (1 filled in, 1 lost, refused: 2 spike)  META 100.00%" in words
+    assert (
+        "data 99.49% on 2026-01-05: NVDA 99.49% (1 filled in, 1 lost, refused: 2 spike)  META 100.00%"
+        in words
+    )
+    assert "  worst before: META 98.72% (5 filled in) on 2026-01-02" in words
     _, text = said(database, capsys, as_json=True)
-    [row] = [row for row in json.loads(text)["jobs"] if row["name"] == "data"]
-    assert [one["percent"] for one in json.loads(row["detail"])] == [100.0, pytest.approx(99.487, abs=1e-3)]
+    found = json.loads(text)["quality"]
+    assert [one["percent"] for one in found["today"]] == [pytest.approx(99.487, abs=1e-3), 100.0]
+    assert found["worst_before"]["symbol"] == "META"
