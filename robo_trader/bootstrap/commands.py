@@ -199,13 +199,14 @@ def _quarantine(row: dict[str, Any]) -> str:
 
 
 def _drift(drift: dict[str, Any]) -> list[str]:
-    """Say which features no longer look as in training; nothing while none was compared."""
+    """Say how many features no longer look as in training, and which tests say so; nothing while none was compared."""
     standing, summary = drift["standing"], drift["summary"]
     lines = []
     if summary is not None:
-        alarm = "ALARM  " if summary["alarm"] else ""
-        counts = f"{summary['drifting']} of {summary['columns']} features"
-        lines.append(f"drift  {alarm}{counts} no longer look as in training, at {summary['ts']} market time")
+        state = "ALARM" if summary["alarm"] else "calm"
+        counts = f"{summary['drifting']} of {summary['columns']} features no longer look as in training"
+        times = f"since {summary['since']}, last told {summary['ts']} market time"
+        lines.append(f"drift  {state}, {counts}, {times}")
     return lines + [
         f"  {row['feature']} {row['test']} {row['value']:.3g}, limit {row['limit']:.3g}, since {row['ts']}"
         for row in standing[:_NAMED]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
+from robo_trader.features.session import OF_THE_CALENDAR
 from robo_trader.ml import drift, forest, validation
 from robo_trader.ml.dataset import Dataset
 from robo_trader.ml.drift import Reference
@@ -65,7 +66,8 @@ class Report:
 class Trained:
     """A finished training: the ensemble, the libraries' own models by member name, the blocks and the report.
 
-    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on.
+    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on, without
+    the columns of the calendar.
     """
 
     ensemble: Ensemble
@@ -98,9 +100,15 @@ def train(dataset: Dataset, options: TrainingOptions | None = None, progress: Pr
     proven, reason = verdict(report)
     card = Card("untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, proven, reason)
     progress("reference of drift")
-    names, symbols = dataset.feature_names, dataset.symbols
-    reference = drift.remember(dataset.rows, dataset.symbol, dataset.ts, names, symbols)
-    return Trained(ensemble.with_card(card), native, dataset, blocks, report, options, reference)
+    return Trained(ensemble.with_card(card), native, dataset, blocks, report, options, _remember(dataset))
+
+
+def _remember(dataset: Dataset) -> Reference:
+    """Return what the rows looked like, in all columns but those that the calendar tells."""
+    names = dataset.feature_names
+    watched = [i for i, name in enumerate(names) if name not in OF_THE_CALENDAR]
+    rows, told = dataset.rows[:, watched], [names[i] for i in watched]
+    return drift.remember(rows, dataset.symbol, dataset.ts, told, dataset.symbols)
 
 
 def verdict(report: Report) -> tuple[bool, str]:
