@@ -117,7 +117,7 @@ def _in_words(state: dict[str, Any]) -> str:
         else f"NOT RUNNING  last sign of life {_age(state['beat_age_s'])}",
         f"account {session['account']}  mode {session['mode']}  session {session['id']}"
         f"{'  ended: ' + session['outcome'] if session['outcome'] else ''}",
-        f"symbols {', '.join(session['symbols'])}  database {state['database']}",
+        f"symbols {_symbols(session)}  database {state['database']}",
     ]
     lines += _trading(state)
     if equity:
@@ -140,6 +140,13 @@ def _in_words(state: dict[str, Any]) -> str:
     lines += _drift(state["drift"])
     lines.append("this session: " + "  ".join(f"{name} {count}" for name, count in state["counts"].items()))
     return "\n".join(lines)
+
+
+def _symbols(session: dict[str, Any]) -> str:
+    """Name what is traded, and apart from it what is only watched: the market, sectors, what is held besides."""
+    traded = session["config"].get("traded", session["symbols"])
+    watched = [symbol for symbol in session["symbols"] if symbol not in traded]
+    return ", ".join(traded) + (f"  only watched {', '.join(watched)}" if watched else "")
 
 
 def _trading(state: dict[str, Any]) -> list[str]:

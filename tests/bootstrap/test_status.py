@@ -157,3 +157,12 @@ async def test_the_quality_of_the_data_is_told_by_symbol_the_worst_first(
     _, text = said(database, capsys, as_json=True)
     [row] = [row for row in json.loads(text)["jobs"] if row["name"] == "data"]
     assert [one["percent"] for one in json.loads(row["detail"])] == [100.0, pytest.approx(99.487, abs=1e-3)]
+
+
+async def test_what_is_only_watched_is_told_apart_from_what_is_traded(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with await Database.open(database) as opened:
+        config = json.dumps({"traded": ["NVDA"]})
+        await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA", "SPY", "XLK"], config)
+    assert "symbols NVDA  only watched SPY, XLK  database" in said(database, capsys)[1]
