@@ -100,10 +100,10 @@ def train(dataset: Dataset, options: TrainingOptions | None = None, progress: Pr
     proven, reason = verdict(report)
     card = Card("untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, proven, reason)
     progress("reference of drift")
-    return Trained(ensemble.with_card(card), native, dataset, blocks, report, options, _remember(dataset))
+    return Trained(ensemble.with_card(card), native, dataset, blocks, report, options, remember(dataset))
 
 
-def _remember(dataset: Dataset) -> Reference:
+def remember(dataset: Dataset) -> Reference:
     """Return what the rows looked like, in all columns but those that the calendar tells."""
     names = dataset.feature_names
     watched = [i for i, name in enumerate(names) if name not in OF_THE_CALENDAR]
