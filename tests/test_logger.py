@@ -248,4 +248,7 @@ async def test_drift_is_told_as_it_comes_and_goes_and_an_alarm_is_a_warning(told
     ]  # fmt: skip
     assert told[0]["what"].startswith("rsi_14 psi 0.3 (limit 0.25), adx_14")
     assert told[0]["what"].endswith(", and 2 more")
+    both = Drifted(at, "obv", "ks", 0.5, 0.2), Drifted(at, "gap", "ks", 0.1, 0.2)
+    await log.record(Timer(at, "t"), step(*both))
+    assert (told.pop()["back"], len(told)) == ("gap ks 0.1 (limit 0.2)", 4)
     assert told[-1]["drifting"] == "3 of 34 features"
