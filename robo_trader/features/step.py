@@ -12,8 +12,8 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "0909be8ea3df8361f7a77721115f5a9670520b2eaae20ee8430fb3c73eb663d7"
-ARITHMETIC = "2c22da78fdd6"
+FINGERPRINT = "5111e146bc67e091a86463d707a24d39321cf97b2534b7a8493f979b56b1f717"
+ARITHMETIC = "16bde67143ff"
 SIZE = 6423  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
