@@ -12,13 +12,13 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "9803b0980842a659515b0e29c552e3c5d1731a270ed92082a7e2f25a074b5a5d"
+FINGERPRINT = "00e543c32dfd97c94e8bf8c82d320aa19ed6f99e5392b65413e95789d2b1b902"
 ARITHMETIC = "062d83cb9097"
 SIZE = 6423  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
     "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1],"
-    " int64[::1], float64[:, ::1], float64[:, ::1])"
+    " int64[::1], float64[:, ::1], float64[::1])"
 )
 
 Adx = trend.Adx.step
@@ -143,6 +143,7 @@ SESSIONS = np.array([
     15, 15, 15, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3, 3, 3, 3, 8, 20, 15, 11, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0
 ])
+LATE = np.flatnonzero(SESSIONS)
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
 
@@ -494,10 +495,14 @@ def step(
     out[162] = trade_sign
     out[163] = realised_spread
     end(s, now)
-    if now.n < WARMEST or now.sessions < LONGEST:
-        for i in range(out.shape[0]):
-            if now.n < WARMUPS[i] or now.sessions < SESSIONS[i]:
+    if now.n < WARMEST:
+        for i in range(WARMUPS.shape[0]):
+            if now.n < WARMUPS[i]:
                 out[i] = np.nan
+    if now.sessions < LONGEST:
+        for i in range(LATE.shape[0]):
+            if now.sessions < SESSIONS[LATE[i]]:
+                out[LATE[i]] = np.nan
     return now.n
 
 
@@ -519,11 +524,12 @@ def run(
 
     `days[day_of[k]]` is the session of bar k. Before each bar the symbol's `row` of the panel (`cross_section.look`) and
     its book (`microstructure.sample`) are asked, which fill `context`, (n, CONTEXT); a row of -1 takes that as given.
-    `out` is (n, n_features). A bar with NaN seconds, or one that cannot be, is passed over: its row of `out` is NaN.
+    `out` takes n_features numbers a bar. A bar with NaN seconds, or one that cannot be, is passed over: its are NaN.
     """
     seen = 0
     for k in range(bars.shape[0]):
         seen = 0
+        vector = out[k * WARMUPS.shape[0] : (k + 1) * WARMUPS.shape[0]]
         seconds, open_, high, low, close, volume = bars[k]
         if not np.isnan(seconds) and is_possible(open_, high, low, close, volume):
             day = days[day_of[k]]
@@ -532,9 +538,9 @@ def run(
                     panel, row, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context[k]
                 )
                 sample(book, seconds, context[k])
-            seen = step(s, open_, high, low, close, volume, seconds, day, context[k], out[k])
+            seen = step(s, open_, high, low, close, volume, seconds, day, context[k], vector)
         if seen == 0:
-            out[k] = np.nan
+            vector[:] = np.nan
     return seen
 
 
