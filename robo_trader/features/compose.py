@@ -217,7 +217,7 @@ SIZE = {size}  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
     "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1],"
-    " int64[::1], float64[:, ::1], float64[::1])"
+    " int64[::1], float64[:, ::1], float64[:, ::1])"
 )
 
 {steps}
@@ -283,12 +283,11 @@ def run(
 
     `days[day_of[k]]` is the session of bar k. Before each bar the symbol's `row` of the panel (`cross_section.look`) and
     its book (`microstructure.sample`) are asked, which fill `context`, (n, CONTEXT); a row of -1 takes that as given.
-    `out` takes n_features numbers a bar. A bar with NaN seconds, or one that cannot be, is passed over: its are NaN.
+    `out` is (n, n_features). A bar with NaN seconds, or one that cannot be, is passed over: its row of `out` is NaN.
     """
     seen = 0
     for k in range(bars.shape[0]):
         seen = 0
-        vector = out[k * WARMUPS.shape[0] : (k + 1) * WARMUPS.shape[0]]
         seconds, open_, high, low, close, volume = bars[k]
         if not np.isnan(seconds) and is_possible(open_, high, low, close, volume):
             day = days[day_of[k]]
@@ -297,9 +296,9 @@ def run(
                     panel, row, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context[k]
                 )
                 sample(book, seconds, context[k])
-            seen = step(s, open_, high, low, close, volume, seconds, day, context[k], vector)
+            seen = step(s, open_, high, low, close, volume, seconds, day, context[k], out[k])
         if seen == 0:
-            vector[:] = np.nan
+            out[k] = np.nan
     return seen
 
 {entries}

@@ -120,13 +120,13 @@ class FeatureEngine:
         track.ts = ts
         if ts > track.close and not self._enter_session(track, ts):
             return None
-        out = np.empty(WIDTH)
+        out = np.empty((1, WIDTH))
         WRITE_BAR(self._bar, 0, ts / SECOND_NS, bar.open, bar.high, bar.low, bar.close, bar.volume)
         seen = self._run(
             track.state, track.book, self._panel, track.row, self._market_row, track.sector, self._bar, track.days,
             FIRST, track.context, out,
         )  # fmt: skip
-        return out if seen else None
+        return out[0] if seen else None
 
     def on_quote(self, quote: Quote) -> None:
         """Take a quote for the bar in whose time it falls; see `microstructure`. Outside sessions it says nothing."""

@@ -99,7 +99,7 @@ class Scan:
     def _step(self, part: slice, out: Floats) -> None:
         bars, day_of, context = self._bars[part], self.place.day_of[part], self.context[part]
         self.seen = step.run(
-            self._state, NO_BOOK, NO_PANEL, -1, -1, -1, bars, self.place.days, day_of, context, out.reshape(-1)
+            self._state, NO_BOOK, NO_PANEL, -1, -1, -1, bars, self.place.days, day_of, context, out
         )
 
     def __len__(self) -> int:

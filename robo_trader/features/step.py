@@ -12,13 +12,13 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "00e543c32dfd97c94e8bf8c82d320aa19ed6f99e5392b65413e95789d2b1b902"
-ARITHMETIC = "062d83cb9097"
-SIZE = 6423  # numbers in the state of one symbol
+FINGERPRINT = "a163f63a504f419a8de86d9559c5c53a3987bff8dab6b88c07653d68c4e5e37a"
+ARITHMETIC = "b408ea1e4c96"
+SIZE = 6787  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
     "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1],"
-    " int64[::1], float64[:, ::1], float64[::1])"
+    " int64[::1], float64[:, ::1], float64[:, ::1])"
 )
 
 Adx = trend.Adx.step
@@ -189,12 +189,12 @@ def step(
     gap = Gap(s, 2140, now)
     day_atr_14 = DayRange(s, 5028, now, 14)
     gap_atr = GapInRanges(s, day_atr_14)
-    sma_5 = Sma(s, now, 5)
-    sma_10 = Sma(s, now, 10)
-    sma_20 = Sma(s, now, 20)
-    sma_50 = Sma(s, now, 50)
-    sma_100 = Sma(s, now, 100)
-    sma_200 = Sma(s, now, 200)
+    sma_5 = Sma(s, now, 0.0, 5, 0)
+    sma_10 = Sma(s, now, sma_5, 10, 5)
+    sma_20 = Sma(s, now, sma_10, 20, 10)
+    sma_50 = Sma(s, now, sma_20, 50, 20)
+    sma_100 = Sma(s, now, sma_50, 100, 50)
+    sma_200 = Sma(s, now, sma_100, 200, 100)
     ema_5 = Ema(s, 2141, now, 5)
     ema_10 = Ema(s, 2142, now, 10)
     ema_20 = Ema(s, 2143, now, 20)
@@ -317,15 +317,15 @@ def step(
     market_return_1 = LastReturn(context, sigma_20, 2)
     sector_return_1 = LastReturn(context, sigma_20, 5)
     market_beta_60 = Beta(s, 5895, now, context, 0)
-    sector_beta_60 = Beta(s, 6158, now, context, 3)
+    sector_beta_60 = Beta(s, 6340, now, context, 3)
     market_correlation_60 = Correlation(s, 5895, market_beta_60)
     market_residual_5 = Residual(s, 5895, market_beta_60, sigma_20, 5, 2.23606797749979)
     market_residual_20 = Residual(s, 5895, market_beta_60, sigma_20, 20, 4.47213595499958)
-    sector_residual_20 = Residual(s, 6158, sector_beta_60, sigma_20, 20, 4.47213595499958)
+    sector_residual_20 = Residual(s, 6340, sector_beta_60, sigma_20, 20, 4.47213595499958)
     breadth = Breadth(context)
     relative_strength_20 = Rank(context)
     spread_log = QuotedSpread(context)
-    queue_imbalance_20 = QueueImbalance(s, 6421, context, 20)
+    queue_imbalance_20 = QueueImbalance(s, 6785, context, 20)
     order_flow = OrderFlow(context)
     micro_price = MicroPrice(context)
     trade_sign = TradeSign(context)
@@ -524,12 +524,11 @@ def run(
 
     `days[day_of[k]]` is the session of bar k. Before each bar the symbol's `row` of the panel (`cross_section.look`) and
     its book (`microstructure.sample`) are asked, which fill `context`, (n, CONTEXT); a row of -1 takes that as given.
-    `out` takes n_features numbers a bar. A bar with NaN seconds, or one that cannot be, is passed over: its are NaN.
+    `out` is (n, n_features). A bar with NaN seconds, or one that cannot be, is passed over: its row of `out` is NaN.
     """
     seen = 0
     for k in range(bars.shape[0]):
         seen = 0
-        vector = out[k * WARMUPS.shape[0] : (k + 1) * WARMUPS.shape[0]]
         seconds, open_, high, low, close, volume = bars[k]
         if not np.isnan(seconds) and is_possible(open_, high, low, close, volume):
             day = days[day_of[k]]
@@ -538,9 +537,9 @@ def run(
                     panel, row, market, sector, seconds, close, (high + low + close) / 3.0, volume, day[0], context[k]
                 )
                 sample(book, seconds, context[k])
-            seen = step(s, open_, high, low, close, volume, seconds, day, context[k], vector)
+            seen = step(s, open_, high, low, close, volume, seconds, day, context[k], out[k])
         if seen == 0:
-            vector[:] = np.nan
+            out[k] = np.nan
     return seen
 
 
