@@ -11,8 +11,20 @@ import math
 
 import numpy as np
 
-from robo_trader.features.base import Feature, Floats, Group, Unit
-from robo_trader.features.kernels import SHORT, TIE, Array, Now, excess, kernel, put, ratio, slide, sliding
+from robo_trader.features.base import Feature, Floats, Group, Ints, Unit
+from robo_trader.features.kernels import (
+    SHORT,
+    TIE,
+    Array,
+    Now,
+    excess,
+    is_possible,
+    kernel,
+    put,
+    ratio,
+    slide,
+    sliding,
+)
 
 # A row of the panel: what others may see of a symbol, of its newest bar (NEW) and of the one before (OLD).
 TIME, SINCE, RETURN, ABOVE, MOVED, LABEL, FACTS = 0, 1, 2, 3, 4, 5, 6
@@ -159,30 +171,34 @@ def _about_mean(squares: float, total: float) -> float:
 
 
 SURVEY_SIGNATURE = (
-    "void(float64[:, ::1], int64[::1], int64, int64[::1], float64[::1], float64[::1], float64[::1], float64[::1],"
-    " float64[::1], float64[:, ::1])"
+    "void(float64[:, ::1], int64[::1], int64[::1], int64, int64[::1], float64[:, ::1], float64[::1],"
+    " float64[:, ::1])"
 )
 
 
 @kernel
 def survey(
     panel: Array,
-    symbol: Array,
+    order: Ints,
+    symbol: Ints,
     market: int,
-    sectors: Array,
-    seconds: Array,
-    closes: Array,
-    typicals: Array,
-    volumes: Array,
+    sectors: Ints,
+    bars: Array,
     labels: Array,
     context: Array,
 ) -> None:
-    """Look at (n,) bars of all symbols, in order of time, into the rows of `context`, (n, CONTEXT)."""
-    for k in range(symbol.shape[0]):
-        i = symbol[k]
-        look(
-            panel, i, market, sectors[i], seconds[k], closes[k], typicals[k], volumes[k], labels[k], context[k]
-        )  # fmt: skip
+    """Look at bars of all symbols, (n, 6) as the step takes them, into `context`, (n, CONTEXT).
+
+    `order` is that of time; bars that are to be passed over, whose seconds are NaN, come last.
+    """
+    for k in order:
+        seconds, open_, high, low, close, volume = bars[k]
+        if np.isnan(seconds):
+            break
+        if is_possible(open_, high, low, close, volume):
+            i = symbol[k]
+            typical = (high + low + close) / 3.0
+            look(panel, i, market, sectors[i], seconds, close, typical, volume, labels[k], context[k])
 
 
 class CrossSection(Feature):

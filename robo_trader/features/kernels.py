@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
-from llvmlite.binding import set_option
+from llvmlite.binding import set_option  # type: ignore[import-untyped]
 from numba import njit
 from numpy.typing import NDArray
 
@@ -45,7 +45,8 @@ UNITS: dict[int, tuple[int, Unit]] = {  # where numbers of a unit begin -> how m
 
 # numpy's error model: a division by zero is caught by `ratio`, not by a raise that every bar would pay for. Nothing here
 # makes an array, and counting references to those that are given would cost a third of the time.
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+INLINED: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True}
 
 # Run through once a bar, the step fits no processor's cache of instructions: unrolled loops cost more than they save.
 set_option("", "-unroll-threshold=60")
@@ -83,18 +84,18 @@ def kernel(function: F) -> F:
 
     Python cannot call it: to make that possible for each took a third of the time to compile.
     """
-    compiled: F = njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    compiled: F = njit(**INLINED, **OPTIONS)(function)
     return compiled
 
 
 def cached(function: F) -> F:
     """Compile a function once a machine; `compile` it for the one signature it is used with."""
-    compiled: F = njit(cache=True, nogil=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    compiled: F = njit(cache=True, nogil=True, **OPTIONS)(function)
     return compiled
 
 
 def entry(function: F, signature: str) -> F:
-    """Return a compiled function's entry, which takes its arguments on trust: to check their types costs as much as a call."""
+    """Return a compiled function without its check of what it is given, which costs as much as the call."""
     found: F = cast(Any, function).get_overload(signature)
     return found
 

@@ -12,8 +12,8 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "a163f63a504f419a8de86d9559c5c53a3987bff8dab6b88c07653d68c4e5e37a"
-ARITHMETIC = "b408ea1e4c96"
+FINGERPRINT = "8d707e8faaea78d44d7944473979a257ea976d85c0187de2810832a0c7a492b7"
+ARITHMETIC = "3116b4f68325"
 SIZE = 6787  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
@@ -548,9 +548,9 @@ _survey = cross_section.survey
 
 
 @cached
-def survey(panel: Array, symbol: Array, market: int, sectors: Array, seconds: Array, closes: Array, typicals: Array, volumes: Array, labels: Array, context: Array) -> None:
+def survey(panel: Array, order: Ints, symbol: Ints, market: int, sectors: Ints, bars: Array, labels: Array, context: Array) -> None:
     """Compile `cross_section.survey`."""
-    return _survey(panel, symbol, market, sectors, seconds, closes, typicals, volumes, labels, context)
+    return _survey(panel, order, symbol, market, sectors, bars, labels, context)
 
 
 OPEN_BOOK_SIGNATURE = microstructure.OPEN_BOOK_SIGNATURE
