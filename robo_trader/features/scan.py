@@ -73,10 +73,9 @@ def possible(open_: Floats, high: Floats, low: Floats, close: Floats, volume: Fl
 class Scan:
     """One symbol's past before the step: its bars, when they closed, and what could be known of others then."""
 
-    def __init__(self, state: Floats, bars: Bars, place: Place, context: Floats) -> None:
+    def __init__(self, state: Floats, place: Place, bars: Floats, context: Floats) -> None:
         self._state = state
-        columns = (place.seconds, bars.open, bars.high, bars.low, bars.close, bars.volume)
-        self._bars = np.column_stack(columns).astype(np.float64, copy=False)
+        self._bars = bars
         self.place = place
         self.context = context
         self.seen = 0  # bars that counted so far; 0 where the last one did not

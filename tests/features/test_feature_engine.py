@@ -226,7 +226,7 @@ def test_a_first_start_compiles_and_says_so_and_a_second_loads(tmp_path):
         "from robo_trader.features import step;"
         "from robo_trader.features.feature_engine import compile_kernels, kernels_cached;"
         "before = kernels_cached(); compile_kernels();"
-        "print(before, any(step.step.stats.cache_misses.values()), kernels_cached())"
+        "print(before, any(step.run.stats.cache_misses.values()), kernels_cached())"
     )
     starts = [
         subprocess.run(
