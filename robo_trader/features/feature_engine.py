@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar, Quote, Trade
+from robo_trader.core.events import DAY_NS, MINUTE_NS, SECOND_NS, Bar, Quote, Trade
 from robo_trader.core.protocols import Calendar, Vector
 from robo_trader.features import compose, cross_section, kernels, microstructure, session, state, step
 from robo_trader.features.base import Bars, Floats, Ints, Quotes, Trades
@@ -310,7 +310,7 @@ class FeatureEngine:
     def _began_after(self, track: _Track, since: int) -> bool:
         """Whether all bars of a symbol that closed after `since` are of the session it is in."""
         found = self._calendar.session(track.ts)
-        return found is not None and since <= found.open
+        return found is not None and 0 <= found.open - since < DAY_NS
 
     def _step_again(self, track: _Track, morning: Morning, ratio: float) -> Floats:
         """Go back to before the session, restate, and step over its bars with what could be known at each."""
