@@ -166,6 +166,7 @@ class Daemon:
             interval_s=request.interval_s,
             use_ml=request.use_ml,
             model=model,
+            split=books.splits_of(database.path),
         )
         warmth, last = await self._warm(link, database, the_plan)
         at = places.address_of(settings.robo_data_dir, account_name)
@@ -192,7 +193,12 @@ class Daemon:
         self._session = session
         if self._halted:  # while there was no session yet to be halted
             self._on_halt()
-        about = {"account": account_name, "session": the_plan.session_id, "pid": os.getpid()}
+        about = {
+            "account": account_name,
+            "session": the_plan.session_id,
+            "pid": os.getpid(),
+            "simulated": dry_run,
+        }
         control = Control(at.socket, link.inbox, session.view, link, kill_file, about)
         session.listeners.append(control)
         await stack.enter_async_context(control)

@@ -34,6 +34,7 @@ from robo_trader.core.events import (
     Resume,
     SetTimer,
     Side,
+    Split,
     Submit,
     Timer,
     Trade,
@@ -58,6 +59,8 @@ from robo_trader.core.steps import (
     PositionChanged,
     Resumed,
     Signal,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
