@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from robo_trader.core.events import Bar
+from robo_trader.core.events import SECOND_NS, Bar
 from robo_trader.core.protocols import Calendar, Suspicion
 from robo_trader.data.bars import Bars, Floats
 from robo_trader.data.splits import RATIOS, jumps, said
@@ -48,14 +48,21 @@ class Nights:
         self._calendar = calendar
         self._market = market
         self._days: dict[str, list[_Day]] = {
-            symbol: [_Day(int(row[0]), int(row[1]), *map(float, row[2:])) for row in rows]
+            symbol: [
+                _Day(int(row[0]) * SECOND_NS, int(row[1]) * SECOND_NS, *map(float, row[2:])) for row in rows
+            ]
             for symbol, rows in (days or {}).items()
         }
 
     def told(self) -> dict[str, Floats]:
-        """Return the days of each symbol, (n, 7), for another one to go on from."""
+        """Return the days of each symbol, (n, DAY), times in seconds, for another one to go on from."""
         return {
-            symbol: np.array([[d.ts, d.close_ts, d.opened, d.high, d.low, d.close, d.volume] for d in days])
+            symbol: np.array(
+                [
+                    [d.ts // SECOND_NS, d.close_ts // SECOND_NS, d.opened, d.high, d.low, d.close, d.volume]
+                    for d in days
+                ]
+            )
             for symbol, days in self._days.items()
         }
 
