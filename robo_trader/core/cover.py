@@ -222,7 +222,9 @@ class Cover:
         price = self._given.get(symbol) or self._price(symbol, entry)
         wait = NO_PRICE if price is None else self._wait(symbol, entry, price)
         if wait or price is None:
-            self._wake(symbol, SECOND_NS if wait == UNSEEN else RETRY_NS, draft)
+            # No price comes in a night, and a second of it takes as long to write down as one of the day.
+            is_near = wait == UNSEEN and self._desk.session() is not None
+            self._wake(symbol, SECOND_NS if is_near else RETRY_NS, draft)
             if wait != UNSEEN or self._desk.now - self._lost[symbol].ts >= RETRY_NS:
                 self._tell(symbol, shares, wait, draft)
             return
