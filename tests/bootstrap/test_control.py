@@ -279,8 +279,8 @@ def test_a_time_that_is_none_or_over_is_refused(text: str) -> None:
 async def test_a_split_is_booked_where_the_account_bears_it_out_and_lifts_the_quarantine_at_once(
     running: Running,
 ) -> None:
-    for ratio, wrong in (("four", "say new shares for old ones"), ("1", "no share is split so"), ("101", "so;"), ("0", "so;"),
-                         ("4:0", "say new shares")):  # fmt: skip
+    unreadable, unheard_of = "say new shares for old ones", "no share is split so"
+    for ratio, wrong in (("four", unreadable), ("4:0", unreadable), ("1", unheard_of), ("101", unheard_of)):
         with pytest.raises(ConfigurationError, match=wrong):
             await running.told("split", symbol="NVDA", ratio=ratio, reason="announced")
     with pytest.raises(ConfigurationError, match="needs a reason"):
@@ -310,7 +310,9 @@ async def test_a_split_is_booked_where_the_account_bears_it_out_and_lifts_the_qu
 async def test_a_night_that_looked_so_says_from_which_session_on(running: Running) -> None:
     running.broker = {"NVDA": 400}
     running.control._note(SplitSuspected(OPEN + MINUTE_NS, "NVDA", 4, 1, "opened so"))
-    assert "NVDA is split 4 for 1" in await running.said("split", symbol="NVDA", ratio="4", reason="announced")
+    assert "NVDA is split 4 for 1" in await running.said(
+        "split", symbol="NVDA", ratio="4", reason="announced"
+    )
     (since,) = running.engine._splits._booked.values()
     assert since == OPEN - 570 * MINUTE_NS  # midnight in New York
 

@@ -244,7 +244,10 @@ def test_a_past_that_was_adjusted_already_is_not_restated_again(five):
 def test_a_split_told_a_day_late_is_refused_and_changes_nothing(five):
     traded, _, opens = split_overnight(five, 4.0, ENOUGH - 3)
     engine = watching(DAYS, EVERY)
-    live(engine, [bar for bar in in_order_of_time(traded, every=EVERY) if bar.ts <= opens + 6 * 1440 * MINUTE_NS])
+    live(
+        engine,
+        [bar for bar in in_order_of_time(traded, every=EVERY) if bar.ts <= opens + 6 * 1440 * MINUTE_NS],
+    )
     before = engine.saved()
     with pytest.raises(DataError, match="a restart warms"):
         engine.rescale("NVDA", 4.0, since=opens)
