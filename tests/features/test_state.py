@@ -242,7 +242,7 @@ def test_a_past_that_was_adjusted_already_is_not_restated_again(five):
 
 
 def test_a_split_told_a_day_late_is_refused_and_changes_nothing(five):
-    traded, _, opens = split_overnight(five, 4.0, ENOUGH - 3)
+    traded, _, opens = split_overnight(five, 4.0, 5)
     engine = watching(DAYS, EVERY)
     live(
         engine,
