@@ -127,6 +127,22 @@ def reconcile(
 
 
 @app.command()
+def split(
+    symbol: Share,
+    ratio: Annotated[str, typer.Argument(help="New shares for old ones: 4, 4:1, 3/2, 1:20, 0.05.")],
+    reason: Reason = "",
+    since: Annotated[str, typer.Option(help="First session at the new price, as 2026-01-05.")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Though one of that night is booked.")] = False,
+    account: Account = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count a share anew after a split: position, stop, features and stored bars."""
+    wish = {"do": "split", "symbol": symbol, "ratio": ratio, "reason": reason, "since": since, "again": again}
+    _tell(account, db, as_json, wish)
+
+
+@app.command()
 def kill(
     reason: Reason = "killed by hand", account: Account = None, db: Db = None, as_json: AsJson = False
 ) -> None:

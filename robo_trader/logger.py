@@ -47,6 +47,8 @@ from robo_trader.core.steps import (
     OrderChanged,
     Resumed,
     Signal,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -267,6 +269,16 @@ class DeskLog:
             case Corrected():
                 was, now = (f"{fact.was_quantity} @ {fact.was_price}", f"{fact.quantity} @ {fact.price}")
                 self._log.warning("corrected", what=fact.symbol, was=was, now=now, execution=fact.exec_id)
+            case SplitBooked():
+                stop = "" if fact.stop_price is None else f"{fact.stop_price}"
+                self._log.warning(
+                    "split", what=fact.symbol, ratio=f"{fact.new}:{fact.old}", stop=stop, why=fact.why
+                )
+            case SplitSuspected(is_over=True):
+                self._log.info("no_split", what=fact.symbol, why=fact.why)
+            case SplitSuspected():
+                ratio = f"{fact.new}:{fact.old}"
+                self._log.warning("looks_like_split", what=fact.symbol, ratio=ratio, why=fact.why)
             case Unprotected(shares=0):
                 self._log.warning("protected", what=fact.symbol, why=fact.why)
             case Unprotected():

@@ -42,6 +42,8 @@ from robo_trader.core.steps import (
     OrderChanged,
     Resumed,
     Signal,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -212,6 +214,15 @@ async def test_a_stop_is_told_when_it_is_sent_and_when_it_is_changed(told):
         ),
         (Anomaly(NINE_THIRTY_ONE, "AAPL", "over-fill"), "! anomaly    AAPL at='Mon 09:31'  over-fill"),
         (Mismatch(NINE_THIRTY_ONE, "AAPL", 10, 8), "! mismatch   AAPL ours=10 broker=8"),
+        (
+            SplitBooked(NINE_THIRTY_ONE, "AAPL", 4, 1, 0, Decimal("26.98"), "announced"),
+            "! split      AAPL ratio=4:1 stop=26.98  announced",
+        ),
+        (
+            SplitSuspected(NINE_THIRTY_ONE, "AAPL", 4, 1, "opened so"),
+            "! looks like split AAPL ratio=4:1  opened so",
+        ),
+        (SplitSuspected(NINE_THIRTY_ONE, "AAPL", 1, 1, "both agree"), "  no split   AAPL  both agree"),
         (Agreed(NINE_THIRTY_ONE, "AAPL", 8, "adopted"), "! agreed     AAPL quantity=8  adopted"),
         (
             Ignored(NINE_THIRTY_ONE, "AAPL", 2, NINE_THIRTY_ONE, "mine"),

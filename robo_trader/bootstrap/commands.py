@@ -15,6 +15,7 @@ import msgspec
 
 from robo_trader.bootstrap import places
 from robo_trader.bootstrap.plan import build_engine, other_features, read_plan, read_warmth
+from robo_trader.bootstrap.wishes import split_command
 from robo_trader.config import Settings
 from robo_trader.core.engine import Engine
 from robo_trader.core.errors import DataError, GateFailed
@@ -135,6 +136,11 @@ def _in_words(state: dict[str, Any]) -> str:
     lines += [_quarantine(row) for row in state["quarantines"]]
     if any(not row["ignored"] for row in state["quarantines"]):
         lines.append("  `robo-trader reconcile` shows both sides and how to resolve it")
+    lines += [
+        f"{row['symbol']} looks like a {row['new']}:{row['old']} split: "
+        f"`{split_command(row['symbol'], row['new'], row['old'])} --reason …` if it was one ({row['why']})"
+        for row in state["splits"]
+    ]
     lines += _drift(state["drift"])
     lines.append("this session: " + "  ".join(f"{name} {count}" for name, count in state["counts"].items()))
     return "\n".join(lines)

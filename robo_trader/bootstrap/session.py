@@ -17,11 +17,11 @@ from robo_trader.bootstrap.link_state import Phase
 from robo_trader.bootstrap.plan import Plan, Warmth, build_engine, to_json, write_warmth
 from robo_trader.bootstrap.pulse import Pulse, settle
 from robo_trader.bootstrap.watch import AlertJournal, Look, Watch
-from robo_trader.core.engine import run
 from robo_trader.core.errors import ConnectionLost, DeskHalted
 from robo_trader.core.events import OPERATOR, AccountSnapshot, Bar, Event, Halt, Resume
 from robo_trader.core.protocols import Listener, View
 from robo_trader.core.recovery import Stored, recover
+from robo_trader.core.running import run
 from robo_trader.core.steps import Step
 from robo_trader.data.quality import Quality
 from robo_trader.ibkr.refusals import RequestRefused

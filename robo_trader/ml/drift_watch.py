@@ -100,6 +100,11 @@ class DriftWatch:
             return ()
         return tuple(self._read(bar.ts, session.label, is_last))
 
+    def correct(self, symbol: str, vectors: Vector) -> None:
+        """Replace a symbol's newest vectors, (n, n_features) of this session: they were told at a price of other shares."""
+        if symbol in self._symbols and len(vectors):
+            self._drift.correct(symbol, vectors)
+
     def _is_looked_at(self, session: Session, ts: int, interval_ns: int) -> bool:
         return (session.close - ts) // interval_ns >= self._horizon
 

@@ -182,10 +182,10 @@ class Database:
             "UPDATE sessions SET ended = ?, outcome = ? WHERE id = ?", [(ended, outcome, session_id)]
         )
 
-    async def store_bars(self, bars: Iterable[Bar]) -> None:
-        """Keep bars, history or live; one that is already known is left as it is."""
+    async def store_bars(self, bars: Iterable[Bar], now: int = 0) -> None:
+        """Keep bars, history or live, told at the market's time `now` (UTC ns); one already known is left as it is."""
         rest = iter(bars)
-        while rows := [bar_row(bar) for bar in islice(rest, BULK)]:
+        while rows := [bar_row(bar, now) for bar in islice(rest, BULK)]:
             await self._execute(sql.INSERT_BAR, rows)
 
     async def note_histories(self, asked: Iterable[tuple[str, int, str]]) -> None:

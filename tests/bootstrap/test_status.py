@@ -30,6 +30,7 @@ from robo_trader.core.steps import (
     Mismatch,
     OrderChanged,
     Resumed,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -54,6 +55,7 @@ async def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Halted(LATER, "daily loss", "gate"),
         Halted(LATER, "restart at 23:45", "restart window", TradingState.REDUCING),
         Mismatch(LATER, "META", 1, 2),
+        SplitSuspected(LATER, "META", 2, 1, "opened at half"),
         Unprotected(LATER, "NVDA", 3, "no price"),
         OrderChanged(LATER, STOP.id, OrderStatus.WORKING, 0),
     ]
@@ -88,6 +90,7 @@ def test_every_hold_the_link_quarantines_and_stops_are_told(
         "holds     10 NVDA   stop 10 at 175.50  UNPROTECTED 3: no price",
         "QUARANTINED META since 2026-01-05T14:31:00Z market time: ours 1, broker 2",
         "`robo-trader reconcile` shows both sides",
+        "META looks like a 2:1 split: `robo-trader split META 2 --reason …` if it was one (opened at half)",
     ):
         assert line in words
     assert "works" not in words  # a stop protects; it is not work in progress
