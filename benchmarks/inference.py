@@ -22,6 +22,7 @@ import numpy as np
 from robo_trader.core.events import MINUTE_NS
 from robo_trader.ml import trainer
 from robo_trader.ml.dataset import Dataset
+from robo_trader.ml.members import MemberOptions, native_probabilities
 
 FEATURES = 60
 ROWS = 12_000
@@ -73,7 +74,7 @@ def measure(options: trainer.TrainingOptions) -> dict[str, float]:
     fifties = [rows[i : i + 50] for i in range(0, 450, 25)]
     one = [microseconds(ensemble.predict_proba, singles, 10_000) for _ in range(3)]
     fifty = [microseconds(ensemble.predict_many, fifties, 1_000) for _ in range(3)]
-    native = microseconds(lambda row: trainer.native_probabilities(trained.native, row[None]), list(rows), 60)
+    native = microseconds(lambda row: native_probabilities(trained.native, row[None]), list(rows), 60)
     p50 = float(np.median([np.median(times) for times in one]))
     print(f"{len(ensemble.trees.root)} trees, {len(ensemble.trees.left)} nodes, {FEATURES} features")
     return {
@@ -87,7 +88,9 @@ def measure(options: trainer.TrainingOptions) -> dict[str, float]:
 
 def main() -> None:
     peers = trainer.TrainingOptions(
-        forest_trees=200, forest_depth=8, boosted_trees=200, boosted_depth=5, leaf_rows=20
+        members=MemberOptions(
+            forest_trees=200, forest_depth=8, boosted_trees=200, boosted_depth=5, leaf_rows=20
+        )
     )
     shipped = measure(trainer.TrainingOptions())
     result = measure(peers) | {f"shipped_{key}": value for key, value in shipped.items()}

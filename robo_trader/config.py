@@ -29,6 +29,7 @@ PREFIXES = (
     "STRATEGY_",
     "ML_",
     "FEATURES_",
+    "MARKET_DATA_",
     "PRACTICE_",
     "DASHBOARD_",
     "HUB_",
@@ -40,6 +41,7 @@ PREFIXES = (
 INTERNAL = frozenset({"ROBO_HUB_TOKEN"})
 _SYMBOL = re.compile(r"[A-Z0-9]+(\.[A-Z0-9]+)?")
 LIVE_PORTS = frozenset({7496, 4001})
+MOST_DEPTH_LINES = 3  # of any login; more are bought with market data boosters
 # The averages that are computed; the environment gives their lengths as text.
 AverageBars = Annotated[Literal[5, 10, 20, 50], BeforeValidator(int)]
 
@@ -54,17 +56,34 @@ def _restart_window(text: str) -> str:
 
 def _market(text: str) -> str:
     if not _SYMBOL.fullmatch(text.strip().upper() or "X"):
-        raise ValueError(f"{text!r} is no ticker symbol like SPY")
+        raise ValueError(f"{text.strip()!r} is no ticker symbol like SPY")
     return text.strip().upper()
 
 
 def _sectors(text: str) -> str:
-    pairs = [pair.strip().upper() for pair in text.split(",") if pair.strip()]
-    for pair in pairs:
-        share, _, sector = pair.partition("=")
+    found: dict[str, str] = {}
+    for pair in filter(str.strip, text.split(",")):
+        share, _, sector = (part.strip() for part in pair.upper().partition("="))
         if not (_SYMBOL.fullmatch(share) and _SYMBOL.fullmatch(sector)):
-            raise ValueError(f"{pair!r}: expected a share and what stands for its sector, like AAPL=XLK")
-    return ",".join(pairs)
+            raise ValueError(
+                f"{pair.strip()!r} is no share with what stands for its sector, like AAPL=XLK; commas separate them"
+            )
+        if share == sector:
+            raise ValueError(f"{pair.strip()!r} compares a share with itself; name its sector, like AAPL=XLK")
+        if found.setdefault(share, sector) != sector:
+            raise ValueError(f"{share} cannot have two sectors, {found[share]} and {sector}")
+    return ",".join(f"{share}={sector}" for share, sector in found.items())
+
+
+def _depth(text: str) -> str:
+    symbols = list(dict.fromkeys(symbol.strip().upper() for symbol in text.split(",") if symbol.strip()))
+    for symbol in symbols:
+        _market(symbol)
+    if len(symbols) > MOST_DEPTH_LINES:
+        raise ValueError(
+            f"{len(symbols)} symbols, and TWS shows the depth of {MOST_DEPTH_LINES} at a time: leave some out"
+        )
+    return ",".join(symbols)
 
 
 def _turn(text: str) -> str:
@@ -174,6 +193,12 @@ class Settings(BaseSettings):
         description="How long vectors, and what a start knew, are kept in the database, days of market time; 0 for ever",
     )
 
+    market_data_depth: Annotated[str, AfterValidator(_depth)] = Field(
+        "",
+        description="Whose order book is watched for the features of depth: at most three such as AAPL,NVDA; each"
+        " needs a subscription to depth at the broker",
+    )
+
     practice_mode: Literal["auto", "always", "never"] = Field(
         "auto", description="Start the practice gateway: auto where nothing listens and no TWS was named"
     )
@@ -241,6 +266,10 @@ class Settings(BaseSettings):
         """Return by share what stands for its sector."""
         return dict(pair.split("=") for pair in self.features_sectors.split(",") if pair)
 
+    def depth(self) -> tuple[str, ...]:
+        """Return whose order book is watched."""
+        return tuple(symbol for symbol in self.market_data_depth.split(",") if symbol)
+
     def fingerprint(self) -> str:
         """Return a short hash of the effective configuration."""
         return hashlib.sha256(self.as_json().encode()).hexdigest()[:12]
@@ -286,9 +315,11 @@ def _explain(error: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in error["loc"]).upper()
     if error["type"] == "extra_forbidden":
         return f"{name} is no setting of RoboTrader{_meant(name)}"
+    if isinstance(why := error.get("ctx", {}).get("error"), ValueError):
+        return f"{name}: {why}"
     field = Settings.model_fields.get(name.lower())
     secret = field is not None and field.annotation is SecretStr
-    return f"{name}={'***' if secret else repr(error['input'])}: {error['msg']}"
+    return f"{name}={'***' if secret else repr(error['input'])}: {error['msg'].replace('Input should', 'it should')}"
 
 
 def _meant(name: str) -> str:

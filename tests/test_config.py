@@ -26,6 +26,7 @@ OTHER = {
     "ml_models_dir": Path("elsewhere"),
     "features_market": "QQQ",
     "features_sectors": "AAPL=XLK,JPM=XLF",
+    "market_data_depth": "AAPL,NVDA",
     "practice_mode": "never",
     "practice_turn": "2026-01-05:3",
     "monitoring_log_format": "json",
@@ -95,6 +96,46 @@ def test_what_shares_are_compared_with_is_refused_where_it_is_no_symbol():
         load(features_sectors="AAPL")
     with pytest.raises(ConfigurationError, match=r"FEATURES_MARKET.*no ticker"):
         load(features_market="S&P 500")
+
+
+def test_depth_is_of_three_symbols_at_most_and_of_symbols():
+    assert load(market_data_depth=" aapl,NVDA,, aapl, brk.b").depth() == ("AAPL", "NVDA", "BRK.B")
+    assert load().depth() == ()
+    with pytest.raises(
+        ConfigurationError, match=r"MARKET_DATA_DEPTH.*4 symbols.*depth of 3 at a time: leave some"
+    ):
+        load(market_data_depth="AAPL,NVDA,MSFT,SPY")
+    with pytest.raises(ConfigurationError, match=r"MARKET_DATA_DEPTH.*no ticker"):
+        load(market_data_depth="AAPL;NVDA")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"features_market": "s&p"}, "FEATURES_MARKET: 's&p' is no ticker symbol like SPY"),
+        (
+            {"features_sectors": "jpm=xlf, aapl = aapl"},
+            "FEATURES_SECTORS: 'aapl = aapl' compares a share with itself; name its sector, like AAPL=XLK",
+        ),
+        (
+            {"features_sectors": "AAPL=XLK,AAPL=XLF"},
+            "FEATURES_SECTORS: AAPL cannot have two sectors, XLK and XLF",
+        ),
+        ({"practice_turn": "soon:3"}, "PRACTICE_TURN: the market cannot turn on 'soon': write YYYY-MM-DD"),
+        (
+            {"risk_per_trade": 0.9},
+            "RISK_PER_TRADE=0.9: it should be less than or equal to 0.05",
+        ),
+    ],
+)
+def test_a_complaint_is_one_clean_sentence(settings: dict[str, object], sentence: str):
+    with pytest.raises(ConfigurationError) as raised:
+        load(**settings)
+    assert str(raised.value) == sentence
+
+
+def test_blanks_around_names_and_signs_do_no_harm():
+    assert load(features_sectors=" aapl = xlk ,, jpm =XLF ").features_sectors == "AAPL=XLK,JPM=XLF"
 
 
 def test_vectors_are_kept_for_no_longer_than_a_century():

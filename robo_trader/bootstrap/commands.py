@@ -16,12 +16,13 @@ import numpy as np
 
 from robo_trader.bootstrap import places
 from robo_trader.bootstrap.plan import build_engine, other_features, read_plan, read_warmth
+from robo_trader.bootstrap.wishes import split_command
 from robo_trader.config import Settings
 from robo_trader.core.engine import Engine
 from robo_trader.core.errors import DataError, GateFailed
 from robo_trader.core.events import SECOND_NS, OrderType, TradingState
 from robo_trader.core.steps import FeatureRow, Step
-from robo_trader.data.quality import Quality
+from robo_trader.data.quality import Quality, lowest
 from robo_trader.features.feature_engine import schema_version
 from robo_trader.storage import feature_rows, lock, queries
 from robo_trader.storage.database import backup as copy_database
@@ -143,7 +144,7 @@ def _in_words(state: dict[str, Any]) -> str:
         else f"NOT RUNNING  last sign of life {_age(state['beat_age_s'])}",
         f"account {session['account']}  mode {session['mode']}  session {session['id']}"
         f"{'  ended: ' + session['outcome'] if session['outcome'] else ''}",
-        f"symbols {', '.join(session['symbols'])}  database {state['database']}",
+        f"symbols {_symbols(session)}  database {state['database']}",
     ]
     lines += _trading(state)
     if equity:
@@ -151,9 +152,7 @@ def _in_words(state: dict[str, Any]) -> str:
             f"equity {float(equity['cash']) + float(equity['value']):,.2f}  realised {float(equity['realised']):,.2f}"
             f" this session  unrealised {float(equity['unrealised']):,.2f}  at {equity['ts']} market time"
         )
-    lines += [
-        f"data {row['state']}: {_quality(row['detail'])}" for row in state["jobs"] if row["name"] == "data"
-    ]
+    lines += _quality(state["quality"])
     lines += [_position(held, state) for held in state["positions"] if held["quantity"]]
     lines += [
         f"works {o['side']} {o['quantity']} {o['symbol']} ({o['status']})"
@@ -163,9 +162,21 @@ def _in_words(state: dict[str, Any]) -> str:
     lines += [_quarantine(row) for row in state["quarantines"]]
     if any(not row["ignored"] for row in state["quarantines"]):
         lines.append("  `robo-trader reconcile` shows both sides and how to resolve it")
+    lines += [
+        f"{row['symbol']} looks like a {row['new']}:{row['old']} split: "
+        f"`{split_command(row['symbol'], row['new'], row['old'])} --reason …` if it was one ({row['why']})"
+        for row in state["splits"]
+    ]
     lines += _drift(state["drift"])
     lines.append("this session: " + "  ".join(f"{name} {count}" for name, count in state["counts"].items()))
     return "\n".join(lines)
+
+
+def _symbols(session: dict[str, Any]) -> str:
+    """Name what is traded, and apart from it what is only watched: the market, sectors, what is held besides."""
+    traded = session["config"].get("traded", session["symbols"])
+    watched = [symbol for symbol in session["symbols"] if symbol not in traded]
+    return ", ".join(traded) + (f"  only watched {', '.join(watched)}" if watched else "")
 
 
 def _trading(state: dict[str, Any]) -> list[str]:
@@ -188,11 +199,17 @@ def _trading(state: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _quality(detail: str) -> str:
-    """Say how good the data of each symbol were, the worst first."""
-    found = msgspec.json.decode(detail, type=list[Quality])
-    worst = sorted(found, key=lambda one: 101.0 if one.percent is None else one.percent)
-    return "  ".join(one.in_words() for one in worst) or "nothing watched yet"
+def _quality(state: dict[str, Any]) -> list[str]:
+    """Say how good the data of each symbol were on the last day, the worst first, and the worst of the days before."""
+    lines = []
+    if today := msgspec.convert(state["today"], list[Quality]):
+        least = lowest(today)
+        share = "no bar due yet" if least is None else f"{least:.2f}%"
+        lines.append(f"data {share} on {state['day']}: {'  '.join(one.in_words() for one in today)}")
+    if state["worst_before"]:
+        worst = msgspec.convert(state["worst_before"], Quality)
+        lines.append(f"  worst before: {worst.in_words()} on {worst.day}")
+    return lines
 
 
 def how_to_resume(alive: bool) -> str:
@@ -225,13 +242,14 @@ def _quarantine(row: dict[str, Any]) -> str:
 
 
 def _drift(drift: dict[str, Any]) -> list[str]:
-    """Say which features no longer look as in training; nothing while none was compared."""
+    """Say how many features no longer look as in training, and which tests say so; nothing while none was compared."""
     standing, summary = drift["standing"], drift["summary"]
     lines = []
     if summary is not None:
-        alarm = "ALARM  " if summary["alarm"] else ""
-        counts = f"{summary['drifting']} of {summary['columns']} features"
-        lines.append(f"drift  {alarm}{counts} no longer look as in training, at {summary['ts']} market time")
+        state = "ALARM" if summary["alarm"] else "calm"
+        counts = f"{summary['drifting']} of {summary['columns']} features no longer look as in training"
+        times = f"since {summary['since']}, last told {summary['ts']} market time"
+        lines.append(f"drift  {state}, {counts}, {times}")
     return lines + [
         f"  {row['feature']} {row['test']} {row['value']:.3g}, limit {row['limit']:.3g}, since {row['ts']}"
         for row in standing[:_NAMED]

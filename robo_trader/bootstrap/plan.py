@@ -11,11 +11,13 @@ import numpy as np
 
 from robo_trader.bootstrap.places import kind_of
 from robo_trader.config import Settings
-from robo_trader.core.engine import Engine, Parts
+from robo_trader.core.engine import Engine
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.instrument import Instrument
+from robo_trader.core.parts import Parts
 from robo_trader.core.protocols import Sizer, Strategy, Vector
+from robo_trader.data.nights import DAY, Nights
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.execution.algorithms import Algorithm, MarketAlgorithm, TwapAlgorithm, TwapOptions
 from robo_trader.execution.smart_executor import ExecutorOptions, SmartExecutor
@@ -65,7 +67,7 @@ class Warmth(msgspec.Struct, frozen=True):
 
     `features` is `FeatureEngine.saved()`, `vectors` the bytes of each symbol's last vector, `since` and `until` the first
     and the last bar (ns UTC) that each symbol was warmed with. `recent` is of each traded symbol, and empty without a
-    model.
+    model. `days` are the past sessions of each symbol, by which its next night is judged.
     """
 
     features: bytes
@@ -73,6 +75,11 @@ class Warmth(msgspec.Struct, frozen=True):
     since: dict[str, int]
     until: dict[str, int]
     recent: dict[str, Recent] = {}
+    days: dict[str, bytes] = {}
+
+    def read_days(self) -> dict[str, Floats]:
+        """Return what `Nights.told` returned."""
+        return {symbol: np.frombuffer(rows).reshape(-1, DAY) for symbol, rows in self.days.items()}
 
     def read_vectors(self) -> dict[str, Vector]:
         """Return each symbol's last vector."""
@@ -105,6 +112,7 @@ class Plan(msgspec.Struct, frozen=True):
     sectors: dict[str, str] = {}
     features: str = ""  # version of the features; sessions of before it was noted have none
     drift_options: DriftOptions = DriftOptions()
+    split: dict[str, int] = {}  # by symbol, since when the last split that the books knew of
 
 
 def build_plan(
@@ -118,6 +126,7 @@ def build_plan(
     interval_s: int,
     use_ml: bool,
     model: Path | None,
+    split: dict[str, int] | None = None,
 ) -> Plan:
     """Freeze the settings into the plan of one session."""
     s = settings
@@ -156,6 +165,7 @@ def build_plan(
         sectors=s.sectors(),
         features=schema_version(bar_s * SECOND_NS, s.features_market, s.sectors()),
         drift_options=DriftOptions(s.ml_drift_share),
+        split=split or {},
     )
 
 
@@ -172,8 +182,8 @@ def new_watch(plan: Plan, features: FeatureEngine) -> DriftWatch | None:
     if not (plan.use_ml and plan.model):
         return None
     manifest = registry.read_manifest(Path(plan.model))
-    columns = np.array([features.names.index(name) for name in manifest.feature_names], dtype=np.intp)
     reference = registry.load_reference(Path(plan.model))
+    columns = np.array([features.names.index(name) for name in reference.names], dtype=np.intp)
     return DriftWatch(reference, columns, plan.traded, XnysCalendar(), manifest.horizon, plan.drift_options)
 
 
@@ -211,6 +221,8 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
             stop_rule=AtrStop(plan.stop_options),
             warmed=warmth.read_vectors() if warmth else {},
             watch=watch,
+            nights=Nights(calendar, plan.market, warmth.read_days() if warmth else None),
+            split=plan.split,
         )
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -18,13 +17,13 @@ from robo_trader.bootstrap.link_state import Phase
 from robo_trader.bootstrap.plan import Plan, Warmth, build_engine, to_json, write_warmth
 from robo_trader.bootstrap.pulse import Pulse, settle
 from robo_trader.bootstrap.watch import AlertJournal, Look, Watch
-from robo_trader.core.engine import run
 from robo_trader.core.errors import ConnectionLost, DeskHalted
 from robo_trader.core.events import OPERATOR, AccountSnapshot, Bar, Event, Halt, Resume
 from robo_trader.core.protocols import Listener, View
 from robo_trader.core.recovery import Stored, recover
+from robo_trader.core.running import run
 from robo_trader.core.steps import Step
-from robo_trader.data import quality
+from robo_trader.data.quality import Quality
 from robo_trader.ibkr.refusals import RequestRefused
 from robo_trader.logger import DeskLog
 from robo_trader.storage.database import Database
@@ -90,6 +89,7 @@ class TradingSession:
         self.listeners: list[Listener] = [DeskLog(), self._first_bars, self._heard, link]
         self._stop = asyncio.Event()
         self._outcome = ""
+        self._qualities: list[Quality] = []  # as they were written down last
 
     @property
     def view(self) -> View:
@@ -209,6 +209,7 @@ class TradingSession:
         session = self._plan.session_id
         try:
             await self._book.flush()
+            await self._keep_quality()
             await self._database.end_session(session, time.time_ns(), outcome)
         except DeskHalted as error:
             # Where that ended the session it is told already, and must not be hidden behind this.
@@ -236,7 +237,7 @@ class TradingSession:
             self._watch.look(self._look())
             if self._inbox.thinned > thinned:
                 lost = self._inbox.thinned - thinned
-                log.warning("thinned", what=f"{lost} quotes and trades: the desk did not keep up")
+                log.warning("thinned", what=f"{lost} quotes, books and trades: the desk did not keep up")
                 thinned = self._inbox.thinned
             await self._book.flush()
             now = time.time_ns()
@@ -247,16 +248,16 @@ class TradingSession:
                     inbox=len(self._inbox), inbox_most=self._inbox.most, thinned=thinned
                 )
                 await self._database.record_job("loop", now, None, state, detail)
-                await self._record_quality(now)
+                await self._keep_quality()
             beats += 1
 
-    async def _record_quality(self, now: int) -> None:
-        """Write down how good the data of each symbol were, and as the job's state the lowest percentage."""
+    async def _keep_quality(self) -> None:
+        """Write down how good the data of each symbol and day were, where that has changed."""
         found = self._link.pipeline.quality()
-        worst = quality.lowest(found)
-        state = "nothing yet" if worst is None else f"{worst:.2f}%"
-        detail = json.dumps([one.as_row() for one in found])
-        await self._database.record_job("data", now, None, state, detail)
+        new = [one for one in found if one not in self._qualities]
+        if new:
+            await self._database.keep_qualities(self._plan.session_id, new)
+        self._qualities = found
 
     async def _tell_link(self) -> None:
         """Write down how the link is, each time that changes."""

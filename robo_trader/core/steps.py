@@ -186,6 +186,39 @@ class Corrected(Message, frozen=True, tag=True, gc=False):
     was_price: Decimal
 
 
+class SplitBooked(Message, frozen=True, tag=True, gc=False):
+    """Books, stops and features count a share anew: `new` for `old`, from `since` (ns UTC) on; `why` says who wanted it.
+
+    `stop_price` is where the position shall be protected, None for none.
+    """
+
+    ts: int
+    symbol: str
+    new: int
+    old: int
+    since: int
+    stop_price: Decimal | None
+    why: str
+
+
+class SplitSuspected(Message, frozen=True, tag=True, gc=False):
+    """A night looks like a split of `new` shares for `old`: strategies are not asked of the share until that is over.
+
+    One for one says that it is.
+    """
+
+    ts: int
+    symbol: str
+    new: int
+    old: int
+    why: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it looks like none any more."""
+        return self.new == self.old
+
+
 class Unprotected(Message, frozen=True, tag=True, gc=False):
     """Shares are held that no stop at the broker protects, and why; told once, `shares` 0 when it is over."""
 
@@ -206,10 +239,10 @@ class Drifted(Message, frozen=True, tag=True, gc=False):
 
 
 class DriftSummary(Message, frozen=True, tag=True):
-    """How the features of a session's last `rows` bars stand against training: told at its close, and with an alarm.
+    """How the features of the last `rows` bars stand against training: told first, at each close, and with an alarm.
 
-    `drifting` of `columns` are beyond the limits of two tests or more; `worst` are the readings furthest beyond theirs,
-    or nearest to them.
+    `drifting` of `columns` are distributed otherwise by both tests of that; `worst` are the readings furthest beyond
+    their limits, or nearest to them.
     """
 
     ts: int
@@ -224,7 +257,7 @@ class DriftSummary(Message, frozen=True, tag=True):
 Fact = (
     Signal | Abstained | Decision | Denied | FeatureRow | Equity | PositionChanged | OrderChanged
     | Halted | Resumed | Anomaly | Mismatch | Agreed | Ignored | CashMoved | Corrected | Unprotected
-    | Drifted | DriftSummary
+    | Drifted | DriftSummary | SplitBooked | SplitSuspected
 )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ STEP = HERE / "step.py"
 GIVEN = ("s", "now", "day", "context")
 ENTRIES = (  # what else is called from Python
     (cross_section, "survey"),
-    *((microstructure, name) for name in ("open_book", "on_quote", "on_trade", "replay")),
+    *((microstructure, name) for name in ("open_book", "on_quote", "on_trade", "on_depth", "replay")),
 )
 OWN_OF = "own of "  # in `needs`: not another feature's value but where its own numbers begin
 
@@ -228,6 +228,7 @@ WARMUPS = np.array([
 SESSIONS = np.array([
 {sessions}
 ])
+LATE = np.flatnonzero(SESSIONS)
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
 
@@ -253,10 +254,14 @@ def step(
 {features}
 {out}
     end(s, now)
-    if now.n < WARMEST or now.sessions < LONGEST:
-        for i in range(out.shape[0]):
-            if now.n < WARMUPS[i] or now.sessions < SESSIONS[i]:
+    if now.n < WARMEST:
+        for i in range(WARMUPS.shape[0]):
+            if now.n < WARMUPS[i]:
                 out[i] = np.nan
+    if now.sessions < LONGEST:
+        for i in range(LATE.shape[0]):
+            if now.sessions < SESSIONS[LATE[i]]:
+                out[LATE[i]] = np.nan
     return now.n
 
 

@@ -313,12 +313,46 @@ CREATE TABLE drift_summaries (
 ) STRICT;
 """
 
+_QUALITY = """
+CREATE TABLE qualities (
+    day TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    whole INTEGER NOT NULL,
+    filled INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    refused TEXT NOT NULL,
+    PRIMARY KEY (day, symbol, session_id)
+) STRICT, WITHOUT ROWID;
+"""
+
+# Splits that a person said, and nights that looked so (`since` NULL). Prices that were told by `since` are in old shares,
+# those told later in new ones: `told` is the market's time at which a bar was. Of what was fetched before it was noted it is
+# known only that it was told by the newest bar.
+_SPLITS = """
+CREATE TABLE splits (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    new INTEGER NOT NULL,
+    old INTEGER NOT NULL,
+    since INTEGER,
+    stop_price TEXT,
+    why TEXT NOT NULL
+) STRICT;
+CREATE INDEX splits_by_symbol ON splits (symbol);
+
+ALTER TABLE bars ADD COLUMN told INTEGER;
+UPDATE bars SET told = (SELECT max(ts) FROM bars) WHERE history;
+"""
+
 # By which a vector that the disk altered is known; rows of before have none.
 _SUMS = """
 ALTER TABLE features ADD COLUMN crc INTEGER;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _SUMS)
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS, _SUMS)
 
 
 def version(connection: sqlite3.Connection) -> int:

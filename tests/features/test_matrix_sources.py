@@ -55,6 +55,22 @@ def test_rows_of_some_symbols_are_those_they_have_beside_all_others(universe):
     assert "market_beta_60" in some.names
 
 
+def test_bars_before_the_wanted_ones_warm_the_features_and_give_no_rows(universe):
+    every = built(universe)
+    since = int(every.ts[len(every.ts) // 2])
+    late = built(universe, since=since)
+    assert late.ts[0] >= since
+    assert len(late.ts) > 100
+    shared = [name for name in late.names if name in every.names]
+    same = [
+        np.flatnonzero((every.ts == ts) & (every.symbol == s))
+        for ts, s in zip(late.ts, late.symbol, strict=True)
+    ]
+    columns = ([rows.names.index(name) for name in shared] for rows in (late, every))
+    mine, theirs = next(columns), next(columns)
+    assert late.x[:, mine].tobytes() == every.x[np.concatenate(same)][:, theirs].tobytes()
+
+
 def test_each_symbol_that_is_done_is_told(universe):
     told = []
     build_matrix(universe, EveryDay(MINUTES), progress=told.append)
@@ -82,6 +98,14 @@ def test_bars_come_back_from_a_database_as_they_were_stored(tmp_path, universe):
         read_bars(path, interval_ns=5 * MINUTE_NS)
     with pytest.raises(DataError, match="XX"):
         read_bars(path, ["SPY", "XX"])
+
+
+def test_a_file_without_volumes_is_told_for_what_it_is(tmp_path):
+    rows = [f"2026-01-05T{14 + n // 60:02d}:{n % 60:02d}:00Z,100,101,99,100.{n}" for n in range(30, 90)]
+    path = tmp_path / "NVDA.csv"
+    path.write_text("\n".join(["ts,open,high,low,close", *rows]) + "\n")
+    with pytest.raises(DataError, match="the bars of NVDA have no volume, and features need it"):
+        read_bars(path)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

@@ -10,11 +10,12 @@ import pytest
 from robo_trader.core.events import MINUTE_NS
 from robo_trader.ml import forest, kernels, trainer
 from robo_trader.ml.dataset import Dataset
+from robo_trader.ml.members import MemberOptions
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.trainer import Trained, TrainingOptions
 
 FEATURES = ("pull", "noise_a", "noise_b", "noise_c", "noise_d")
-QUICK = TrainingOptions(forest_trees=20, boosted_trees=40)
+QUICK = TrainingOptions(members=MemberOptions(forest_trees=20, boosted_trees=40))
 CARD = Card("test", "features-1", 30, 60_000_000_000, True, "it was planted")
 
 

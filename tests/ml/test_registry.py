@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from robo_trader.core.errors import DataError
-from robo_trader.ml import registry, trainer
+from robo_trader.ml import registry
+from robo_trader.ml.members import native_probabilities
 from robo_trader.ml.trainer import Trained
 
 CREATED = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
@@ -68,7 +69,7 @@ def test_the_native_files_answer_like_the_flattened_ones(saved: Path, proven: Tr
     }
     rows = proven.dataset.rows[:200]
     odds = registry.load(saved, "features-1").log_odds(rows)
-    assert np.abs(1 / (1 + np.exp(-odds)) - trainer.native_probabilities(native, rows)).max() < 1e-6
+    assert np.abs(1 / (1 + np.exp(-odds)) - native_probabilities(native, rows)).max() < 1e-6
 
 
 def test_the_manifest_tells_what_was_learned_from_what(saved: Path, proven: Trained) -> None:
@@ -79,7 +80,7 @@ def test_the_manifest_tells_what_was_learned_from_what(saved: Path, proven: Trai
     assert manifest.split["calibration"].last < manifest.split["test"].first
     assert set(manifest.files) == {"ensemble.npz", "reference.npz", "rf.skops", "xgb.ubj", "lgb.txt"}
     assert {"scikit-learn", "lightgbm", "numpy"} < set(manifest.libraries)
-    assert manifest.options.seed == 7
+    assert manifest.options.members.seed == 7
 
 
 @pytest.mark.parametrize("file", ["ensemble.npz", "reference.npz", "rf.skops", "xgb.ubj", "lgb.txt"])

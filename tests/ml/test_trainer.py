@@ -9,6 +9,7 @@ import pytest
 
 from robo_trader.core.errors import DataError
 from robo_trader.ml import trainer
+from robo_trader.ml.calibration import fit_platt
 from robo_trader.ml.trainer import Trained
 from tests.ml.conftest import QUICK, planted
 
@@ -75,20 +76,28 @@ def test_platt_recovers_a_known_line_and_flattens_a_falling_one() -> None:
     rng = np.random.default_rng(5)
     odds = rng.normal(size=40_000)
     label = (rng.random(40_000) < 1 / (1 + np.exp(-0.5 * odds))).astype(np.int8)
-    slope, intercept = trainer.fit_platt(label, odds, overlap=1)
+    slope, intercept = fit_platt(label, odds, overlap=1)
     assert slope == pytest.approx(0.5, abs=0.04)
     assert intercept == pytest.approx(0, abs=0.04)
-    assert trainer.fit_platt(label, -odds, overlap=1) == (0.0, 0.0)
+    assert fit_platt(label, -odds, overlap=1) == (0.0, 0.0)
 
 
 def test_platt_believes_overlapping_labels_less() -> None:
     rng = np.random.default_rng(6)
     odds = rng.normal(size=600)
     label = (rng.random(600) < 1 / (1 + np.exp(-odds))).astype(np.int8)
-    assert 0 < trainer.fit_platt(label, odds, overlap=30)[0] < trainer.fit_platt(label, odds, overlap=1)[0]
+    assert 0 < fit_platt(label, odds, overlap=30)[0] < fit_platt(label, odds, overlap=1)[0]
 
 
 def test_platt_survives_odds_that_separate_perfectly() -> None:
     odds = np.repeat([-13.8, 13.8], 500)
-    slope, _ = trainer.fit_platt((odds > 0).astype(np.int8), odds, overlap=30)
+    slope, _ = fit_platt((odds > 0).astype(np.int8), odds, overlap=30)
     assert np.isfinite(slope)
+
+
+def test_what_the_calendar_tells_is_learnt_from_and_not_watched_for_drift() -> None:
+    names = ("pull", "weekday", "half_day", "session_cos", "minutes_to_close")
+    trained = trainer.train(replace(planted(skill=0.6), feature_names=names), QUICK)
+    assert trained.ensemble.feature_names == names
+    assert trained.reference.names == ("pull",)
+    assert trained.reference.shares.shape[0] == 1
