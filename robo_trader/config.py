@@ -190,7 +190,7 @@ class Settings(BaseSettings):
         90,
         ge=0,
         le=36_500,
-        description="How long vectors are kept in the database, days of market time; 0 for ever",
+        description="How long vectors, and what a start knew, are kept in the database, days of market time; 0 for ever",
     )
 
     market_data_depth: Annotated[str, AfterValidator(_depth)] = Field(

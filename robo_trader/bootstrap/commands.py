@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from robo_trader.bootstrap import places
 from robo_trader.bootstrap.plan import build_engine, other_features, read_plan, read_warmth
@@ -20,6 +21,7 @@ from robo_trader.config import Settings
 from robo_trader.core.engine import Engine
 from robo_trader.core.errors import DataError, GateFailed
 from robo_trader.core.events import SECOND_NS, OrderType, TradingState
+from robo_trader.core.steps import FeatureRow, Step
 from robo_trader.data.quality import Quality, lowest
 from robo_trader.features.feature_engine import schema_version
 from robo_trader.storage import feature_rows, lock, queries
@@ -76,13 +78,37 @@ def replay_session(settings: Settings, db: Path | None, session_id: str | None) 
             "SELECT count(*) FROM journal WHERE session_id = ?", (row["id"],)
         ).fetchone()[0]
         difference = replay(engine, queries.journal_rows(connection, row["id"]))
+        unlike = [] if difference is None else _unlike(connection, difference.step)
     if difference is not None:
-        raise GateFailed(
-            f"FAIL: session {row['id']} differs first at event {difference.seq}\n  event    {difference.event}"
-            f"\n  recorded {difference.expected}\n  replayed {difference.got}"
+        told = "\n".join(
+            [
+                f"FAIL: session {row['id']} differs first at event {difference.seq}",
+                f"  event    {difference.event}",
+                f"  recorded {difference.expected}",
+                f"  replayed {difference.got}",
+                *unlike,
+            ]
         )
+        raise GateFailed(told)
     _print(f"PASS: session {row['id']}, {events} events, every step the same byte for byte")
     return 0
+
+
+def _unlike(connection: sqlite3.Connection, step: Step) -> list[str]:
+    """Say in which columns the vectors of a replayed step are unlike those that were stored."""
+    said = []
+    for row in step.facts:
+        if not isinstance(row, FeatureRow):
+            continue
+        kept = feature_rows.last_vector(connection, row.symbol, row.ts)
+        if kept is not None and (kept.ts, kept.version) == (row.ts, row.version):
+            pairs = zip(kept.columns, kept.values.tolist(), np.frombuffer(row.values).tolist(), strict=False)
+            said += [
+                f"  {name} of {row.symbol}: stored {a}, replayed {b}"
+                for name, a, b in pairs
+                if str(a) != str(b)
+            ]
+    return said
 
 
 def recorded_engine(connection: sqlite3.Connection, session: Mapping[str, Any]) -> Engine:

@@ -158,7 +158,7 @@ def warm_features(plan: Plan, past: Mapping[str, Sequence[Bar]]) -> Warmth:
         if watched is not None:
             ts = np.array([bar.ts for bar in told[symbol][-len(rows) :]])
             newest = watched.newest(ts, rows, plan.bar_s * SECOND_NS)
-            recent[symbol] = Recent(ts[newest].tobytes(), rows[newest].tobytes())
+            recent[symbol] = Recent.of(ts[newest], rows[newest], watched.columns)
     nights = Nights(XnysCalendar())
     for bars in told.values():
         nights.learn(bars)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from robo_trader.execution.smart_executor import ExecutorOptions, SmartExecutor
 from robo_trader.features.base import Floats, Ints
 from robo_trader.features.feature_engine import FeatureEngine, schema_version
 from robo_trader.ml import registry
+from robo_trader.ml.drift import Columns
 from robo_trader.ml.drift_watch import DriftOptions, DriftWatch
 from robo_trader.ml.model import Ensemble
 from robo_trader.risk.gates import GateOptions, all_gates
@@ -32,17 +34,32 @@ from robo_trader.strategies.cadence import Cadence
 from robo_trader.strategies.ml_strategy import MLStrategy, MLStrategyOptions
 from robo_trader.strategies.moving_average import CrossoverOptions, MovingAverageCrossover
 
+_ZLIB = b"\x78"  # no map of msgpack begins with it
+_QUICK = 1  # a start waits for it
+
 
 class Recent(msgspec.Struct, frozen=True):
-    """The vectors that drift is first judged by: when their bars closed (ns UTC, int64) and all columns (float64)."""
+    """The vectors that drift is first judged by: when their bars closed (ns UTC, int64) and the model's columns (float32).
+
+    That is how they are compared with the training window, which is float32 too.
+    """
 
     ts: bytes
     rows: bytes
 
-    def read(self) -> tuple[Ints, Floats]:
-        """Return the closes (n,) and the vectors (n, columns)."""
+    @staticmethod
+    def of(ts: Ints, vectors: Floats, columns: Columns) -> Recent:
+        """Keep of vectors (n, any), closed at `ts`, what a model sees."""
+        return Recent(ts.tobytes(), vectors[:, columns].astype(np.float32).tobytes())
+
+    def read(self, columns: Columns, width: int) -> tuple[Ints, Floats]:
+        """Return the closes (n,) and the vectors (n, width), NaN where the model does not look."""
         ts = np.frombuffer(self.ts, dtype=np.int64)
-        return ts, np.frombuffer(self.rows).reshape(len(ts), -1)
+        if len(self.rows) == 8 * width * len(ts):  # of when vectors were kept whole
+            return ts, np.frombuffer(self.rows).reshape(len(ts), width)
+        vectors = np.full((len(ts), width), np.nan)
+        vectors[:, columns] = np.frombuffer(self.rows, dtype=np.float32).reshape(len(ts), -1)
+        return ts, vectors
 
 
 class Warmth(msgspec.Struct, frozen=True):
@@ -185,7 +202,8 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
     model = registry.load(Path(plan.model), features.version) if plan.use_ml and plan.model else None
     watch = new_watch(plan, features)
     if watch is not None and warmth is not None:
-        watch.recall({symbol: recent.read() for symbol, recent in warmth.recent.items()})
+        width = len(features.names)
+        watch.recall({symbol: kept.read(watch.columns, width) for symbol, kept in warmth.recent.items()})
     sizer: Sizer = AtrSizer(plan.sizing_options)
     if plan.sizing == "fixed":
         sizer = FixedSizer(plan.sizing_options)
@@ -226,15 +244,21 @@ def read_plan(session_id: str, config: object) -> Plan:
 
 def write_warmth(warmth: Warmth) -> bytes:
     """Write what the features knew as it is kept with their session."""
-    return msgspec.msgpack.encode(warmth)
+    return zlib.compress(msgspec.msgpack.encode(warmth), _QUICK)
 
 
 def read_warmth(session_id: str, kept: bytes | None) -> Warmth | None:
     """Read what the features of a session knew as it began, None where nothing was kept. Raises DataError."""
+    if kept is None:
+        return None
     try:
-        return None if kept is None else msgspec.msgpack.decode(kept, type=Warmth)
-    except msgspec.DecodeError as error:
-        raise DataError(f"what the features of session {session_id} knew cannot be read: {error}") from error
+        told = zlib.decompress(kept) if kept.startswith(_ZLIB) else kept  # of before it was compressed
+        return msgspec.msgpack.decode(told, type=Warmth)
+    except (zlib.error, msgspec.DecodeError) as error:
+        raise DataError(
+            f"what the features of session {session_id} knew as it began cannot be read ({error}): the file is damaged. "
+            "Its events are there, but they cannot be replayed; restore a backup to do that"
+        ) from error
 
 
 def other_features(session_id: str, theirs: str, ours: str) -> DataError:

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 BEAT_S, COMMITS_A_BEAT = 1.0, 10
 BEATS_A_PULSE = 5
 COMPARE_S, DOUBTS_S = 60.0, 2.0
-FORGET_S, A_WHILE_S = 600.0, 0.05  # between two looks for vectors too old to keep, and between two deletions
+FORGET_S, A_WHILE_S = 600.0, 0.05  # between two looks for what is too old to keep, and between two deletions
 CANCEL_BUDGET_S, LAST_WILL_S = 2.5, 1.5
 POLL_S = 0.05
 KILL_FILE = "KILL file"  # by whom the desk is halted
@@ -69,7 +69,7 @@ class TradingSession:
         blind_s: float,
         keep_ns: int = 0,
     ) -> None:
-        """Build the desk of `plan`; its features go on from `warmth`, and vectors older than `keep_ns` (0: none) go."""
+        """Build the desk of `plan`; its features go on from `warmth`, and what is older than `keep_ns` (0: nothing) goes."""
         self._plan = plan
         self._link = link
         self._inbox = link.inbox
@@ -111,7 +111,7 @@ class TradingSession:
         await self._database.start_session(
             plan.session_id, time.time_ns(), plan.mode, plan.account, tuple(plan.ticks), to_json(plan)
         )
-        state = write_warmth(self._warmth)
+        state = await asyncio.to_thread(write_warmth, self._warmth)
         await self._database.keep_feature_state(
             plan.session_id, plan.features, self._engine.desk.feature_names, state
         )
@@ -289,9 +289,11 @@ class TradingSession:
                 log.warning("not_compared", why=str(error))
 
     async def _forget(self) -> None:
-        """Delete vectors that are kept no longer, a few at a time: an order may wait for the disk behind each deletion."""
+        """Delete what is kept no longer, a little at a time: an order may wait for the disk behind each deletion."""
         while self._keep_ns:
-            gone = await self._database.forget_features(self._inbox.now - self._keep_ns)
+            before = self._inbox.now - self._keep_ns
+            gone = await self._database.forget_features(before)
+            gone = gone or await self._database.forget_feature_states(before)
             await asyncio.sleep(A_WHILE_S if gone else FORGET_S)
 
     def _obey_kill_file(self, now: int) -> None:

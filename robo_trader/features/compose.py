@@ -318,15 +318,16 @@ def source_of_docs(features: Sequence[Feature] = CATALOGUE) -> str:
         "*Bars*: until the first value. *Sessions*: whole sessions needed before it. *S*: stationary. *M*: the models see"
         " it. *O*: optional, NaN without the data it needs beyond the symbol's own bars.",
     ]
+    headings: list[str] = []
     for room in ROOMS:
+        group = f"## {room.FEATURES[0].group}"  # as the command line calls it; a group may fill several rooms
+        if group not in headings:
+            headings.append(group)
+            lines += ["", group]
         lines += [
-            "",
-            f"## {room.__name__.rpartition('.')[2]}",
             "",
             (inspect.getdoc(room) or "").partition("\n")[0],
             "",
-        ]
-        lines += [
             "| name | formula | lookback | bars | sessions | | source |",
             "|---|---|---|---|---|---|---|",
         ]

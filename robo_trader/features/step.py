@@ -12,7 +12,7 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "8086d3bdcd45b1adcd15c0804e9a76d99794227689dc8165db0efd90acaef1ab"
+FINGERPRINT = "d75403d3dc977e5c4a38167e6406e05760c46d55e2fe3c267b06228059f347c7"
 ARITHMETIC = "9c89066f3369"
 SIZE = 6787  # numbers in the state of one symbol
 

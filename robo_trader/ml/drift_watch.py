@@ -45,7 +45,7 @@ class DriftWatch:
         self._drift = Drift(reference, columns, sorted(symbols))
         self._symbols = frozenset(symbols)
         self._names = reference.names
-        self._columns = columns
+        self.columns = columns
         self._window = reference.window
         self._every = reference.check_bars * len(symbols)
         self._calendar = calendar
@@ -66,7 +66,7 @@ class DriftWatch:
 
     def newest(self, ts: Ints, rows: Floats, interval_ns: int) -> Ints:
         """Return which rows (n, any) of a symbol's bars, closed at `ts` (ns UTC, rising), are its window at their end."""
-        complete = np.isfinite(rows[:, self._columns]).all(axis=1)
+        complete = np.isfinite(rows[:, self.columns]).all(axis=1)
         found: list[int] = []
         for i in np.flatnonzero(complete)[::-1].tolist():
             session = self._session_of(int(ts[i]))

@@ -210,6 +210,15 @@ class Database:
             lambda connection: connection.execute(sql.FEATURES_OLD, (before, most)).rowcount
         )
 
+    async def forget_feature_states(self, before: int, most: int = 1) -> int:
+        """Empty what the features knew as a session began that ended before a time (ns UTC), `most` at a time.
+
+        Never of the last session. Returns how many it were; the sessions cannot be replayed any more, and say so.
+        """
+        return await self.write(
+            lambda connection: connection.execute(sql.FEATURE_STATES_OLD, (before, most)).rowcount
+        )
+
     async def keep_qualities(self, session_id: str, found: Sequence[Quality]) -> None:
         """Write down how good the data were that a session has seen so far, by symbol and day."""
         await self.write(lambda connection: qualities.keep(connection, session_id, found))

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from decimal import Decimal
 from typing import assert_never
+from zlib import crc32
 
 from robo_trader.core.errors import DeskHalted
 from robo_trader.core.events import (
@@ -61,6 +62,7 @@ from robo_trader.core.steps import (
     SplitSuspected,
     Step,
     Unprotected,
+    journaled,
 )
 from robo_trader.storage import statements as sql
 from robo_trader.storage.database import Database
@@ -137,7 +139,7 @@ class SqliteJournal:
             raise DeskHalted(f"{self._rows.events} events wait for the disk; stopping rather than losing one")
         self._seq += 1
         self._now = max(self._now, event.ts)
-        step_text = _NOTHING_TEXT if step is NOTHING else encode(step).decode()
+        step_text = _NOTHING_TEXT if step is NOTHING else journaled(step).decode()
         self._stream(sql.EVENT, (self._session_id, self._seq, event.ts, encode(event).decode(), step_text))
         self._add_event(event, step)
         for command in step.commands:
@@ -285,7 +287,9 @@ class SqliteJournal:
         at = (self._session_id, self._seq, fact.ts)
         match fact:
             case FeatureRow():
-                self._stream(sql.FEATURES, (fact.symbol, fact.version, fact.ts, fact.values))
+                self._stream(
+                    sql.FEATURES, (fact.symbol, fact.version, fact.ts, fact.values, crc32(fact.values))
+                )
             case Equity():
                 money = (fact.cash, fact.value, fact.start, fact.realised, fact.unrealised)
                 self._stream(

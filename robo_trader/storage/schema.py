@@ -347,7 +347,12 @@ ALTER TABLE bars ADD COLUMN told INTEGER;
 UPDATE bars SET told = (SELECT max(ts) FROM bars) WHERE history;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS)
+# By which a vector that the disk altered is known; rows of before have none.
+_SUMS = """
+ALTER TABLE features ADD COLUMN crc INTEGER;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS, _SUMS)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -14,11 +14,18 @@ QUOTE = "INSERT INTO ticks (ts, symbol, bid, ask, bid_size, ask_size) VALUES (?,
 TRADE = "INSERT INTO ticks (ts, symbol, price, size) VALUES (?, ?, ?, ?)"
 # The first vector told of a bar is the one that was decided on; a later warm-up does not rewrite it.
 FEATURES = (
-    'INSERT INTO features (symbol, version, ts, "values") VALUES (?, ?, ?, ?) '
+    'INSERT INTO features (symbol, version, ts, "values", crc) VALUES (?, ?, ?, ?, ?) '
     "ON CONFLICT (ts, symbol, version) DO NOTHING"
 )
 FEATURES_OLD = (
     "DELETE FROM features WHERE rowid IN (SELECT rowid FROM features WHERE ts < ? ORDER BY ts LIMIT ?)"
+)
+# Of a session whose events are all of before a time the state goes, never of the last one; its row says that it went.
+FEATURE_STATES_OLD = (
+    "UPDATE feature_states SET state = x'' WHERE session_id IN ("
+    "SELECT session_id FROM feature_states JOIN sessions ON id = session_id "
+    "WHERE length(state) > 0 AND sessions.rowid < (SELECT max(rowid) FROM sessions) "
+    "AND coalesce((SELECT ts FROM journal WHERE journal.session_id = id ORDER BY seq DESC LIMIT 1), 0) < ? LIMIT ?)"
 )
 FEATURE_STATE = "INSERT INTO feature_states (session_id, version, state) VALUES (?, ?, ?)"
 FEATURE_COLUMNS = (

@@ -26,7 +26,16 @@ from robo_trader.core.events import (
     Timer,
     decode_event,
 )
-from robo_trader.core.steps import NOTHING, Fact, Halted, OrderChanged, PositionChanged, Step, decode_step
+from robo_trader.core.steps import (
+    NOTHING,
+    Fact,
+    Halted,
+    OrderChanged,
+    PositionChanged,
+    Step,
+    decode_step,
+    journaled,
+)
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal, is_urgent
 from robo_trader.storage.queries import (
@@ -63,6 +72,7 @@ async def test_every_message_comes_back_in_order(database: Database, day: Day, g
     assert [seq for seq, _, _ in rows] == list(range(1, len(day) + 1))
     for (_, event, step), (told, answered) in zip(rows, day, strict=True):
         assert decode_event(event) == told
+        answered = decode_step(journaled(answered))
         back = decode_step(step)
         assert (tuple(back.commands), tuple(back.facts)) == (tuple(answered.commands), tuple(answered.facts))
 
