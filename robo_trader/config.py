@@ -54,17 +54,23 @@ def _restart_window(text: str) -> str:
 
 def _market(text: str) -> str:
     if not _SYMBOL.fullmatch(text.strip().upper() or "X"):
-        raise ValueError(f"{text!r} is no ticker symbol like SPY")
+        raise ValueError(f"{text.strip()!r} is no ticker symbol like SPY")
     return text.strip().upper()
 
 
 def _sectors(text: str) -> str:
-    pairs = [pair.strip().upper() for pair in text.split(",") if pair.strip()]
-    for pair in pairs:
-        share, _, sector = pair.partition("=")
+    found: dict[str, str] = {}
+    for pair in filter(str.strip, text.split(",")):
+        share, _, sector = (part.strip() for part in pair.upper().partition("="))
         if not (_SYMBOL.fullmatch(share) and _SYMBOL.fullmatch(sector)):
-            raise ValueError(f"{pair!r}: expected a share and what stands for its sector, like AAPL=XLK")
-    return ",".join(pairs)
+            raise ValueError(
+                f"{pair.strip()!r} is no share with what stands for its sector, like AAPL=XLK; commas separate them"
+            )
+        if share == sector:
+            raise ValueError(f"{pair.strip()!r} compares a share with itself; name its sector, like AAPL=XLK")
+        if found.setdefault(share, sector) != sector:
+            raise ValueError(f"{share} cannot have two sectors, {found[share]} and {sector}")
+    return ",".join(f"{share}={sector}" for share, sector in found.items())
 
 
 def _turn(text: str) -> str:
@@ -286,9 +292,11 @@ def _explain(error: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in error["loc"]).upper()
     if error["type"] == "extra_forbidden":
         return f"{name} is no setting of RoboTrader{_meant(name)}"
+    if isinstance(why := error.get("ctx", {}).get("error"), ValueError):
+        return f"{name}: {why}"
     field = Settings.model_fields.get(name.lower())
     secret = field is not None and field.annotation is SecretStr
-    return f"{name}={'***' if secret else repr(error['input'])}: {error['msg']}"
+    return f"{name}={'***' if secret else repr(error['input'])}: {error['msg'].replace('Input should', 'it should')}"
 
 
 def _meant(name: str) -> str:

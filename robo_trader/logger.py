@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -57,6 +57,7 @@ _MARKS = {"debug": " ", "info": " ", "warning": "!"}
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _PLAIN, _DIM = "\x1b[0m", "\x1b[2m"
 _SHOWN = 8  # symbols in one bar line
+_SHOWN_DRIFT = 3  # readings of drift in one line
 _DIRECTIONS = {1: "long", 0: "flat", -1: "short"}
 
 
@@ -154,6 +155,7 @@ class DeskLog:
         if self._closes.keys() == self._symbols:
             self._tell_bars()
         # What was decided, and then what follows from it.
+        self._drifted([fact for fact in step.facts if isinstance(fact, Drifted)])
         for fact in step.facts:
             self._fact(fact)
         for command in step.commands:
@@ -221,8 +223,9 @@ class DeskLog:
                     filled=fact.filled or None,
                     why=fact.reason,
                 )
-            case Drifted() | DriftSummary():
-                self._drift(fact)
+            case DriftSummary():
+                tell = self._log.warning if fact.alarm else self._log.info
+                tell("drift", what=fact.session, drifting=f"{fact.drifting} of {fact.columns} features")
             case Halted():
                 name = "halted" if fact.state is TradingState.HALTED else "reducing"
                 self._log.warning(name, what=_new_york(fact.ts), by=fact.by, why=fact.reason)
@@ -241,13 +244,17 @@ class DeskLog:
             case _:
                 self._difference(fact)
 
-    def _drift(self, fact: Drifted | DriftSummary) -> None:
-        if isinstance(fact, DriftSummary):
-            tell = self._log.warning if fact.alarm else self._log.info
-            tell("drift", what=fact.session, drifting=f"{fact.drifting} of {fact.columns} features")
-        else:
-            name = "drifted" if fact.value > fact.limit else "drifted_back"
-            self._log.info(name, what=fact.feature, test=fact.test, value=fact.value, limit=fact.limit)
+    def _drifted(self, readings: Sequence[Drifted]) -> None:
+        """Tell of a reading's features in a line for those that left their limits, and one for those that came back."""
+        begun = [r for r in readings if r.value > r.limit]
+        over = [r for r in readings if r.value <= r.limit]
+        for name, found in (("drifted", begun), ("drifted_back", over)):
+            if found:
+                said = [
+                    f"{r.feature} {r.test} {r.value:.3g} (limit {r.limit:.3g})" for r in found[:_SHOWN_DRIFT]
+                ]
+                more = len(found) - len(said)
+                self._log.info(name, what=", ".join([*said, *([f"and {more} more"] if more else [])]))
 
     def _difference(self, fact: Fact) -> None:
         """Tell where the broker's account and ours part, and how they came together again."""

@@ -97,6 +97,35 @@ def test_what_shares_are_compared_with_is_refused_where_it_is_no_symbol():
         load(features_market="S&P 500")
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"features_market": "s&p"}, "FEATURES_MARKET: 's&p' is no ticker symbol like SPY"),
+        (
+            {"features_sectors": "jpm=xlf, aapl = aapl"},
+            "FEATURES_SECTORS: 'aapl = aapl' compares a share with itself; name its sector, like AAPL=XLK",
+        ),
+        (
+            {"features_sectors": "AAPL=XLK,AAPL=XLF"},
+            "FEATURES_SECTORS: AAPL cannot have two sectors, XLK and XLF",
+        ),
+        ({"practice_turn": "soon:3"}, "PRACTICE_TURN: the market cannot turn on 'soon': write YYYY-MM-DD"),
+        (
+            {"risk_per_trade": 0.9},
+            "RISK_PER_TRADE=0.9: it should be less than or equal to 0.05",
+        ),
+    ],
+)
+def test_a_complaint_is_one_clean_sentence(settings: dict[str, object], sentence: str):
+    with pytest.raises(ConfigurationError) as raised:
+        load(**settings)
+    assert str(raised.value) == sentence
+
+
+def test_blanks_around_names_and_signs_do_no_harm():
+    assert load(features_sectors=" aapl = xlk ,, jpm =XLF ").features_sectors == "AAPL=XLK,JPM=XLF"
+
+
 def test_vectors_are_kept_for_no_longer_than_a_century():
     assert load(features_keep_days=36_500).features_keep_days * DAY_NS < 2**63
     with pytest.raises(ConfigurationError, match="FEATURES_KEEP_DAYS"):

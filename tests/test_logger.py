@@ -238,11 +238,14 @@ async def test_what_a_person_has_to_know_is_told_aloud(told, fact, line):
 
 async def test_drift_is_told_as_it_comes_and_goes_and_an_alarm_is_a_warning(told):
     log, at = DeskLog(), NINE_THIRTY_ONE
-    await log.record(Timer(at, "t"), step(Drifted(at, "rsi_14", "psi", 0.3, 0.25)))
+    names = ("rsi_14", "adx_14", "obv", "gap", "vwap")
+    await log.record(Timer(at, "t"), step(*(Drifted(at, name, "psi", 0.3, 0.25) for name in names)))
     await log.record(Timer(at, "t"), step(Drifted(at, "rsi_14", "psi", 0.1, 0.25)))
     for alarm in (False, True):
         await log.record(Timer(at, "t"), step(DriftSummary(at, "2026-01-05", 720, 34, 3, alarm, ())))
     assert [(entry["event"], entry["log_level"]) for entry in told] == [
         ("drifted", "info"), ("drifted_back", "info"), ("drift", "info"), ("drift", "warning")
     ]  # fmt: skip
+    assert told[0]["what"].startswith("rsi_14 psi 0.3 (limit 0.25), adx_14")
+    assert told[0]["what"].endswith(", and 2 more")
     assert told[-1]["drifting"] == "3 of 34 features"

@@ -117,7 +117,7 @@ def _in_words(state: dict[str, Any]) -> str:
         else f"NOT RUNNING  last sign of life {_age(state['beat_age_s'])}",
         f"account {session['account']}  mode {session['mode']}  session {session['id']}"
         f"{'  ended: ' + session['outcome'] if session['outcome'] else ''}",
-        f"symbols {', '.join(session['symbols'])}  database {state['database']}",
+        f"symbols {_symbols(session)}  database {state['database']}",
     ]
     lines += _trading(state)
     if equity:
@@ -140,6 +140,13 @@ def _in_words(state: dict[str, Any]) -> str:
     lines += _drift(state["drift"])
     lines.append("this session: " + "  ".join(f"{name} {count}" for name, count in state["counts"].items()))
     return "\n".join(lines)
+
+
+def _symbols(session: dict[str, Any]) -> str:
+    """Name what is traded, and apart from it what is only watched: the market, sectors, what is held besides."""
+    traded = session["config"].get("traded", session["symbols"])
+    watched = [symbol for symbol in session["symbols"] if symbol not in traded]
+    return ", ".join(traded) + (f"  only watched {', '.join(watched)}" if watched else "")
 
 
 def _trading(state: dict[str, Any]) -> list[str]:
@@ -199,13 +206,14 @@ def _quarantine(row: dict[str, Any]) -> str:
 
 
 def _drift(drift: dict[str, Any]) -> list[str]:
-    """Say which features no longer look as in training; nothing while none was compared."""
+    """Say how many features no longer look as in training, and which tests say so; nothing while none was compared."""
     standing, summary = drift["standing"], drift["summary"]
     lines = []
     if summary is not None:
-        alarm = "ALARM  " if summary["alarm"] else ""
-        counts = f"{summary['drifting']} of {summary['columns']} features"
-        lines.append(f"drift  {alarm}{counts} no longer look as in training, at {summary['ts']} market time")
+        state = "ALARM" if summary["alarm"] else "calm"
+        counts = f"{summary['drifting']} of {summary['columns']} features no longer look as in training"
+        times = f"since {summary['since']}, last told {summary['ts']} market time"
+        lines.append(f"drift  {state}, {counts}, {times}")
     return lines + [
         f"  {row['feature']} {row['test']} {row['value']:.3g}, limit {row['limit']:.3g}, since {row['ts']}"
         for row in standing[:_NAMED]

@@ -155,8 +155,8 @@ def new_watch(plan: Plan, features: FeatureEngine) -> DriftWatch | None:
     if not (plan.use_ml and plan.model):
         return None
     manifest = registry.read_manifest(Path(plan.model))
-    columns = np.array([features.names.index(name) for name in manifest.feature_names], dtype=np.intp)
     reference = registry.load_reference(Path(plan.model))
+    columns = np.array([features.names.index(name) for name in reference.names], dtype=np.intp)
     return DriftWatch(reference, columns, plan.traded, XnysCalendar(), manifest.horizon, plan.drift_options)
 
 

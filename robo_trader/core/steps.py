@@ -201,10 +201,10 @@ class Drifted(Message, frozen=True, tag=True, gc=False):
 
 
 class DriftSummary(Message, frozen=True, tag=True):
-    """How the features of a session's last `rows` bars stand against training: told at its close, and with an alarm.
+    """How the features of the last `rows` bars stand against training: told first, at each close, and with an alarm.
 
-    `drifting` of `columns` are beyond the limits of two tests or more; `worst` are the readings furthest beyond theirs,
-    or nearest to them.
+    `drifting` of `columns` are distributed otherwise by both tests of that; `worst` are the readings furthest beyond
+    their limits, or nearest to them.
     """
 
     ts: int

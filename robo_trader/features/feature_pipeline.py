@@ -40,7 +40,8 @@ class MatrixOptions:
     """How a matrix is built.
 
     `market` and `sectors` are what symbols are compared with; `of` are the symbols whose rows are wanted, None for all;
-    `dtype` is that of the matrix; `workers` are the threads, 0 for one a processor.
+    `dtype` is that of the matrix; `workers` are the threads, 0 for one a processor; bars that closed before `since` (ns
+    UTC) only warm the features.
     """
 
     market: str = "SPY"
@@ -48,6 +49,7 @@ class MatrixOptions:
     of: Collection[str] | None = None
     dtype: DTypeLike = np.float64
     workers: int = 0
+    since: int = 0
 
 
 class _Part(NamedTuple):
@@ -99,7 +101,7 @@ def _parts(scans: Mapping[str, Scan], options: MatrixOptions, progress: Progress
     chosen = [symbol for symbol in scans if options.of is None or symbol in options.of]
     workers = options.workers or os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="features") as pool:
-        found = pool.map(lambda symbol: _part(scans[symbol], options.dtype), chosen)
+        found = pool.map(lambda symbol: _part(scans[symbol], options), chosen)
         parts = {}
         for symbol, part in zip(chosen, found, strict=True):
             parts[symbol] = part
@@ -108,13 +110,14 @@ def _parts(scans: Mapping[str, Scan], options: MatrixOptions, progress: Progress
     return parts
 
 
-def _part(scan: Scan, dtype: DTypeLike) -> _Part:
-    bar, x = [np.empty(0, np.int64)], [np.empty((0, len(MODEL)), dtype)]
+def _part(scan: Scan, options: MatrixOptions) -> _Part:
+    bar, x = [np.empty(0, np.int64)], [np.empty((0, len(MODEL)), options.dtype)]
     for start, block in scan.blocks():
         inputs = block[:, MODEL]
-        known = np.flatnonzero(~np.isnan(inputs[:, EARLY]).any(axis=1))
+        wanted = scan.place.seconds[start : start + len(block)] >= options.since / SECOND_NS
+        known = np.flatnonzero(wanted & ~np.isnan(inputs[:, EARLY]).any(axis=1))
         bar.append(start + known)
-        x.append(inputs[known].astype(dtype))
+        x.append(inputs[known].astype(options.dtype))
     return _Part(np.concatenate(bar), np.concatenate(x))
 
 

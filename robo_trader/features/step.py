@@ -12,8 +12,8 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "9803b0980842a659515b0e29c552e3c5d1731a270ed92082a7e2f25a074b5a5d"
-ARITHMETIC = "062d83cb9097"
+FINGERPRINT = "54d2f4a12afc3234ec31a7e42fd1620fe624251e0e20e229707ba60e2ed80f56"
+ARITHMETIC = "2371bddedb8a"
 SIZE = 6423  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (

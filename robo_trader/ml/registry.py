@@ -23,7 +23,7 @@ from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.report import Report
 from robo_trader.ml.trainer import Trained, TrainingOptions
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST = "manifest.json"
 ARRAYS = "ensemble.npz"
 REFERENCE = "reference.npz"
@@ -51,6 +51,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feature_version: str
     feature_names: tuple[str, ...]
     symbols: tuple[str, ...]
+    market: str  # what they were compared with, empty for nothing
+    sectors: dict[str, str]
     interval_ns: int
     horizon: int
     label: str
@@ -108,8 +110,9 @@ def load(directory: Path, expected_feature_version: str) -> Ensemble:
     manifest = read_manifest(directory)
     if manifest.feature_version != expected_feature_version:
         raise DataError(
-            f"model {directory} was trained on features of version {manifest.feature_version}, this program computes "
-            f"{expected_feature_version}: its inputs would mean something else; {AGAIN}"
+            f"model {directory} was trained on features of version {manifest.feature_version} with {compared(manifest)}, "
+            f"these are of version {expected_feature_version}: its inputs would mean something else; {AGAIN}, or set what "
+            "it was trained with"
         )
     for file, expected in manifest.files.items():
         _require_hash(directory / file, expected)
@@ -141,6 +144,12 @@ def read_manifest(directory: Path) -> Manifest:
             f"not {directory.name}; {AGAIN}"
         )
     return manifest
+
+
+def compared(manifest: Manifest) -> str:
+    """Say in words what the symbols of a model were compared with."""
+    pairs = ", ".join(f"{share}={sector}" for share, sector in manifest.sectors.items())
+    return f"market {manifest.market or 'none'}, sectors {pairs or 'none'}"
 
 
 def manifest_sha256(directory: Path) -> str:
@@ -180,6 +189,8 @@ def _describe(trained: Trained, created: datetime, files: dict[str, str]) -> Man
         feature_version=dataset.feature_version,
         feature_names=dataset.feature_names,
         symbols=dataset.symbols,
+        market=dataset.market,
+        sectors=dict(dataset.sectors),
         interval_ns=dataset.interval_ns,
         horizon=dataset.horizon,
         label=f"log return over {dataset.horizon} bars of one session > 0",

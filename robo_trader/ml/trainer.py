@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
+from robo_trader.features.session import OF_THE_CALENDAR
 from robo_trader.ml import drift, forest, validation
 from robo_trader.ml.calibration import fit_platt
 from robo_trader.ml.dataset import Dataset
@@ -41,7 +42,8 @@ class TrainingOptions:
 class Trained:
     """A finished training: the ensemble, the libraries' own models by member name, the blocks and the report.
 
-    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on.
+    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on, without
+    the columns of the calendar.
     """
 
     ensemble: Ensemble
@@ -74,9 +76,15 @@ def train(dataset: Dataset, options: TrainingOptions | None = None, progress: Pr
     proven, reason = verdict(report)
     card = Card("untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, proven, reason)
     progress("reference of drift")
-    names, symbols = dataset.feature_names, dataset.symbols
-    reference = drift.remember(dataset.rows, dataset.symbol, dataset.ts, names, symbols)
-    return Trained(ensemble.with_card(card), native, dataset, blocks, report, options, reference)
+    return Trained(ensemble.with_card(card), native, dataset, blocks, report, options, remember(dataset))
+
+
+def remember(dataset: Dataset) -> Reference:
+    """Return what the rows looked like, in all columns but those that the calendar tells."""
+    names = dataset.feature_names
+    watched = [i for i, name in enumerate(names) if name not in OF_THE_CALENDAR]
+    rows, told = dataset.rows[:, watched], [names[i] for i in watched]
+    return drift.remember(rows, dataset.symbol, dataset.ts, told, dataset.symbols)
 
 
 def _require_enough(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> None:

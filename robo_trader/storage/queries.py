@@ -302,8 +302,8 @@ def models(connection: sqlite3.Connection) -> list[dict[str, Any]]:
 def drift(connection: sqlite3.Connection) -> dict[str, Any]:
     """Return how the features stand against the training window in the last session.
 
-    `standing` are the readings beyond their limits, furthest first; `summary` is what was told last of all features at a
-    close or with an alarm, None before that.
+    `standing` are the readings beyond their limits, furthest first; `summary` is what was told last of all features, None
+    before anything was, and since when they are calm or alarming.
     """
     session = session_row(connection)
     of_session = (session["id"] if session else "",)
@@ -317,8 +317,10 @@ def drift(connection: sqlite3.Connection) -> dict[str, Any]:
     summary = first(
         dicts(
             connection,
-            'SELECT ts, day, "rows", columns, drifting, alarm, worst FROM drift_summaries WHERE session_id = ? '
-            "ORDER BY id DESC LIMIT 1",
+            'SELECT ts, day, "rows", columns, drifting, alarm, worst, (SELECT min(ts) FROM drift_summaries AS same '
+            "WHERE same.session_id = last.session_id AND same.id > coalesce((SELECT max(id) FROM drift_summaries "
+            "WHERE session_id = last.session_id AND alarm != last.alarm), 0)) AS since "
+            "FROM drift_summaries AS last WHERE session_id = ? ORDER BY id DESC LIMIT 1",
             of_session,
         )
     )

@@ -17,6 +17,7 @@ SMALL = {
     "engine": "3000",
     "features": "--bars 1000",
     "wire": "--symbols 8 --minutes 12 --fills 3 --ticks 500 --slice-s 0.002 --settle-s 0.03 --alone 0",
+    "drift": "--runs 1 --sessions 12 --calm 6 --turns 1",
     "gateway": "--seconds 0.5 --rounds 1 --millions 0 --clients 3",
     "start": "--rounds 1 --symbols 0 --days 12",
     "storage": "--seconds 1.5 --readers 5 --symbols 10",
@@ -28,6 +29,7 @@ PROMISED = {
         "bar_to_wire_ms_p50", "bar_to_wire_ms_p99", "orders", "ticks_per_s", "bare_ms_p50", "times_bare",
         "commit_ms_p50", "commit_ms_p99", "decide_us_p50", "place_to_filled_ms_p50", "place_to_filled_ms_p99",
     },
+    "drift": {"calm_sessions", "false_alarms", "noticed", "tried"},
     "gateway": {"fed_per_cpu_s", "peer_per_cpu_s", "times_peer", "rss_mb_late", "crowd_per_s", "crowd_trip_ms_p99"},
     "start": {"ready_s", "rss_mb", "imports_ms", "not_for_the_daemon"},
     "storage": {

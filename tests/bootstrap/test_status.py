@@ -127,8 +127,22 @@ async def test_drift_is_told_with_its_worst_readings(
         await journal.record(Resume(LATER, "seen", "operator"), Step(facts=[reading, summary]))
         await journal.flush()
     _, words = said(database, capsys)
-    assert "drift  ALARM  3 of 34 features no longer look as in training, at 2026-01-05T14:31:00Z" in words
+    counts = "3 of 34 features no longer look as in training"
+    assert f"drift  ALARM, {counts}, since 2026-01-05T14:31:00Z, last told 2026-01-05T14:31:00Z" in words
     assert "  atr_close_14 psi 8.05, limit 4.12, since 2026-01-05T14:31:00Z" in words
+
+
+async def test_a_calm_market_has_a_line_too(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with await Database.open(database) as opened:
+        await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA"], "{}")
+        journal = SqliteJournal(opened, "t")
+        for ts in (LATER, LATER + MINUTE_NS):
+            summary = DriftSummary(ts, "2026-01-05", 720, 34, 0, False, ())
+            await journal.record(Resume(ts, "seen", "operator"), Step(facts=[summary]))
+        await journal.flush()
+    _, words = said(database, capsys)
+    times = "since 2026-01-05T14:31:00Z, last told 2026-01-05T14:32:00Z market time"
+    assert f"drift  calm, 0 of 34 features no longer look as in training, {times}" in words
 
 
 async def test_the_quality_of_the_data_is_told_by_symbol_the_worst_first(
@@ -143,3 +157,12 @@ async def test_the_quality_of_the_data_is_told_by_symbol_the_worst_first(
     _, text = said(database, capsys, as_json=True)
     [row] = [row for row in json.loads(text)["jobs"] if row["name"] == "data"]
     assert [one["percent"] for one in json.loads(row["detail"])] == [100.0, pytest.approx(99.487, abs=1e-3)]
+
+
+async def test_what_is_only_watched_is_told_apart_from_what_is_traded(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with await Database.open(database) as opened:
+        config = json.dumps({"traded": ["NVDA"]})
+        await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA", "SPY", "XLK"], config)
+    assert "symbols NVDA  only watched SPY, XLK  database" in said(database, capsys)[1]

@@ -59,12 +59,13 @@ def told(watch: DriftWatch, *days) -> list:
     return [fact for one in days for bar, vector in one for fact in watch.on_bar(bar, vector)]
 
 
-def test_a_day_like_the_others_is_summed_up_at_its_close_and_nothing_else(reference: Reference):
+def test_a_day_like_the_others_is_summed_up_at_first_and_at_its_close_and_nothing_else(reference: Reference):
     facts = told(watch_of(reference), session(100), session(101))
-    assert [type(fact) for fact in facts] == [DriftSummary, DriftSummary]
-    assert [fact.session for fact in facts] == ["day 100", "day 101"]
-    assert facts[0].ts == 100 * DAY_NS + OPEN + (MINUTES + HORIZON) * MINUTE_NS
-    assert (facts[0].rows, facts[0].columns, facts[0].drifting, facts[0].alarm) == (60, 20, 0, False)
+    assert [type(fact) for fact in facts] == [DriftSummary] * 3
+    assert [fact.session for fact in facts] == ["day 100", "day 100", "day 101"]
+    assert facts[0].ts == 100 * DAY_NS + OPEN + 54 * MINUTE_NS  # nine tenths of a window
+    assert facts[1].ts == 100 * DAY_NS + OPEN + (MINUTES + HORIZON) * MINUTE_NS
+    assert (facts[1].rows, facts[1].columns, facts[1].drifting, facts[1].alarm) == (60, 20, 0, False)
     assert all(reading.value <= reading.limit for reading in facts[0].worst)
 
 
@@ -94,9 +95,19 @@ def test_many_columns_are_an_alarm_at_once_and_its_end_is_told(reference: Refere
     assert alarm.alarm
     assert 4 < alarm.drifting <= 8
     assert alarm.ts < 101 * DAY_NS + OPEN + MINUTES * MINUTE_NS
-    calm = [fact for fact in told(watch, session(102), session(103)) if isinstance(fact, DriftSummary)]
-    assert [fact.alarm for fact in calm].index(False) == 0
+    calm = [fact for fact in told(watch, *map(session, range(102, 105))) if isinstance(fact, DriftSummary)]
     assert calm[-1].drifting == 0
+    assert [fact.alarm for fact in calm][-1] is False
+
+
+def test_an_alarm_goes_on_until_a_whole_session_was_calm(reference: Reference):
+    watch = watch_of(reference, share=0.2)
+    wild = dict.fromkeys(range(8), 6.0)
+    told(watch, session(100), session(101, wild))
+    assert [fact.alarm for fact in told(watch, session(102)) if isinstance(fact, DriftSummary)] == [True]
+    assert all(fact.alarm for fact in told(watch, session(103, wild)) if isinstance(fact, DriftSummary))
+    calm = [fact for fact in told(watch, session(104), session(105)) if isinstance(fact, DriftSummary)]
+    assert [fact.alarm for fact in calm] == [True, False, False]
 
 
 def test_one_test_alone_is_told_but_makes_no_drifted_column() -> None:
@@ -124,7 +135,7 @@ def test_bars_that_no_forecast_is_made_of_are_not_looked_at(reference: Reference
     night = [(Bar("A", 50 * DAY_NS, 1, 1, 1, 1, 1), np.full(21, 9.0))] * 100
     end = [pair for pair in session(100, wild) if pair[0].ts > 100 * DAY_NS + OPEN + MINUTES * MINUTE_NS]
     assert told(watch, night, end, session(100, wild, symbol="B")) == []
-    (summary,) = told(watch, session(101))
+    *_, summary = told(watch, session(101))
     assert (summary.rows, summary.drifting) == (60, 0)
 
 

@@ -93,3 +93,11 @@ def test_platt_survives_odds_that_separate_perfectly() -> None:
     odds = np.repeat([-13.8, 13.8], 500)
     slope, _ = fit_platt((odds > 0).astype(np.int8), odds, overlap=30)
     assert np.isfinite(slope)
+
+
+def test_what_the_calendar_tells_is_learnt_from_and_not_watched_for_drift() -> None:
+    names = ("pull", "weekday", "half_day", "session_cos", "minutes_to_close")
+    trained = trainer.train(replace(planted(skill=0.6), feature_names=names), QUICK)
+    assert trained.ensemble.feature_names == names
+    assert trained.reference.names == ("pull",)
+    assert trained.reference.shares.shape[0] == 1
