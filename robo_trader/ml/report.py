@@ -31,9 +31,9 @@ def judge(ensemble: Ensemble, dataset: Dataset, blocks: Blocks, threshold: float
     """Score the ensemble on the test block; `threshold` is the vote it would act on."""
     overlap = Overlap(dataset.horizon * dataset.interval_ns, dataset.interval_ns)
     label, ts = dataset.label[blocks.test], dataset.ts[blocks.test]
-    votes = ensemble.votes_many(dataset.rows[blocks.test])
-    probability, forward = votes.mean(axis=1), dataset.forward[blocks.test]
-    side = sides(votes, threshold)
+    answers = ensemble.answers(dataset.rows[blocks.test])
+    votes, probability, forward = answers[:, :-2], answers[:, -2], dataset.forward[blocks.test]
+    side = sides(votes, probability, ensemble.weight, threshold)
     return Report(
         rows=len(label),
         base_rate=float(label.mean()),

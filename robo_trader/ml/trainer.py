@@ -1,4 +1,4 @@
-"""Trains the three models, calibrates them on a later block and judges them on one that nobody has seen."""
+"""Trains the models, calibrates them on a later block and judges them on one that nobody has seen."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
-from robo_trader.ml import drift, forest, validation
-from robo_trader.ml.calibration import fit_platt
+from robo_trader.ml import blend, dense, drift, folds, guard, model, validation
 from robo_trader.ml.dataset import Dataset
 from robo_trader.ml.drift import Reference
+from robo_trader.ml.folds import FoldOptions
 from robo_trader.ml.members import MEMBERS, MemberOptions, native_probabilities
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.report import Report, judge, verdict
@@ -21,10 +21,11 @@ from robo_trader.ml.validation import Blocks, SplitOptions
 
 Progress = Callable[[str], None]
 Floats = NDArray[np.float64]
-Rows = NDArray[np.float32]
+Rows = NDArray[np.intp]
 
 STAGES = (*(member.title for member in MEMBERS.values()), "calibration", "verdict", "reference of drift")
 AGREEMENT = 1e-6
+CALIBRATION_FOLDS = 4
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class TrainingOptions:
 class Trained:
     """A finished training: the ensemble, the libraries' own models by member name, the blocks and the report.
 
-    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on.
+    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on. `methods`
+    names how each member was calibrated.
     """
 
     ensemble: Ensemble
@@ -51,6 +53,7 @@ class Trained:
     report: Report
     options: TrainingOptions
     reference: Reference
+    methods: tuple[str, ...]
 
 
 def silent(stage: str) -> None:
@@ -68,7 +71,7 @@ def train(dataset: Dataset, options: TrainingOptions | None = None, progress: Pr
     _require_enough(dataset, blocks, options)
     native = _grow(dataset, blocks, options.members, progress)
     progress("calibration")
-    ensemble = _calibrated(native, dataset, blocks)
+    ensemble, methods = _calibrated(native, dataset, blocks)
     progress("verdict")
     report = judge(ensemble, dataset, blocks, options.threshold)
     proven, reason = verdict(report)
@@ -76,7 +79,7 @@ def train(dataset: Dataset, options: TrainingOptions | None = None, progress: Pr
     progress("reference of drift")
     names, symbols = dataset.feature_names, dataset.symbols
     reference = drift.remember(dataset.rows, dataset.symbol, dataset.ts, names, symbols)
-    return Trained(ensemble.with_card(card), native, dataset, blocks, report, options, reference)
+    return Trained(ensemble.with_card(card), native, dataset, blocks, report, options, reference, methods)
 
 
 def _require_enough(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> None:
@@ -99,24 +102,33 @@ def _grow(dataset: Dataset, blocks: Blocks, options: MemberOptions, progress: Pr
     return grown
 
 
-def _calibrated(native: dict[str, Any], dataset: Dataset, blocks: Blocks) -> Ensemble:
-    flat = [member.flat(native[name]) for name, member in MEMBERS.items()]
+def _raw(native: dict[str, Any], dataset: Dataset, train: Rows) -> Ensemble:
+    """Lay the models out for the desk as they are, not calibrated, beside what their training rows looked like."""
     card = Card(
         "untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, False, "not judged yet"
     )
-    names = list(MEMBERS)
-    trees = forest.flatten(flat)
-    raw = Ensemble(names, dataset.feature_names, trees, np.ones(len(names)), np.zeros(len(names)), card)
-    rows, label = dataset.rows[blocks.calibration], dataset.label[blocks.calibration]
-    _require_equal(raw, native_probabilities(native, rows), rows)
-    lines = np.array([fit_platt(label, odds, dataset.horizon) for odds in raw.log_odds(rows).T])
-    return Ensemble(names, dataset.feature_names, trees, lines[:, 0].copy(), lines[:, 1].copy(), card)
+    flat = [member.flat(native[name]) for name, member in MEMBERS.items()]
+    space = guard.learn(dataset.rows[train], *dense.standard(native["logit"]))
+    return model.raw(flat, dataset.feature_names, card, space)
 
 
-def _require_equal(raw: Ensemble, native: Floats, rows: Rows) -> None:
+def _calibrated(native: dict[str, Any], dataset: Dataset, blocks: Blocks) -> tuple[Ensemble, tuple[str, ...]]:
+    raw, block = _raw(native, dataset, blocks.train), blocks.calibration
+    _require_equal(raw, native_probabilities(native, dataset.rows[block]), dataset.rows[block])
+    odds, label = raw.log_odds(dataset.rows[block]), dataset.label[block]
+    weight = np.full(
+        len(label), 1 / dataset.horizon
+    )  # neighbours share their future, and count together for one
+    cut = folds.split(dataset.ts[block], dataset.known_at[block], FoldOptions(groups=CALIBRATION_FOLDS))
+    part = blend.weights(odds, label, weight)
+    tables, methods = blend.calibrate(odds, label, weight, cut, part)
+    return raw.with_tables(tables), methods
+
+
+def _require_equal(raw: Ensemble, native: Floats, rows: NDArray[np.float32]) -> None:
     worst = float(np.abs(raw.votes_many(rows) - native).max())
     if not worst <= AGREEMENT:
         raise DataError(
-            f"the flattened trees differ from their libraries by {worst:.1e} (allowed {AGREEMENT:.0e}): an installed "
-            "version of scikit-learn, xgboost or lightgbm keeps its trees in another way; nothing was saved"
+            f"the flattened models differ from their libraries by {worst:.1e} (allowed {AGREEMENT:.0e}): an installed "
+            "version of scikit-learn, xgboost or lightgbm keeps its models in another way; nothing was saved"
         )
