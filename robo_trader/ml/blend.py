@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from robo_trader.ml import calibration, kernels
 from robo_trader.ml.calibration import Fold, Table
-from robo_trader.ml.kernels import Tables
+from robo_trader.ml.parts import Tables
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
@@ -22,7 +22,7 @@ STEPS = 500
 def tables(found: Sequence[Table], whole: Table, weight: Floats) -> Tables:
     """Lay each member's table and that of their blend in one row of knots."""
     lengths = [table.shape[1] for table in (*found, whole)]
-    first = np.cumsum([0, *lengths]).astype(np.int32)
+    first = np.cumsum([0, *lengths])
     return Tables(np.hstack([*found, whole]), first, np.asarray(weight, dtype=np.float64))
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from robo_trader.ml import kernels
 from robo_trader.ml.dense import BOUND
-from robo_trader.ml.kernels import Space
+from robo_trader.ml.parts import Space
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.float32]

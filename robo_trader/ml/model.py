@@ -13,7 +13,7 @@ from robo_trader.core.protocols import Vector
 from robo_trader.ml import blend, dense, forest, guard, kernels
 from robo_trader.ml.dense import BOUND, Net
 from robo_trader.ml.forest import Member
-from robo_trader.ml.kernels import Parts, Tables
+from robo_trader.ml.parts import Nets, Parts, Space, Tables, Trees, pack
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -48,6 +48,7 @@ class Ensemble:
         self.names = tuple(names)
         self.feature_names = tuple(feature_names)
         self.card, self.parts = card, parts
+        self._packed = pack(parts)
         self._row = np.empty((1, len(self.feature_names)), dtype=np.float32)
         self._out = np.empty((1, len(self.names) + 2))
         if not _sound(parts, len(self.names), len(self.feature_names)):
@@ -120,7 +121,7 @@ class Ensemble:
         if x.shape != self._row.shape[1:]:
             raise self._wrong_shape(x.shape)
         self._row[0] = x
-        if not kernels.answer(self._row, self.parts, BOUND, True, self._out):
+        if not kernels.answer(self._row, self._packed, BOUND, True, self._out):
             raise self._not_finite()
         said: Floats = self._out[0]
         return said
@@ -132,7 +133,7 @@ class Ensemble:
 
     def _ask(self, rows: Singles, believed: bool) -> Floats:
         out = np.empty((len(rows), len(self.names) + 2))
-        if not kernels.answer(rows, self.parts, BOUND, believed, out):
+        if not kernels.answer(rows, self._packed, BOUND, believed, out):
             raise self._not_finite()
         return out
 
@@ -149,7 +150,7 @@ def raw(
     members: Sequence[Member | Net],
     feature_names: Sequence[str],
     card: Card,
-    space: kernels.Space | None = None,
+    space: Space | None = None,
 ) -> Ensemble:
     """Put flattened members together as they are: not calibrated, all alike; without a space no row is strange.
 
@@ -196,7 +197,7 @@ def _sound(parts: Parts, members: int, features: int) -> bool:
     )
 
 
-def _sound_trees(trees: kernels.Trees, features: int) -> bool:
+def _sound_trees(trees: Trees, features: int) -> bool:
     threshold, left, feature = forest.unpack(trees.node)
     nodes, last = len(trees.node), left + np.isfinite(threshold)  # the right child, or the leaf itself
     return (
@@ -211,7 +212,7 @@ def _sound_trees(trees: kernels.Trees, features: int) -> bool:
     )
 
 
-def _sound_nets(nets: kernels.Nets, features: int) -> bool:
+def _sound_nets(nets: Nets, features: int) -> bool:
     needed = 0
     for widths in nets.layers.tolist():
         used = [width for width in widths if width]
