@@ -36,17 +36,19 @@ class MemberOptions:
 class Kind:
     """One kind of model.
 
-    `fit` grows it from rows (n, k), labels (n,), column names and options; `flat` lays it out for the desk; `says` asks
-    its own library for P(label 1) of rows, (n,).
+    `fit` grows it from rows (n, k), labels (n,), what each row weighs (n,), column names and options; `flat` lays it out
+    for the desk; `says` asks its own library for P(label 1) of rows, (n,).
     """
 
     title: str
-    fit: Callable[[Rows, Labels, tuple[str, ...], MemberOptions], Any]
+    fit: Callable[[Rows, Labels, Floats, tuple[str, ...], MemberOptions], Any]
     flat: Callable[[Any], forest.Member]
     says: Callable[[Any, Rows], Floats]
 
 
-def _random_forest(rows: Rows, label: Labels, names: tuple[str, ...], options: MemberOptions) -> Any:
+def _random_forest(
+    rows: Rows, label: Labels, weight: Floats, names: tuple[str, ...], options: MemberOptions
+) -> Any:
     from sklearn.ensemble import RandomForestClassifier
 
     model = RandomForestClassifier(
@@ -57,10 +59,12 @@ def _random_forest(rows: Rows, label: Labels, names: tuple[str, ...], options: M
         n_jobs=1,
         random_state=options.seed,
     )
-    return model.fit(rows, label)
+    return model.fit(rows, label, sample_weight=weight)
 
 
-def _xgboost(rows: Rows, label: Labels, names: tuple[str, ...], options: MemberOptions) -> Any:
+def _xgboost(
+    rows: Rows, label: Labels, weight: Floats, names: tuple[str, ...], options: MemberOptions
+) -> Any:
     import xgboost
 
     settings = {
@@ -76,10 +80,13 @@ def _xgboost(rows: Rows, label: Labels, names: tuple[str, ...], options: MemberO
         "nthread": 1,
         "seed": options.seed,
     }
-    return xgboost.train(settings, xgboost.DMatrix(rows, label, nthread=1), options.boosted_trees)
+    data = xgboost.DMatrix(rows, label, weight=weight, nthread=1)
+    return xgboost.train(settings, data, options.boosted_trees)
 
 
-def _lightgbm(rows: Rows, label: Labels, names: tuple[str, ...], options: MemberOptions) -> Any:
+def _lightgbm(
+    rows: Rows, label: Labels, weight: Floats, names: tuple[str, ...], options: MemberOptions
+) -> Any:
     import lightgbm
 
     settings = {
@@ -99,7 +106,7 @@ def _lightgbm(rows: Rows, label: Labels, names: tuple[str, ...], options: Member
         "verbose": -1,
         "seed": options.seed,
     }
-    data = lightgbm.Dataset(rows, label, feature_name=list(names), params={"verbose": -1})
+    data = lightgbm.Dataset(rows, label, weight=weight, feature_name=list(names), params={"verbose": -1})
     return lightgbm.train(settings, data, options.boosted_trees)
 
 

@@ -91,10 +91,11 @@ def _require_enough(dataset: Dataset, blocks: Blocks, options: TrainingOptions) 
 
 def _grow(dataset: Dataset, blocks: Blocks, options: MemberOptions, progress: Progress) -> dict[str, Any]:
     rows, label = dataset.rows[blocks.train], dataset.label[blocks.train]
+    weight = np.ones(len(label))
     grown = {}
     for name, member in MEMBERS.items():
         progress(member.title)
-        grown[name] = member.fit(rows, label, dataset.feature_names, options)
+        grown[name] = member.fit(rows, label, weight, dataset.feature_names, options)
     return grown
 
 
