@@ -19,7 +19,10 @@ Singles = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Card:
-    """What a user of the model must know of it: what it answers, from which features, and whether it proved itself."""
+    """What a user of the model must know of it: what it answers, from which features, and whether it proved itself.
+
+    It was judged by votes of `threshold`, which is lower than the vote `asked` for where that was hardly ever reached.
+    """
 
     version: str
     feature_version: str
@@ -27,6 +30,8 @@ class Card:
     interval_ns: int
     proven: bool
     reason: str
+    threshold: float = 0.65
+    asked: float = 0.65
 
 
 class Ensemble:

@@ -19,11 +19,12 @@ import numpy as np
 from robo_trader.core.errors import DataError
 from robo_trader.ml.drift import Reference
 from robo_trader.ml.kernels import Trees
+from robo_trader.ml.labels import LabelOptions
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.report import Report
 from robo_trader.ml.trainer import Trained, TrainingOptions
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST = "manifest.json"
 ARRAYS = "ensemble.npz"
 REFERENCE = "reference.npz"
@@ -53,7 +54,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols: tuple[str, ...]
     interval_ns: int
     horizon: int
-    label: str
+    label: LabelOptions
     bars: int
     sessions: int
     bars_sha256: str
@@ -182,7 +183,7 @@ def _describe(trained: Trained, created: datetime, files: dict[str, str]) -> Man
         symbols=dataset.symbols,
         interval_ns=dataset.interval_ns,
         horizon=dataset.horizon,
-        label=f"log return over {dataset.horizon} bars of one session > 0",
+        label=dataset.asked,
         bars=dataset.bars,
         sessions=dataset.sessions,
         bars_sha256=dataset.bars_sha256,
@@ -249,6 +250,8 @@ def _assemble(manifest: Manifest, arrays: dict[str, Any]) -> Ensemble:
         interval_ns=manifest.interval_ns,
         proven=manifest.proven,
         reason=manifest.reason,
+        threshold=manifest.report.threshold,
+        asked=manifest.report.asked,
     )
     trees = Trees(**{name: arrays[name] for name in Trees._fields})
     names = arrays["names"].tolist()
