@@ -21,7 +21,10 @@ Singles = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Card:
-    """What a user of the model must know of it: what it answers, from which features, and whether it proved itself."""
+    """What a user of the model must know of it: what it answers, from which features, and whether it proved itself.
+
+    It was judged by votes of `threshold`, which is lower than the vote `asked` for where that was hardly ever reached.
+    """
 
     version: str
     feature_version: str
@@ -29,6 +32,8 @@ class Card:
     interval_ns: int
     proven: bool
     reason: str
+    threshold: float = 0.65
+    asked: float = 0.65
 
 
 @dataclass(frozen=True)
@@ -110,8 +115,8 @@ class Ensemble:
         return self._ask(self._singles(rows), believed=False)[:, :-2]
 
     def side(self, said: Answer, threshold: float) -> int:
-        """Return +1, -1 or 0: P reaches `threshold` (or 1 - threshold) and more than half of the weight agrees."""
-        return int(kernels.side(said.votes, said.probability, self.weight, threshold))
+        """Return +1, -1 or 0: P reaches `threshold` (or 1 - threshold) and more votes agree than oppose."""
+        return int(kernels.side(said.votes, said.probability, threshold))
 
     def worst(self, x: Vector) -> tuple[str, ...]:
         """Name the features of a row that stand farthest from those of training."""
@@ -161,21 +166,21 @@ def raw(
     parts = Parts(
         forest.flatten(trees),
         dense.flatten(nets),
-        space or guard.boundless(len(feature_names)),
+        space or guard.boundless(np.zeros(len(feature_names)), np.ones(len(feature_names))),
         blend.unbelieved(len(members)),
     )
     names = [member.name for member in trees] + [net.name for net in nets]
     return Ensemble(names, feature_names, parts, card)
 
 
-def sides(votes: Floats, probability: Floats, weight: Floats, threshold: float) -> NDArray[np.int8]:
+def sides(votes: Floats, probability: Floats, threshold: float) -> NDArray[np.int8]:
     """Return +1, -1 or 0 for each row of votes (n, m) and probabilities (n,), as `Ensemble.side` does for one.
 
     >>> votes = np.array([[0.72, 0.69, 0.55], [0.2, 0.3, 0.4], [0.7, 0.4, 0.4]])
-    >>> sides(votes, np.array([0.7, 0.3, 0.7]), np.full(3, 1 / 3), 0.65).tolist()
+    >>> sides(votes, np.array([0.7, 0.3, 0.7]), 0.65).tolist()
     [1, -1, 0]
     """
-    found: NDArray[np.int8] = kernels.sides(votes, probability, weight, threshold)
+    found: NDArray[np.int8] = kernels.sides(votes, probability, threshold)
     return found
 
 

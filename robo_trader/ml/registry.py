@@ -19,6 +19,7 @@ import numpy as np
 
 from robo_trader.core.errors import DataError
 from robo_trader.ml.drift import Reference
+from robo_trader.ml.labels import LabelOptions
 from robo_trader.ml.members import MEMBERS
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.parts import Nets, Parts, Space, Tables, Trees
@@ -55,7 +56,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols: tuple[str, ...]
     interval_ns: int
     horizon: int
-    label: str
+    label: LabelOptions
     bars: int
     sessions: int
     bars_sha256: str
@@ -179,7 +180,7 @@ def _describe(trained: Trained, created: datetime, files: dict[str, str]) -> Man
         symbols=dataset.symbols,
         interval_ns=dataset.interval_ns,
         horizon=dataset.horizon,
-        label=f"log return over {dataset.horizon} bars of one session > 0",
+        label=dataset.asked,
         bars=dataset.bars,
         sessions=dataset.sessions,
         bars_sha256=dataset.bars_sha256,
@@ -247,6 +248,8 @@ def _assemble(manifest: Manifest, arrays: dict[str, Any]) -> Ensemble:
         interval_ns=manifest.interval_ns,
         proven=manifest.proven,
         reason=manifest.reason,
+        threshold=manifest.report.threshold,
+        asked=manifest.report.asked,
     )
     parts = Parts(
         Trees(**_named(arrays, Trees._fields)),

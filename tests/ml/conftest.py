@@ -10,6 +10,7 @@ import pytest
 from robo_trader.core.events import MINUTE_NS
 from robo_trader.ml import dense, forest, guard, kernels, model, trainer
 from robo_trader.ml.dataset import Dataset
+from robo_trader.ml.labels import LabelOptions
 from robo_trader.ml.members import MemberOptions
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.trainer import Trained, TrainingOptions
@@ -70,7 +71,7 @@ def planted(skill: float, seed: int = 1, sessions: int = 30) -> Dataset:
     """Labels overlap as real ones do: the sign of a walk's next 30 steps, pulled by the first feature."""
     rng = np.random.default_rng(seed)
     minute = np.arange(360)
-    rows, label, ts, forward = [], [], [], []
+    rows, label, ts, forward, nearest = [], [], [], [], []
     for day in range(sessions):
         pull = np.cumsum(rng.normal(size=420)) * 0.2
         pull -= np.convolve(pull, np.full(30, 1 / 30))[:420]
@@ -79,6 +80,7 @@ def planted(skill: float, seed: int = 1, sessions: int = 30) -> Dataset:
         features[:, 0] = pull[:360]
         rows.append(features)
         forward.append((path[30:390] - path[:360]) * 1e-3)
+        nearest.append((path[1:361] - path[:360]) * 1e-3)
         label.append(forward[-1] > 0)
         ts.append(day * 1440 * MINUTE_NS + minute * MINUTE_NS)
     stamps = np.concatenate(ts)
@@ -88,11 +90,12 @@ def planted(skill: float, seed: int = 1, sessions: int = 30) -> Dataset:
         ts=stamps,
         known_at=stamps + 30 * MINUTE_NS,
         forward=np.concatenate(forward),
+        nearest=np.concatenate(nearest),
         feature_names=FEATURES,
         feature_version="features-1",
         symbols=("A",),
         symbol=np.zeros(len(stamps), dtype=np.int64),
-        horizon=30,
+        asked=LabelOptions(horizon=30),
         interval_ns=MINUTE_NS,
         sessions=sessions,
         bars=len(stamps),
