@@ -22,6 +22,7 @@ import numpy as np
 from robo_trader.core.events import MINUTE_NS
 from robo_trader.ml import trainer
 from robo_trader.ml.dataset import Dataset
+from robo_trader.ml.labels import LabelOptions
 from robo_trader.ml.members import MemberOptions, native_probabilities
 
 FEATURES = 60
@@ -42,11 +43,12 @@ def dataset() -> Dataset:
         ts=ts,
         known_at=ts + 30 * MINUTE_NS,
         forward=np.where(label == 1, 1e-3, -1e-3),
+        nearest=rng.normal(size=ROWS),
         feature_names=names,
         feature_version="benchmark",
         symbols=("A",),
         symbol=np.zeros(ROWS, dtype=np.int64),
-        horizon=30,
+        asked=LabelOptions(horizon=30),
         interval_ns=MINUTE_NS,
         sessions=1,
         bars=ROWS,

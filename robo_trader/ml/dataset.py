@@ -14,17 +14,10 @@ from robo_trader.core.events import DAY_NS, MINUTE_NS
 from robo_trader.core.protocols import Calendar
 from robo_trader.features.base import Bars
 from robo_trader.features.feature_pipeline import MatrixOptions, Progress, build_matrix
-from robo_trader.ml.labels import forward_sign, session_numbers
+from robo_trader.ml.labels import LabelOptions, session_numbers, triple_barrier
 
 Ints = NDArray[np.int64]
 Rows = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class LabelOptions:
-    """What is asked: is the price higher after `horizon` more bars of the same session?"""
-
-    horizon: int = 30
 
 
 @dataclass(frozen=True)
@@ -32,9 +25,9 @@ class Dataset:
     """Labelled rows of several symbols in order of time; all arrays run over the same n rows.
 
     `rows` (n, n_features) float32, `ts` when a row was known and `known_at` when its label was (UTC ns), `forward` the
-    log return that decided it; row i is of `symbols[symbol[i]]`, and all are of so many `sessions`. `bars_sha256`
-    fingerprints the bars it was made of, those included that only warmed features; `market` and `sectors` are what the
-    symbols were compared with.
+    log return that decided it, `nearest` that of the next bar; row i is of `symbols[symbol[i]]`, and all are of so many
+    `sessions`. `asked` is what the labels answer. `bars_sha256` fingerprints the bars it was made of, those included that
+    only warmed features; `market` and `sectors` are what the symbols were compared with.
     """
 
     rows: NDArray[np.float32]
@@ -42,17 +35,23 @@ class Dataset:
     ts: Ints
     known_at: Ints
     forward: NDArray[np.float64]
+    nearest: NDArray[np.float64]
     feature_names: tuple[str, ...]
     feature_version: str
     symbols: tuple[str, ...]
     symbol: Ints
-    horizon: int
+    asked: LabelOptions
     interval_ns: int
     sessions: int
     bars: int
     bars_sha256: str
     market: str = ""
     sectors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def horizon(self) -> int:
+        """The bars that a label looks ahead."""
+        return self.asked.horizon
 
 
 def build_dataset(
@@ -71,17 +70,18 @@ def build_dataset(
     matrix = build_matrix(bars, calendar, interval_ns, matrix_options, progress)
     keep = np.zeros(len(matrix.ts), dtype=np.bool_)
     label, known_at = np.zeros(len(keep), dtype=np.int8), np.zeros(len(keep), dtype=np.int64)
-    forward = np.zeros(len(keep))
+    forward, nearest = np.zeros((2, len(keep)))
     for number, one in enumerate(bars.values()):
         session = session_numbers(one.ts, calendar)
-        found = forward_sign(one.close, one.ts, session, options.horizon)
+        found = triple_barrier(one, session, options)
         mine, at = _meet(np.flatnonzero(matrix.symbol == number), matrix.bar, found.row, len(one.ts))
         keep[mine] = True
-        label[mine], known_at[mine], forward[mine] = found.label[at], found.known_at[at], found.forward[at]
+        label[mine], known_at[mine] = found.label[at], found.known_at[at]
+        forward[mine], nearest[mine] = found.forward[at], found.nearest[at]
     if not keep.any():
         raise DataError(
             f"no bar of {', '.join(bars) or 'no symbol'} has both features and {options.horizon} more bars in its "
-            "session to be judged by; fetch more history"
+            f"session to be judged by, after {options.sigma_bars} that say how far the price swings; fetch more history"
         )
     learnt = np.unique(matrix.symbol[keep])  # and not what those are compared with
     return Dataset(
@@ -90,11 +90,12 @@ def build_dataset(
         ts=matrix.ts[keep],
         known_at=known_at[keep],
         forward=forward[keep],
+        nearest=nearest[keep],
         feature_names=matrix.names,
         feature_version=matrix.version,
         symbols=tuple(matrix.symbols[number] for number in learnt),
         symbol=np.searchsorted(learnt, matrix.symbol[keep]),
-        horizon=options.horizon,
+        asked=options,
         interval_ns=interval_ns,
         sessions=len(np.unique(matrix.ts[keep] // DAY_NS)),  # none of the US reaches over midnight UTC
         bars=sum(len(one.ts) for one in bars.values()),
