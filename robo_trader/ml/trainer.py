@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
-from robo_trader.ml import drift, folds, forest, labels, leaks, report, validation
-from robo_trader.ml.calibration import fit_platt
+from robo_trader.ml import blend, dense, drift, folds, guard, labels, leaks, model, report, validation
 from robo_trader.ml.dataset import Dataset
 from robo_trader.ml.drift import Reference
-from robo_trader.ml.folds import FoldOptions
+from robo_trader.ml.folds import Fold, FoldOptions
 from robo_trader.ml.gate import GateOptions, Learnt
+from robo_trader.ml.kernels import Tables
 from robo_trader.ml.members import MEMBERS, MemberOptions, native_probabilities
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.report import Report
@@ -32,8 +32,8 @@ Singles = NDArray[np.float32]
 
 STAGES = (
     *(member.title for member in MEMBERS.values()),
-    "calibration",
     "folds",
+    "calibration",
     "verdict",
     "reference of drift",
 )
@@ -60,7 +60,8 @@ class TrainingOptions:
 class Trained:
     """A finished training: the ensemble, the libraries' own models by member name, the blocks and the report.
 
-    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on.
+    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on. `methods`
+    names how each member was calibrated.
     """
 
     ensemble: Ensemble
@@ -70,6 +71,19 @@ class Trained:
     report: Report
     options: TrainingOptions
     reference: Reference
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _OutOfFold:
+    """What models of the same kind said of rows before the test block, each fitted to none of the rows it spoke of.
+
+    `rows` (n,) of the dataset in order of time, `odds` (n, m) uncalibrated, `independent` (n,) how many labels each is.
+    """
+
+    rows: Rows
+    odds: Floats
+    independent: Floats
 
 
 def silent(stage: str) -> None:
@@ -90,21 +104,18 @@ def train(
     _require_enough(dataset, blocks, options)
     leaks.refuse(dataset, blocks.train)
     native = _grow(dataset, blocks.train, options, progress)
-    progress("calibration")
-    ensemble = _calibrated(native, dataset, blocks)
     progress("folds")
     past = _out_of_fold(dataset, blocks, options)
+    progress("calibration")
+    ensemble, methods = _calibrated(native, dataset, blocks, past, options)
     progress("verdict")
-    said = _judge(ensemble, past, dataset, blocks, options, trials)
+    said = _judge(ensemble, _believed(past, dataset, options), dataset, blocks, options, trials)
     proven, reason = report.verdict(said)
-    card = Card(
-        "untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, proven, reason,
-        said.threshold, said.asked,
-    )  # fmt: skip
+    card = replace(ensemble.card, proven=proven, reason=reason, threshold=said.threshold, asked=said.asked)
     progress("reference of drift")
     names, symbols = dataset.feature_names, dataset.symbols
     reference = drift.remember(dataset.rows, dataset.symbol, dataset.ts, names, symbols)
-    return Trained(ensemble.with_card(card), native, dataset, blocks, said, options, reference)
+    return Trained(ensemble.with_card(card), native, dataset, blocks, said, options, reference, methods)
 
 
 def _require_enough(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> None:
@@ -129,34 +140,18 @@ def _grow(
     return grown
 
 
-def _raw(native: dict[str, Any], dataset: Dataset) -> Ensemble:
-    """Lay the models out for the desk as they are, not calibrated."""
-    trees = forest.flatten([member.flat(native[name]) for name, member in MEMBERS.items()])
+def _raw(native: dict[str, Any], dataset: Dataset, train: Rows) -> Ensemble:
+    """Lay the models out for the desk as they are, not calibrated, beside what their training rows looked like."""
     card = Card(
         "untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, False, "not judged yet"
     )
-    count = len(MEMBERS)
-    return Ensemble(list(MEMBERS), dataset.feature_names, trees, np.ones(count), np.zeros(count), card)
+    flat = [member.flat(native[name]) for name, member in MEMBERS.items()]
+    space = guard.learn(dataset.rows[train], *dense.standard(native["logit"]))
+    return model.raw(flat, dataset.feature_names, card, space)
 
 
-def _calibrated(native: dict[str, Any], dataset: Dataset, blocks: Blocks) -> Ensemble:
-    raw = _raw(native, dataset)
-    rows = dataset.rows[blocks.calibration]
-    _require_equal(raw, native_probabilities(native, rows), rows)
-    lines = _lines(raw.log_odds(rows), dataset, blocks.calibration)
-    return Ensemble(raw.names, raw.feature_names, raw.trees, lines[:, 0].copy(), lines[:, 1].copy(), raw.card)
-
-
-def _lines(odds: Floats, dataset: Dataset, rows: Rows) -> Floats:
-    """Fit each member's line of calibration (m, 2) to its log-odds (n, m) of these rows."""
-    return np.array([fit_platt(dataset.label[rows], one, dataset.horizon) for one in odds.T])
-
-
-def _out_of_fold(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> Evidence:
-    """Let models of the same kind speak of rows before the test block, each of rows that its fold has not learnt from.
-
-    What they say is calibrated in the same manner: by the other folds.
-    """
+def _out_of_fold(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> _OutOfFold:
+    """Let each fold's models speak of the rows they have not learnt from; of several opinions the mean counts."""
     before = np.concatenate([blocks.train, blocks.calibration])
     cut = folds.split(dataset.ts[before], dataset.known_at[before], options.folds)
     total, count = np.zeros((len(before), len(MEMBERS))), np.zeros(len(before))
@@ -165,28 +160,56 @@ def _out_of_fold(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> 
         for fold, said in zip(cut, odds, strict=True):
             total[fold.test] += said
             count[fold.test] += 1
-    known = np.flatnonzero(count)
-    rows, mean = before[known], total[known] / count[known, None]
-    votes = np.full_like(mean, np.nan)
-    again = FoldOptions(options.folds.groups, 1, options.folds.forward, options.folds.embargo_bars)
-    for fold in folds.split(dataset.ts[rows], dataset.known_at[rows], again):
-        line = _lines(mean[fold.train], dataset, rows[fold.train])
-        votes[fold.test] = 1 / (1 + np.exp(-(mean[fold.test] * line[:, 0] + line[:, 1])))
-    spoken = np.isfinite(votes[:, 0])
-    return _evidence(dataset, rows[spoken], votes[spoken])
+    spoken = np.flatnonzero(count)
+    rows = before[spoken]
+    return _OutOfFold(rows, total[spoken] / count[spoken, None], _independent(dataset, rows))
 
 
-def _odds_of_fold(dataset: Dataset, before: Rows, options: TrainingOptions, fold: folds.Fold) -> Floats:
-    return _raw(_grow(dataset, before[fold.train], options), dataset).log_odds(
-        dataset.rows[before[fold.test]]
+def _odds_of_fold(dataset: Dataset, before: Rows, options: TrainingOptions, fold: Fold) -> Floats:
+    train = before[fold.train]
+    return _raw(_grow(dataset, train, options), dataset, train).log_odds(dataset.rows[before[fold.test]])
+
+
+def _independent(dataset: Dataset, rows: Rows) -> Floats:
+    return labels.average_uniqueness(dataset.ts[rows], dataset.known_at[rows], dataset.symbol[rows])
+
+
+def _tables(
+    odds: Floats, dataset: Dataset, rows: Rows, part: Floats, options: TrainingOptions
+) -> tuple[Tables, tuple[str, ...]]:
+    """Calibrate the members and their blend on these rows, of which they said `odds`."""
+    cut = folds.split(
+        dataset.ts[rows], dataset.known_at[rows], replace(options.folds, tested=1, forward=False)
     )
+    return blend.calibrate(odds, dataset.label[rows], _independent(dataset, rows), cut, part)
 
 
-def _evidence(dataset: Dataset, rows: Rows, votes: Floats) -> Evidence:
-    return Evidence(
-        votes, votes.mean(axis=1), dataset.label[rows], dataset.forward[rows], dataset.ts[rows],
-        dataset.known_at[rows], dataset.symbol[rows],
-    )  # fmt: skip
+def _calibrated(
+    native: dict[str, Any], dataset: Dataset, blocks: Blocks, past: _OutOfFold, options: TrainingOptions
+) -> tuple[Ensemble, tuple[str, ...]]:
+    """Weigh the members by what their kind said out of fold, and calibrate them on a block they have not seen."""
+    raw, block = _raw(native, dataset, blocks.train), blocks.calibration
+    _require_equal(raw, native_probabilities(native, dataset.rows[block]), dataset.rows[block])
+    part = blend.weights(past.odds, dataset.label[past.rows], past.independent)
+    tables, methods = _tables(raw.log_odds(dataset.rows[block]), dataset, block, part, options)
+    return raw.with_tables(tables), methods
+
+
+def _believed(past: _OutOfFold, dataset: Dataset, options: TrainingOptions) -> Evidence:
+    """Weigh and calibrate what was said out of fold in the same manner, each group of rows by the others."""
+    said, leaning = (
+        np.full((len(past.rows), len(MEMBERS) + 1), np.nan),
+        np.zeros(len(past.rows), dtype=np.int8),
+    )
+    cut = replace(options.folds, tested=1)
+    for train, test in folds.split(dataset.ts[past.rows], dataset.known_at[past.rows], cut):
+        rows = past.rows[train]
+        part = blend.weights(past.odds[train], dataset.label[rows], past.independent[train])
+        tables, _ = _tables(past.odds[train], dataset, rows, part, options)
+        said[test] = blend.answers(past.odds[test], tables)
+        leaning[test] = model.sides(said[test, :-1], said[test, -1], part, 0.5)
+    spoken = np.isfinite(said[:, -1])
+    return _evidence(dataset, past.rows[spoken], said[spoken], leaning[spoken])
 
 
 def _judge(
@@ -197,7 +220,10 @@ def _judge(
     options: TrainingOptions,
     trials: int,
 ) -> Report:
-    test = _evidence(dataset, blocks.test, ensemble.votes_many(dataset.rows[blocks.test]))
+    answers = ensemble.answers(dataset.rows[blocks.test])
+    leaning = model.sides(answers[:, :-2], answers[:, -2], ensemble.weight, 0.5)
+    leaning[answers[:, -1] > 1] = 0  # too strange a row is not acted on
+    test = _evidence(dataset, blocks.test, answers[:, :-1], leaning)
     learnt = Learnt(dataset.label[blocks.train], ensemble.predict_many(dataset.rows[blocks.train]))
     overlap = Overlap(dataset.horizon * dataset.interval_ns, dataset.interval_ns)
     return report.judge(
@@ -213,10 +239,18 @@ def _judge(
     )
 
 
+def _evidence(dataset: Dataset, rows: Rows, said: Floats, leaning: NDArray[np.int8]) -> Evidence:
+    """Put what was `said` (n, m votes and the blend's last) beside what came of it."""
+    return Evidence(
+        said[:, :-1], said[:, -1], leaning, dataset.label[rows], dataset.forward[rows], dataset.ts[rows],
+        dataset.known_at[rows], dataset.symbol[rows],
+    )  # fmt: skip
+
+
 def _require_equal(raw: Ensemble, native: Floats, rows: Singles) -> None:
     worst = float(np.abs(raw.votes_many(rows) - native).max())
     if not worst <= AGREEMENT:
         raise DataError(
-            f"the flattened trees differ from their libraries by {worst:.1e} (allowed {AGREEMENT:.0e}): an installed "
-            "version of scikit-learn, xgboost or lightgbm keeps its trees in another way; nothing was saved"
+            f"the flattened models differ from their libraries by {worst:.1e} (allowed {AGREEMENT:.0e}): an installed "
+            "version of scikit-learn, xgboost or lightgbm keeps its models in another way; nothing was saved"
         )

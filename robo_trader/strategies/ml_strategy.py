@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
-from robo_trader.core.protocols import Session, View
+from robo_trader.core.protocols import Session, Vector, View
 from robo_trader.core.steps import Abstained, Fact, Signal
-from robo_trader.ml.model import Ensemble, side
-
-Votes = NDArray[np.float64]
+from robo_trader.ml.model import Answer, Ensemble
 
 NO_MODEL = "no model: train one with `python -m robo_trader.train_models`"
 EXIT_RETRY_BARS = 2
@@ -97,10 +94,10 @@ class MLStrategy:
         if obstacle:
             return self._abstain_once(stand, bar, obstacle)
         self._follow(stand, bar, view.position(bar.symbol) + view.working(bar.symbol))
-        votes = self._votes(self._model, view.vector(bar.symbol))
-        if votes is None and not stand.direction:
-            return self._abstain_once(stand, bar, self._unknown(self._model, view.vector(bar.symbol)))
-        return self._decide(self._model, stand, bar, votes, (session.close - bar.ts) // bar.interval_ns)
+        said, unknown = self._ask(self._model, view.vector(bar.symbol))
+        if said is None and not stand.direction:
+            return self._abstain_once(stand, bar, unknown)
+        return self._decide(self._model, stand, bar, said, (session.close - bar.ts) // bar.interval_ns)
 
     def _stand(self, symbol: str, session: Session) -> _Stand:
         stand = self._stands.get(symbol)
@@ -122,43 +119,43 @@ class MLStrategy:
         elif not stand.leaving:  # found at a start, or a reversal came to nothing
             stand.take(actual, bar.ts, pause_ns)
 
-    def _votes(self, model: Ensemble, vector: Votes | None) -> Votes | None:
+    def _ask(self, model: Ensemble, vector: Vector | None) -> tuple[Answer | None, str]:
+        """Return what the model says of a bar, or None and why nothing can be said."""
         if vector is None:
-            return None
+            return None, "no features of this bar"
         row = vector[self._columns]
-        return model.votes(row) if np.isfinite(row).all() else None
-
-    def _unknown(self, model: Ensemble, vector: Votes | None) -> str:
-        """Say which of the model's features are not known."""
-        if vector is None:
-            return "no features of this bar"
-        missing = [model.feature_names[i] for i in np.flatnonzero(~np.isfinite(vector[self._columns]))]
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        return f"not known yet, or not any more: {', '.join(missing[:3])}{more}"
+        if not np.isfinite(row).all():
+            missing = [model.feature_names[i] for i in np.flatnonzero(~np.isfinite(row))]
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            return None, f"not known yet, or not any more: {', '.join(missing[:3])}{more}"
+        said = model.answer(row)
+        if said.strangeness > 1:
+            return None, f"unlike all it was trained on, most of all {', '.join(model.worst(row))}"
+        return said, ""
 
     def _decide(
-        self, model: Ensemble, stand: _Stand, bar: Bar, votes: Votes | None, left: int
+        self, model: Ensemble, stand: _Stand, bar: Bar, said: Answer | None, left: int
     ) -> Sequence[Signal | Fact]:
         roomy = left >= model.card.horizon + self._options.closing_bars
-        vote = 0 if votes is None else side(votes, self._options.threshold)
+        vote = 0 if said is None else model.side(said, self._options.threshold)
         entry = vote if roomy and (vote > 0 or self._options.allow_short) else 0
         if stand.direction:
             wanted, why = self._hold(model, stand, bar, vote, entry, left)
         elif stand.leaving:
-            return self._leave_again(model, stand, bar, votes)
+            return self._leave_again(model, stand, bar, said)
         else:
             wanted, why = (entry if bar.ts >= stand.wait_until else 0), ""
         if wanted != stand.direction:
             leaving = wanted == 0
             stand.take(wanted, bar.ts, EXIT_RETRY_BARS * bar.interval_ns if leaving else 0, leaving=leaving)
-            return (self._signal(model, bar, wanted, why, votes),)
-        if wanted or votes is None:
+            return (self._signal(model, bar, wanted, why, said),)
+        if wanted or said is None:
             return ()
         if not roomy:
             return self._abstain_once(
                 stand, bar, f"too near the close for a forecast of {model.card.horizon} bars"
             )
-        return self._summarise(stand, bar, votes)
+        return self._summarise(stand, bar, said.probability)
 
     def _hold(
         self, model: Ensemble, stand: _Stand, bar: Bar, vote: int, entry: int, left: int
@@ -176,21 +173,21 @@ class MLStrategy:
         return 0, f"held {(bar.ts - stand.since) // MINUTE_NS} min, the forecast reaches no further"
 
     def _leave_again(
-        self, model: Ensemble, stand: _Stand, bar: Bar, votes: Votes | None
+        self, model: Ensemble, stand: _Stand, bar: Bar, said: Answer | None
     ) -> Sequence[Signal | Fact]:
         if bar.ts < stand.wait_until:
             return ()
         stand.take(0, bar.ts, EXIT_RETRY_BARS * bar.interval_ns, leaving=True)
-        return (self._signal(model, bar, 0, "still held, the exit came to nothing", votes),)
+        return (self._signal(model, bar, 0, "still held, the exit came to nothing", said),)
 
-    def _signal(self, model: Ensemble, bar: Bar, direction: int, why: str, votes: Votes | None) -> Signal:
-        probability = None if votes is None else float(votes.mean())
-        said = [why] if why else []
-        if votes is not None:
+    def _signal(self, model: Ensemble, bar: Bar, direction: int, why: str, said: Answer | None) -> Signal:
+        probability = None if said is None else said.probability
+        reasons = [why] if why else []
+        if said is not None:
             minutes = model.card.horizon * bar.interval_ns // MINUTE_NS
-            each = " ".join(f"{name} {vote:.2f}" for name, vote in zip(model.names, votes, strict=True))
-            said.append(
-                f"P(up {minutes}m)={votes.mean():.2f} {each}, threshold {self._threshold(direction):.2f}"
+            each = " ".join(f"{name} {vote:.2f}" for name, vote in zip(model.names, said.votes, strict=True))
+            reasons.append(
+                f"P(up {minutes}m)={probability:.2f} {each}, threshold {self._threshold(direction):.2f}"
             )
         return Signal(
             ts=bar.ts,
@@ -198,7 +195,7 @@ class MLStrategy:
             strategy=self.name,
             direction=direction,
             strength=bet_size(probability) if direction and probability is not None else 0.0,
-            reason="; ".join(said),
+            reason="; ".join(reasons),
             probability=probability,
             model=model.card.version,
         )
@@ -206,9 +203,8 @@ class MLStrategy:
     def _threshold(self, direction: int) -> float:
         return 1 - self._options.threshold if direction < 0 else self._options.threshold
 
-    def _summarise(self, stand: _Stand, bar: Bar, votes: Votes) -> Sequence[Fact]:
+    def _summarise(self, stand: _Stand, bar: Bar, probability: float) -> Sequence[Fact]:
         """Count a bar without a vote; tell of `summary_bars` of them at once."""
-        probability = float(votes.mean())
         stand.quiet += 1
         stand.highest, stand.lowest = max(stand.highest, probability), min(stand.lowest, probability)
         if stand.quiet < self._options.summary_bars:
