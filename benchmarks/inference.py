@@ -4,9 +4,10 @@
 
 Measured at a size that others are measured at (random forest 200 trees of depth 8, XGBoost 200 of depth 5, LightGBM 200 of
 depth 5, a net of 64 and 32, a linear model, 60 features) and, under `shipped_`, at the size that is trained by default.
-`stock` is the libraries' own predictions with scikit-learn's forest in place of XGBoost's. Where `pip install -e ".[bench]"` was done, onnxruntime, treelite's interpreter and its compiled models answer the same rows
-in the same run; tl2cgen needs a C compiler and compiles for some ten seconds. The last line is one JSON object:
-microseconds for one row and for fifty, and how many times faster one row is than each of them.
+`stock` is the libraries' own predictions with scikit-learn's forest in place of XGBoost's. Where `pip install -e ".[bench]"`
+was done, onnxruntime, treelite's interpreter and its compiled models answer the same rows in the same run; tl2cgen needs a
+C compiler and some ten seconds. The last line is one JSON object: microseconds for one row and for fifty, and how many
+times faster one row is than each of them.
 """
 
 from __future__ import annotations
