@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from robo_trader.ml import calibration, kernels
 from robo_trader.ml.calibration import Fold, Table
-from robo_trader.ml.kernels import Tables
+from robo_trader.ml.parts import Tables
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
@@ -17,12 +17,13 @@ Labels = NDArray[np.int8]
 EQUAL_PULL = 10.0
 SLOPE_COST = 1.0
 STEPS = 500
+SILENT = calibration.line(0.0, 0.0)
 
 
 def tables(found: Sequence[Table], whole: Table, weight: Floats) -> Tables:
     """Lay each member's table and that of their blend in one row of knots."""
     lengths = [table.shape[1] for table in (*found, whole)]
-    first = np.cumsum([0, *lengths]).astype(np.int32)
+    first = np.cumsum([0, *lengths])
     return Tables(np.hstack([*found, whole]), first, np.asarray(weight, dtype=np.float64))
 
 
@@ -88,17 +89,21 @@ def calibrate(
     """Fit each member's table and that of their blend on a block none has learnt from; name the methods chosen.
 
     `odds` (n, m) raw log-odds, `weight` (n,) for how many independent labels each row counts, `folds` purged row numbers
-    within the block, `part` (m,) what each member counts. The blend needs a line of its own: the mean of voices that are
-    each right is not sure enough (Ranjan & Gneiting, JRSS B 72 (2010) 71), so its slope is expected at 1, not 0.
+    within the block, `part` (m,) what each member counts: one that counts nothing says one half. The blend needs a line
+    of its own: the mean of voices that are each right is not sure enough (Ranjan & Gneiting, JRSS B 72 (2010) 71), so
+    its slope is expected at 1, not 0.
     """
-    found = [calibration.better(label, one, weight, folds) for one in odds.T]
+    found = [
+        calibration.better(label, one, weight, folds) if counts else ("none", SILENT)
+        for one, counts in zip(odds.T, part, strict=True)
+    ]
     each = [table for _, table in found]
     said = np.column_stack(
         [calibration.believed(table, one) for table, one in zip(each, odds.T, strict=True)]
     )
     whole = calibration.line(*calibration.fit_platt(label, said @ part, weight, expected=1.0))
     if not part.any():
-        whole = calibration.line(0.0, 0.0)
+        whole = SILENT
     return tables(each, whole, part), tuple(name for name, _ in found)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
+Longs = NDArray[np.int64]
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 Table = Floats
 Method = Callable[[Labels, Floats, Floats], Table]
@@ -100,10 +101,11 @@ def venn_abers(label: Labels, odds: Floats, weight: Floats) -> Table:
     least whichever comes true. It is asked at up to 100 scores. Source: Vovk, Petej & Fedorova, NIPS 2015, section 4.
     """
     at, share, count = _distinct(label, odds, weight)
+    blocks = _blocks(_rising(share, count))
     asked = np.unique(np.linspace(0, len(at) - 1, GRID).round().astype(np.int64))
     joined = np.empty(len(asked))
     for i, place in enumerate(asked):
-        low, high = (_with(share, count, place, outcome) for outcome in (0.0, 1.0))
+        low, high = (_with(share, count, blocks, place, outcome) for outcome in (0.0, 1.0))
         joined[i] = high / (1 - low + high)
     return through(at[asked], joined)
 
@@ -141,12 +143,24 @@ def _distinct(label: Labels, odds: Floats, weight: Floats) -> tuple[Floats, Floa
     return at, np.bincount(which, weights=fair * label) / count, count
 
 
-def _with(share: Floats, count: Floats, place: int, outcome: float) -> float:
-    """Return the step at `place` once a row of weight 1 with this outcome stands there too."""
-    share, count = share.copy(), count.copy()
-    share[place] = (share[place] * count[place] + outcome) / (count[place] + 1)
-    count[place] += 1
-    return float(_rising(share, count)[place])
+def _blocks(height: Floats) -> Longs:
+    """Return where each step begins, and the end of the last."""
+    return np.concatenate([[0], np.flatnonzero(np.diff(height)) + 1, [len(height)]])
+
+
+def _with(share: Floats, count: Floats, blocks: Longs, place: int, outcome: float) -> float:
+    """Return the step at `place` once a row of weight 1 with this outcome stands there too.
+
+    Only the step it falls into can break: within any other, every first part lies no lower than the rest.
+    """
+    mine = int(np.searchsorted(blocks, place, side="right")) - 1
+    first, stop = int(blocks[mine]), int(blocks[mine + 1])
+    cut = np.concatenate([blocks[:mine], np.arange(first, stop), blocks[mine + 1 : -1]])
+    ones, rows = np.add.reduceat(share * count, cut), np.add.reduceat(count, cut)
+    here = mine + place - first
+    ones[here] += outcome
+    rows[here] += 1
+    return float(_rising(ones / rows, rows)[here])
 
 
 def _rising(share: Floats, count: Floats) -> Floats:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robo_trader.ml.kernels import Nets
+from robo_trader.ml.parts import Nets
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def from_mlp(fitted: Any) -> Net:
 def flatten(nets: Sequence[Net]) -> Nets:
     """Lay the coefficients of all nets in one row."""
     deepest = max((len(net.layers) for net in nets), default=0)
-    layers = np.zeros((len(nets), deepest), dtype=np.int32)
+    layers = np.zeros((len(nets), deepest), dtype=np.int64)
     parts: list[Floats] = []
     for i, net in enumerate(nets):
         for j, (matrix, bias) in enumerate(net.layers):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
 from robo_trader.ml import kernels
-from robo_trader.ml.kernels import FEATURE_BITS, LEFT_BITS, THRESHOLD_AT, Trees
+from robo_trader.ml.parts import FEATURE_BITS, FEATURE_MASK, LEFT_BITS, LEFT_MASK, THRESHOLD_AT, Trees
 
 Longs = NDArray[np.int64]
 
@@ -142,9 +142,9 @@ def flatten(members: Sequence[Member]) -> Trees:
             np.array(threshold, dtype=np.float32), np.array(left, np.int64), np.array(feature, np.int64)
         ),
         value=np.array(value, dtype=np.float64),
-        tree=np.array(tree_at, dtype=np.int32).reshape(-1, 2),
-        first_tree=np.cumsum([0, *(len(member.trees) for member in members)]).astype(np.int32),
-        averages=np.array([member.averages for member in members], dtype=np.bool_),
+        tree=np.array(tree_at, dtype=np.int64).reshape(-1, 2),
+        first_tree=np.cumsum([0, *(len(member.trees) for member in members)]),
+        averages=np.array([member.averages for member in members], dtype=np.int64),
         base=np.array([member.base for member in members], dtype=np.float64),
     )
 
@@ -166,7 +166,7 @@ def unpack(node: Longs) -> tuple[NDArray[np.float32], Longs, Longs]:
     """Return threshold, left child and feature of each node, as `pack` took them."""
     ordered = (node >> THRESHOLD_AT).astype(np.int32)
     bits = ordered ^ ((ordered >> 31) & 0x7FFFFFFF)
-    return bits.view(np.float32), node >> FEATURE_BITS & kernels.LEFT_MASK, node & kernels.FEATURE_MASK
+    return bits.view(np.float32), node >> FEATURE_BITS & LEFT_MASK, node & FEATURE_MASK
 
 
 def _breadth_first(tree: Tree) -> tuple[list[int], int]:

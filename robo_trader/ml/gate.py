@@ -195,7 +195,7 @@ def luck(
         ),
         Criterion(
             "PBO", f"{pbo:.3f}", f"< {options.overfitting:g}", pbo < options.overfitting,
-            f"the best of {len(names)} members and their mean in one half of time earns in the other",
+            f"the best of {len(names)} members and their blend in one half of time earns in the other",
         ),
     ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from robo_trader.ml import kernels
 from robo_trader.ml.dense import BOUND
-from robo_trader.ml.kernels import Space
+from robo_trader.ml.parts import Space
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.float32]
@@ -19,10 +19,10 @@ TAIL = 1e-3
 HELD_BACK = 0.25
 
 
-def boundless(features: int) -> Space:
-    """Return a space in which no row is strange."""
-    ends = np.array([[0.0], [1.0], [-np.inf], [np.inf]])
-    return Space(np.tile(ends, features), np.zeros((0, features)), np.full(2, np.inf))
+def boundless(centre: Floats, scale: Floats) -> Space:
+    """Return a space in which no row is strange; `scale` is 1 / deviation."""
+    standard = np.vstack([centre, scale, np.full_like(centre, -np.inf), np.full_like(centre, np.inf)])
+    return Space(standard, np.zeros((0, len(centre))), np.full(2, np.inf))
 
 
 def learn(rows: Rows, centre: Floats, scale: Floats) -> Space:

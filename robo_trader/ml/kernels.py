@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from robo_trader.ml.parts import (
+    FEATURE_BITS,
+    FEATURE_MASK,
+    LEFT_MASK,
+    THRESHOLD_AT,
+    Nets,
+    Packed,
+    Parts,
+    Space,
+    Tables,
+    Trees,
+)
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -15,70 +27,6 @@ Indices = NDArray[np.int32]
 Longs = NDArray[np.int64]
 
 CLIP = 1e-7
-FEATURE_BITS = 10
-LEFT_BITS = 22
-FEATURE_MASK = (1 << FEATURE_BITS) - 1
-LEFT_MASK = (1 << LEFT_BITS) - 1
-THRESHOLD_AT = FEATURE_BITS + LEFT_BITS
-
-
-class Trees(NamedTuple):
-    """All members' trees in one row of nodes; `first_tree` (m + 1,) says where each member's trees begin.
-
-    A node is one 64-bit number, so that a level of a walk is one load: its threshold as `key` in the upper half, below
-    it where its left child stands, then its feature. `value` runs beside `node`; `tree` (t, 2) holds the root and the
-    levels of each; `averages` and `base` (log-odds to start from) run over members.
-    """
-
-    node: Longs
-    value: Floats
-    tree: Indices
-    first_tree: Indices
-    averages: NDArray[np.bool_]
-    base: Floats
-
-
-class Nets(NamedTuple):
-    """Linear models and neural nets: `layers` (nets, depth) widths after the input, ending in 1, then zeros.
-
-    `coefficient` holds for each layer of each net its matrix (inputs, outputs) row by row and its bias.
-    """
-
-    layers: Indices
-    coefficient: Floats
-
-
-class Space(NamedTuple):
-    """Where the training rows stood: `standard` (4, k) centre, 1 / scale, lowest and highest usual value of a column.
-
-    `axes` (a, k) maps a standardised row to its principal components in units of their deviation; `limit` (2,) is the
-    share of unusual columns and the distance that training rows held back stayed under.
-    """
-
-    standard: Floats
-    axes: Floats
-    limit: Floats
-
-
-class Tables(NamedTuple):
-    """Log-odds in, believed log-odds out, a table for each member and one for their blend.
-
-    `knot` (3, n): from where, the log-odds there and their rise; the first of a table also serves all below it. Table i
-    is `first[i]` to `first[i + 1]`. `weight` (m,) is each member's part of the blend.
-    """
-
-    knot: Floats
-    first: Indices
-    weight: Floats
-
-
-class Parts(NamedTuple):
-    """All that an ensemble answers from; trees' members stand before those of nets."""
-
-    trees: Trees
-    nets: Nets
-    space: Space
-    tables: Tables
 
 
 @njit(cache=True)
@@ -172,13 +120,13 @@ def _dense(z: Floats, nets: Nets, now: Floats, then: Floats, out: Floats) -> Non
             if width == 0:
                 break
             bias = at + inputs * width
-            for j in range(width):
-                then[j] = coefficient[bias + j]
+            sums = then[:width]
+            sums[:] = coefficient[bias : bias + width]
             for i in range(inputs):
-                x = now[i]
+                x, column = now[i], coefficient[at : at + width]
                 if x != 0.0:
                     for j in range(width):
-                        then[j] += coefficient[at + j] * x
+                        sums[j] += column[j] * x
                 at += width
             at += width
             for j in range(width):
@@ -251,13 +199,39 @@ def strangeness(rows: Singles, space: Space, bound: float, out: Floats) -> None:
 
 
 @njit(cache=True)
-def answer(rows: Singles, parts: Parts, bound: float, believed: bool, out: Floats) -> bool:
+def parts_of(packed: Packed) -> Parts:
+    """Return the parts as views into the two arrays."""
+    whole, real = packed
+    nodes, trees, grown, nets, depth, coefficients, features, axes, knots, members = whole[:10]
+    w, r = 10, 0
+    node, w = whole[w : w + nodes], w + nodes
+    tree, w = whole[w : w + 2 * trees].reshape(trees, 2), w + 2 * trees
+    first_tree, w = whole[w : w + grown + 1], w + grown + 1
+    averages, w = whole[w : w + grown], w + grown
+    layers, w = whole[w : w + nets * depth].reshape(nets, depth), w + nets * depth
+    value, r = real[r : r + nodes], r + nodes
+    base, r = real[r : r + grown], r + grown
+    coefficient, r = real[r : r + coefficients], r + coefficients
+    standard, r = real[r : r + 4 * features].reshape(4, features), r + 4 * features
+    axis, r = real[r : r + axes * features].reshape(axes, features), r + axes * features
+    limit, r = real[r : r + 2], r + 2
+    knot, r = real[r : r + 3 * knots].reshape(3, knots), r + 3 * knots
+    return Parts(
+        Trees(node, value, tree, first_tree, averages, base),
+        Nets(layers, coefficient),
+        Space(standard, axis, limit),
+        Tables(knot, whole[w : w + members + 2], real[r : r + members]),
+    )
+
+
+@njit(cache=True)
+def answer(rows: Singles, packed: Packed, bound: float, believed: bool, out: Floats) -> bool:
     """Write what the ensemble says of rows (n, k) float32 into `out` (n, m + 2); False if a value is not finite.
 
     Where `believed`, the members' calibrated probabilities, that of their blend and how strange the row is, 1 being the
     limit; else the members' raw log-odds only.
     """
-    trees, nets, space, tables = parts
+    trees, nets, space, tables = parts_of(packed)
     grown, members, features = len(trees.base), len(tables.weight), rows.shape[1]
     widest = features
     for width in nets.layers.flat:
@@ -276,26 +250,24 @@ def answer(rows: Singles, parts: Parts, bound: float, believed: bool, out: Float
 
 
 @njit(cache=True)
-def side(votes: Floats, probability: float, weight: Floats, threshold: float) -> int:
-    """Return +1 or -1 where `probability` reaches `threshold` and more than half of the votes' weight agrees, else 0."""
-    ups, downs, half = 0.0, 0.0, 0.0
-    for member in range(len(weight)):
-        half += weight[member] / 2
-        ups += weight[member] * (votes[member] > 0.5)
-        downs += weight[member] * (votes[member] < 0.5)
-    if probability >= threshold and ups > half:
+def side(votes: Floats, probability: float, threshold: float) -> int:
+    """Return +1 or -1 where `probability` reaches `threshold` and more votes agree than oppose, else 0."""
+    balance = 0
+    for vote in votes:
+        balance += (vote > 0.5) - (vote < 0.5)
+    if probability >= threshold and balance > 0:
         return 1
-    if probability <= 1.0 - threshold and downs > half:
+    if probability <= 1.0 - threshold and balance < 0:
         return -1
     return 0
 
 
 @njit(cache=True)
-def sides(votes: Floats, probability: Floats, weight: Floats, threshold: float) -> NDArray[np.int8]:
+def sides(votes: Floats, probability: Floats, threshold: float) -> NDArray[np.int8]:
     """Return `side` of every row of `votes` (n, m)."""
     out = np.zeros(votes.shape[0], dtype=np.int8)
     for i in range(votes.shape[0]):
-        out[i] = side(votes[i], probability[i], weight, threshold)
+        out[i] = side(votes[i], probability[i], threshold)
     return out
 
 

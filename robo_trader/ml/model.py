@@ -13,7 +13,7 @@ from robo_trader.core.protocols import Vector
 from robo_trader.ml import blend, dense, forest, guard, kernels
 from robo_trader.ml.dense import BOUND, Net
 from robo_trader.ml.forest import Member
-from robo_trader.ml.kernels import Parts, Tables
+from robo_trader.ml.parts import Nets, Parts, Space, Tables, Trees, pack
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -53,6 +53,7 @@ class Ensemble:
         self.names = tuple(names)
         self.feature_names = tuple(feature_names)
         self.card, self.parts = card, parts
+        self._packed = pack(parts)
         self._row = np.empty((1, len(self.feature_names)), dtype=np.float32)
         self._out = np.empty((1, len(self.names) + 2))
         if not _sound(parts, len(self.names), len(self.feature_names)):
@@ -114,8 +115,8 @@ class Ensemble:
         return self._ask(self._singles(rows), believed=False)[:, :-2]
 
     def side(self, said: Answer, threshold: float) -> int:
-        """Return +1, -1 or 0: P reaches `threshold` (or 1 - threshold) and more than half of the weight agrees."""
-        return int(kernels.side(said.votes, said.probability, self.weight, threshold))
+        """Return +1, -1 or 0: P reaches `threshold` (or 1 - threshold) and more votes agree than oppose."""
+        return int(kernels.side(said.votes, said.probability, threshold))
 
     def worst(self, x: Vector) -> tuple[str, ...]:
         """Name the features of a row that stand farthest from those of training."""
@@ -125,7 +126,7 @@ class Ensemble:
         if x.shape != self._row.shape[1:]:
             raise self._wrong_shape(x.shape)
         self._row[0] = x
-        if not kernels.answer(self._row, self.parts, BOUND, True, self._out):
+        if not kernels.answer(self._row, self._packed, BOUND, True, self._out):
             raise self._not_finite()
         said: Floats = self._out[0]
         return said
@@ -137,7 +138,7 @@ class Ensemble:
 
     def _ask(self, rows: Singles, believed: bool) -> Floats:
         out = np.empty((len(rows), len(self.names) + 2))
-        if not kernels.answer(rows, self.parts, BOUND, believed, out):
+        if not kernels.answer(rows, self._packed, BOUND, believed, out):
             raise self._not_finite()
         return out
 
@@ -154,7 +155,7 @@ def raw(
     members: Sequence[Member | Net],
     feature_names: Sequence[str],
     card: Card,
-    space: kernels.Space | None = None,
+    space: Space | None = None,
 ) -> Ensemble:
     """Put flattened members together as they are: not calibrated, all alike; without a space no row is strange.
 
@@ -165,21 +166,21 @@ def raw(
     parts = Parts(
         forest.flatten(trees),
         dense.flatten(nets),
-        space or guard.boundless(len(feature_names)),
+        space or guard.boundless(np.zeros(len(feature_names)), np.ones(len(feature_names))),
         blend.unbelieved(len(members)),
     )
     names = [member.name for member in trees] + [net.name for net in nets]
     return Ensemble(names, feature_names, parts, card)
 
 
-def sides(votes: Floats, probability: Floats, weight: Floats, threshold: float) -> NDArray[np.int8]:
+def sides(votes: Floats, probability: Floats, threshold: float) -> NDArray[np.int8]:
     """Return +1, -1 or 0 for each row of votes (n, m) and probabilities (n,), as `Ensemble.side` does for one.
 
     >>> votes = np.array([[0.72, 0.69, 0.55], [0.2, 0.3, 0.4], [0.7, 0.4, 0.4]])
-    >>> sides(votes, np.array([0.7, 0.3, 0.7]), np.full(3, 1 / 3), 0.65).tolist()
+    >>> sides(votes, np.array([0.7, 0.3, 0.7]), 0.65).tolist()
     [1, -1, 0]
     """
-    found: NDArray[np.int8] = kernels.sides(votes, probability, weight, threshold)
+    found: NDArray[np.int8] = kernels.sides(votes, probability, threshold)
     return found
 
 
@@ -201,7 +202,7 @@ def _sound(parts: Parts, members: int, features: int) -> bool:
     )
 
 
-def _sound_trees(trees: kernels.Trees, features: int) -> bool:
+def _sound_trees(trees: Trees, features: int) -> bool:
     threshold, left, feature = forest.unpack(trees.node)
     nodes, last = len(trees.node), left + np.isfinite(threshold)  # the right child, or the leaf itself
     return (
@@ -216,7 +217,7 @@ def _sound_trees(trees: kernels.Trees, features: int) -> bool:
     )
 
 
-def _sound_nets(nets: kernels.Nets, features: int) -> bool:
+def _sound_nets(nets: Nets, features: int) -> bool:
     needed = 0
     for widths in nets.layers.tolist():
         used = [width for width in widths if width]

@@ -19,10 +19,10 @@ import numpy as np
 
 from robo_trader.core.errors import DataError
 from robo_trader.ml.drift import Reference
-from robo_trader.ml.kernels import Nets, Parts, Space, Tables, Trees
 from robo_trader.ml.labels import LabelOptions
 from robo_trader.ml.members import MEMBERS
 from robo_trader.ml.model import Card, Ensemble
+from robo_trader.ml.parts import Nets, Parts, Space, Tables, Trees
 from robo_trader.ml.report import Report
 from robo_trader.ml.trainer import Trained, TrainingOptions
 

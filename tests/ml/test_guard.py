@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from robo_trader.ml import guard
+from robo_trader.ml.parts import Space
 
 NAMES = tuple(f"f{i}" for i in range(60))
 MIX = np.random.default_rng(1).normal(size=(12, 60))
@@ -18,28 +19,28 @@ def market(rows: int, seed: int, stretch: float = 1.0) -> np.ndarray:
     return (stretch * (rng.normal(size=(rows, 12)) @ MIX + noise)).astype(np.float32)
 
 
-def space_of(rows: np.ndarray) -> guard.Space:
+def space_of(rows: np.ndarray) -> Space:
     return guard.learn(rows, rows.mean(axis=0, dtype=np.float64), 1 / rows.std(axis=0, dtype=np.float64))
 
 
 @pytest.fixture(scope="module")
-def space() -> guard.Space:
+def space() -> Space:
     return space_of(market(8000, 2))
 
 
-def strange(rows: np.ndarray, space: guard.Space) -> np.ndarray:
+def strange(rows: np.ndarray, space: Space) -> np.ndarray:
     return (guard.strangeness(rows, space) / space.limit).max(axis=1) > 1
 
 
-def test_rows_like_those_of_training_are_hardly_ever_strange(space: guard.Space) -> None:
+def test_rows_like_those_of_training_are_hardly_ever_strange(space: Space) -> None:
     assert strange(market(20_000, 3), space).mean() < 0.005
 
 
-def test_a_wilder_market_is_strange(space: guard.Space) -> None:
+def test_a_wilder_market_is_strange(space: Space) -> None:
     assert strange(market(500, 4, stretch=6.0), space).mean() > 0.6
 
 
-def test_one_column_beyond_its_usual_values_is_not_strange_but_several_are(space: guard.Space) -> None:
+def test_one_column_beyond_its_usual_values_is_not_strange_but_several_are(space: Space) -> None:
     calm = np.zeros((1, 60), dtype=np.float32)
     one, many = calm.copy(), calm.copy()
     one[0, 3] = 100
@@ -78,7 +79,7 @@ def test_one_absurd_value_does_not_blind_the_guard() -> None:
     )
 
 
-def test_the_columns_to_blame_are_named_worst_first(space: guard.Space) -> None:
+def test_the_columns_to_blame_are_named_worst_first(space: Space) -> None:
     row = np.zeros(60)
     row[[4, 11, 2]] = [60.0, -90.0, 30.0]
     row[[4, 11, 2]] /= space.standard[1, [4, 11, 2]]

@@ -13,8 +13,9 @@ from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, Bar
 from robo_trader.core.protocols import Session, Vector
 from robo_trader.core.steps import Abstained, Fact, Signal
-from robo_trader.ml import forest, kernels, model
+from robo_trader.ml import forest, model
 from robo_trader.ml.model import Card, Ensemble
+from robo_trader.ml.parts import Space
 from robo_trader.strategies.ml_strategy import EXIT_RETRY_BARS, MLStrategy, MLStrategyOptions, bet_size
 
 OPEN = 1_767_623_400_000_000_000
@@ -286,7 +287,7 @@ def guarded() -> Ensemble:
     """The same members, taught that a pull stays between -3 and 3."""
     made = ensemble()
     standard = np.array([[0.0], [1.0], [-3.0], [3.0]])
-    space = kernels.Space(standard, np.zeros((0, 1)), np.array([0.5, 1.0]))
+    space = Space(standard, np.zeros((0, 1)), np.array([0.5, 1.0]))
     return Ensemble(made.names, made.feature_names, made.parts._replace(space=space), CARD)
 
 
