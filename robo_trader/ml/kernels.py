@@ -250,26 +250,24 @@ def answer(rows: Singles, packed: Packed, bound: float, believed: bool, out: Flo
 
 
 @njit(cache=True)
-def side(votes: Floats, probability: float, weight: Floats, threshold: float) -> int:
-    """Return +1 or -1 where `probability` reaches `threshold` and more than half of the votes' weight agrees, else 0."""
-    ups, downs, half = 0.0, 0.0, 0.0
-    for member in range(len(weight)):
-        half += weight[member] / 2
-        ups += weight[member] * (votes[member] > 0.5)
-        downs += weight[member] * (votes[member] < 0.5)
-    if probability >= threshold and ups > half:
+def side(votes: Floats, probability: float, threshold: float) -> int:
+    """Return +1 or -1 where `probability` reaches `threshold` and more votes agree than oppose, else 0."""
+    balance = 0
+    for vote in votes:
+        balance += (vote > 0.5) - (vote < 0.5)
+    if probability >= threshold and balance > 0:
         return 1
-    if probability <= 1.0 - threshold and downs > half:
+    if probability <= 1.0 - threshold and balance < 0:
         return -1
     return 0
 
 
 @njit(cache=True)
-def sides(votes: Floats, probability: Floats, weight: Floats, threshold: float) -> NDArray[np.int8]:
+def sides(votes: Floats, probability: Floats, threshold: float) -> NDArray[np.int8]:
     """Return `side` of every row of `votes` (n, m)."""
     out = np.zeros(votes.shape[0], dtype=np.int8)
     for i in range(votes.shape[0]):
-        out[i] = side(votes[i], probability[i], weight, threshold)
+        out[i] = side(votes[i], probability[i], threshold)
     return out
 
 

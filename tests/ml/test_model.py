@@ -125,17 +125,14 @@ def test_packed_nodes_come_back_bit_for_bit() -> None:
         assert found.tolist() == expected.tolist()
 
 
-def test_a_side_needs_the_probability_and_a_majority_of_the_weight() -> None:
-    votes = np.array([[0.9, 0.4, 0.4], [0.9, 0.4, 0.4], [0.1, 0.2, 0.6], [0.6, 0.6, 0.6], [0.5, 0.5, 0.5]])
-    probability = np.array([0.7, 0.7, 0.3, 0.64, 0.9])
-    heavy = np.array([0.6, 0.2, 0.2])
-    assert sides(votes, probability, heavy, 0.65).tolist() == [1, 1, -1, 0, 0]
-    assert sides(votes, probability, np.full(3, 1 / 3), 0.65).tolist() == [0, 0, -1, 0, 0]
+def test_a_side_needs_the_probability_and_more_votes_for_it_than_against() -> None:
+    votes = np.array([[0.9, 0.4, 0.4], [0.9, 0.5, 0.5], [0.1, 0.2, 0.6], [0.6, 0.6, 0.6], [0.5, 0.5, 0.5]])
+    assert sides(votes, np.array([0.7, 0.7, 0.3, 0.64, 0.9]), 0.65).tolist() == [0, 1, -1, 0, 0]
 
 
 def test_one_row_is_judged_like_many(ensemble: Ensemble, rows: np.ndarray) -> None:
     answers = ensemble.answers(rows[:300])
-    many = sides(answers[:, :-2], answers[:, -2], ensemble.weight, 0.6)
+    many = sides(answers[:, :-2], answers[:, -2], 0.6)
     one = [ensemble.side(ensemble.answer(row.astype(np.float64)), 0.6) for row in rows[:300]]
     assert one == many.tolist()
     assert {1, -1, 0} == set(one)
