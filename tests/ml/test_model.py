@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from robo_trader.core.errors import DataError
-from robo_trader.ml import blend, calibration, forest, guard
+from robo_trader.ml import blend, calibration, forest, guard, model
 from robo_trader.ml.model import Ensemble, sides
 from tests.ml.conftest import CARD, FEATURES, clipped
 
@@ -54,8 +54,8 @@ def test_one_row_equals_many(ensemble: Ensemble, rows: np.ndarray) -> None:
 
 def test_probabilities_stay_between_zero_and_one(ensemble: Ensemble, rows: np.ndarray) -> None:
     steep = [calibration.line(900.0, 5.0)] * 5
-    for model in (ensemble, ensemble.with_tables(blend.tables(steep, steep[0], np.full(5, 0.2)))):
-        answers = model.answers(rows * 1e6)[:, :-1]
+    for one in (ensemble, ensemble.with_tables(blend.tables(steep, steep[0], np.full(5, 0.2)))):
+        answers = one.answers(rows * 1e6)[:, :-1]
         assert (answers >= 0).all()
         assert (answers <= 1).all()
 
@@ -115,6 +115,16 @@ def test_what_a_node_cannot_name_is_refused(what: str) -> None:
         forest.pack(
             np.zeros(2, np.float32), left if what == "nodes" else left * 0, feature * (what == "features")
         )
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.0])
+def test_zero_is_zero_whatever_its_sign(threshold: float) -> None:
+    tree = forest.Tree(
+        [0, 0, 0], np.array([threshold, 0, 0], np.float32), [1, -1, -1], [2, -1, -1], [0.0, 1.0, 2.0]
+    )
+    said = model.raw([forest.Member("one", [tree])], ("x",), CARD)
+    asked = np.array([[-0.0], [0.0], [1e-45], [-1e-45]], dtype=np.float32)
+    assert said.log_odds(asked)[:, 0].tolist() == [1.0, 1.0, 2.0, 1.0]
 
 
 def test_packed_nodes_come_back_bit_for_bit() -> None:
