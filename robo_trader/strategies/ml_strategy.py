@@ -221,9 +221,7 @@ class MLStrategy:
         stand.highest, stand.lowest = max(stand.highest, probability), min(stand.lowest, probability)
         if stand.quiet < self._options.summary_bars:
             return ()
-        reason = (
-            f"no vote of {self._vote:.2f} in {stand.quiet} bars, highest {stand.highest:.3f}"
-        )
+        reason = f"no vote of {self._vote:.2f} in {stand.quiet} bars, highest {stand.highest:.3f}"
         if self._options.allow_short:
             reason += f", lowest {stand.lowest:.3f}"
         stand.start_summary()
