@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "engine": "3000",
     "features": "--bars 1000",
+    "inference": "--rows 3000 --rounds 60 --alone",
+    "training": "--rows 400 --folds 2",
     "wire": "--symbols 8 --minutes 12 --fills 3 --ticks 500 --slice-s 0.002 --settle-s 0.03 --alone 0",
     "gateway": "--seconds 0.5 --rounds 1 --millions 0 --clients 3",
     "start": "--rounds 1 --symbols 0 --days 12",
@@ -24,6 +26,8 @@ SMALL = {
 PROMISED = {
     "engine": {"bars_per_s", "orders"},
     "features": {"n_features", "batch_ns_per_bar", "live_us_p50", "live_us_p99", "bytes_per_symbol"},
+    "inference": {"one_row_us_p50", "one_row_us_p99", "fifty_rows_us_p50", "shipped_one_row_us_p50"},
+    "training": {"small_s", "small_stock_s", "small_loss", "folds_s", "folds_stock_s", "folds_same"},
     "wire": {
         "bar_to_wire_ms_p50", "bar_to_wire_ms_p99", "orders", "ticks_per_s", "bare_ms_p50", "times_bare",
         "commit_ms_p50", "commit_ms_p99", "decide_us_p50", "place_to_filled_ms_p50", "place_to_filled_ms_p99",
