@@ -38,7 +38,12 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
         raise DataError(f"training left no model in {settings.ml_models_dir / name}")
     version = schema_version(bar_s * SECOND_NS, settings.features_market, settings.sectors())
     card = registry.load(found, version).card
-    verdict = "proven" if card.proven else "UNPROVEN: it will abstain"
+    unproven = (
+        "UNPROVEN: traded all the same, as asked"
+        if settings.ml_allow_unproven
+        else "UNPROVEN: it will abstain"
+    )
+    verdict = "proven" if card.proven else unproven
     log.info("model", name=name, version=card.version, verdict=verdict, why=card.reason)
     sha256 = registry.manifest_sha256(found)
     await database.record_model(name, card.version, sha256, str(found), card.reason, time.time_ns())
@@ -57,6 +62,7 @@ async def _train(settings: Settings, link: Link, database: Database, name: str, 
             *("--db", str(database.path), "--symbols", ",".join(symbols)),
             *("--market", settings.features_market, "--sectors", settings.features_sectors),
             *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
+            *("--threshold", str(settings.ml_threshold)),
             *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid())),
         ],
     )
