@@ -28,9 +28,10 @@ def boundless(centre: Floats, scale: Floats) -> Space:
 def learn(rows: Rows, centre: Floats, scale: Floats) -> Space:
     """Measure the training rows (n, k), in order of time, for what is usual; `scale` is 1 / deviation.
 
-    Usual are the values between each column's 0.1 % and 99.9 % quantiles: what a row exceeds them by, in deviations and on
-    average over its columns, is one measure, its distance along the ten main axes the other. Both limits are what all but one in a thousand of the last quarter stayed under when the rest had
-    been measured, so they allow for columns that drift; for serving all rows are measured.
+    Usual are the values between each column's 0.1 % and 99.9 % quantiles: what a row exceeds them by, in deviations and
+    on average over its columns, is one measure, its distance along the ten main axes the other. Both limits are what all
+    but one in a thousand of the last quarter stayed under when the rest had been measured, so they allow for columns
+    that drift; for serving all rows are measured.
     """
     border = int(len(rows) * (1 - HELD_BACK))
     earlier = _measure(rows[:border], centre, scale, np.ones(2))

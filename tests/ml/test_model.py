@@ -162,9 +162,11 @@ def test_the_arithmetic_on_arrays_is_that_of_the_desk(ensemble: Ensemble, rows: 
         assert np.allclose(served[:, member], by_hand, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("limit", [(0.01, 50.0), (50.0, 0.01), (0.2, 2.0)])
 def test_strangeness_is_the_larger_of_both_measures_in_units_of_its_limit(
-    ensemble: Ensemble, rows: np.ndarray
+    limit: tuple[float, float], ensemble: Ensemble, rows: np.ndarray
 ) -> None:
-    space = ensemble.parts.space
-    measured = guard.strangeness(rows, space) / space.limit
-    assert ensemble.answers(rows)[:, -1].tolist() == measured.max(axis=1).tolist()
+    space = ensemble.parts.space._replace(limit=np.array(limit))
+    strict = Ensemble(ensemble.names, FEATURES, ensemble.parts._replace(space=space), CARD)
+    measured = guard.strangeness(3 * rows, space) / space.limit
+    assert strict.answers(3 * rows)[:, -1].tolist() == measured.max(axis=1).tolist()
