@@ -162,15 +162,10 @@ def _scores(report: Report) -> Table:
 
 def _criteria(report: Report) -> Table:
     """Lay out what the gate asked, over the test block and, fold by fold, the sessions before it."""
-    table = Table(
-        "",
-        "criterion",
-        "found",
-        "must be",
-        "because",
-        title=f"{report.sessions} sessions unseen",
-        title_justify="left",
-    )
+    table = Table(title=f"{report.sessions} sessions unseen", title_justify="left")
+    for name in ("", "criterion", "found", "must be"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("because")
     for one in report.criteria:
         table.add_row("ok" if one.passed else "NO", one.name, one.value, one.limit, one.meaning)
     return table

@@ -21,6 +21,7 @@ SMALL = {
     "wire": "--symbols 8 --minutes 12 --fills 3 --ticks 500 --slice-s 0.002 --settle-s 0.03 --alone 0",
     "gateway": "--seconds 0.5 --rounds 1 --millions 0 --clients 3",
     "start": "--rounds 1 --symbols 0 --days 12",
+    "gate": "--seeds 1 --edges 1 --symbols 1 --sessions 12 --trees 10",
     "storage": "--seconds 1.5 --readers 5 --symbols 10",
 }
 PROMISED = {
@@ -34,6 +35,7 @@ PROMISED = {
     },
     "gateway": {"fed_per_cpu_s", "peer_per_cpu_s", "times_peer", "rss_mb_late", "crowd_per_s", "crowd_trip_ms_p99"},
     "start": {"ready_s", "rss_mb", "imports_ms", "not_for_the_daemon"},
+    "gate": {"edge_1"},
     "storage": {
         "order_ms_alone_p50", "order_ms_beside_readers_p99", "lock_errors", "lost_writes", "torn_reads",
         "moment_group_ms", "moment_single_ms", "moment_naive_ms", "fsync_ms_p50",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -320,3 +322,9 @@ def test_it_acts_at_the_vote_its_model_was_judged_at_or_a_stricter_one() -> None
     assert not Run(MLStrategyOptions(threshold=0.70), lowered).play(1, 3, UP).directions
     as_asked = ensemble(replace(CARD, threshold=0.65, asked=0.65), high=0.4)
     assert not Run(MLStrategyOptions(threshold=0.55), as_asked).play(1, 3, UP).directions
+
+
+def test_bets_are_as_large_as_the_book_has_them() -> None:
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "06_afml_sampling.json").read_text())["data"]
+    for row in golden["bet_size"]:
+        assert bet_size(row["p"]) == pytest.approx(row["m"], abs=1e-9)
