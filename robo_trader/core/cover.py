@@ -23,7 +23,7 @@ from robo_trader.core.events import (
     Submit,
 )
 from robo_trader.core.orders import OrderState, worked
-from robo_trader.core.protocols import StopRule
+from robo_trader.core.protocols import Session, StopRule
 from robo_trader.core.steps import Unprotected
 
 # A stop that was refused or lost is placed again at once, and then only after this long.
@@ -37,7 +37,8 @@ LOOKS = 2  # at the account, which a difference takes to be believed
 TIMER = "stop:"
 NO_PRICE = "no stop price can be known: neither ATR nor price"
 UNSEEN = "no price of a session has been seen since it was lost"
-WHILE_AWAY = "none stood when we came back"
+# So long after the last that is known of a stop no share has been counted anew; splits are worked in at night.
+EVENING_NS = 3600 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,9 @@ class _Loss:
     taken: bool
     why: str
     looks: int | None = None
+
+
+UNKNOWN_LOSS = _Loss(0, None, False, True, "none stood when it was looked for")
 
 
 class Cover:
@@ -86,15 +90,11 @@ class Cover:
         return bool(self._unsure)
 
     def open(self, snapshot: AccountSnapshot) -> None:
-        """Take over the stops of before. Of a position that has none any more we do not know since when, nor why."""
+        """Take over the stops of before, and the prices of those that stand no more."""
         self._note_standing(snapshot)
         for holding in snapshot.holdings:
-            symbol, price = holding.symbol, holding.stop_price
-            if price is None:
-                continue
-            self._levels[symbol] = price
-            if symbol not in self._sound:
-                self._lost[symbol] = _Loss(0, self._desk.price(symbol), False, True, WHILE_AWAY)
+            if holding.stop_price is not None:
+                self._levels[holding.symbol] = holding.stop_price
 
     def forget(self, symbol: str) -> None:
         """A person has said what is held: what the stops of before were meant for is no guide any more."""
@@ -243,8 +243,9 @@ class Cover:
 
     def _add(self, symbol: str, entry: Side, shares: int, stops: list[OrderState], draft: Draft) -> None:
         """Protect what has no stop, unless that must wait."""
-        price = self._given.get(symbol) or self._price(symbol, entry)
-        wait = NO_PRICE if price is None else self._wait(symbol, entry, price)
+        given = self._given.get(symbol)
+        price = given or self._price(symbol, entry)
+        wait = NO_PRICE if price is None else "" if given else self._wait(symbol, entry, price)
         if wait or price is None:
             # No price comes in a night, and a second of it takes as long to write down as one of the day.
             is_near = wait == UNSEEN and self._desk.session_at(self._desk.now + RETRY_NS) is not None
@@ -278,11 +279,14 @@ class Cover:
         account must have been compared after that price.
         """
         loss, session = self._lost.get(symbol), self._desk.session()
+        is_sound = self._is_sound(symbol, session)
         if loss is None:
-            return ""
+            if is_sound:
+                return ""
+            loss = UNKNOWN_LOSS
         if loss.again and self._desk.now - loss.ts < RETRY_NS:
             return f"stops do not last: {loss.why}"
-        if not loss.taken:
+        if is_sound and not loss.taken:
             return ""
         market, seen = self._desk.price(symbol), self._desk.portfolio.price_ts(symbol) or 0
         if market is None or session is None or seen <= max(loss.ts, session.open):
@@ -290,17 +294,22 @@ class Cover:
             return UNSEEN
         has_jumped = loss.price is not None and abs(market / loss.price - 1) > JUMP
         is_beyond = (float(price) - market) * entry.sign >= 0
-        is_overnight = self._sound.get(symbol, 0) <= session.open
-        if is_overnight and self._doubt(symbol, session.close, has_jumped or is_beyond):
+        if not is_sound and self._doubt(symbol, session.close, has_jumped or is_beyond):
             loss = replace(loss, looks=None)
         looks = self._looks if loss.looks is None else loss.looks
         self._lost[symbol] = replace(loss, looks=looks)
-        is_odd = has_jumped or is_beyond or is_overnight or loss.price is None
-        if not is_odd or self._looks - looks >= LOOKS:
+        is_odd = has_jumped or is_beyond or loss.price is None
+        if (is_sound and not is_odd) or self._looks - looks >= LOOKS:
             return ""
         self._unsure.add(symbol)
-        far = "a night has passed" if is_overnight else "the market is far from where it was"
+        far = "the market is far from where it was" if is_sound else "a night has passed"
         return f"{far} since the stop was lost ({loss.why}): comparing the account first"
+
+    def _is_sound(self, symbol: str, session: Session | None) -> bool:
+        """Whether no night has passed since the price a stop would get was surely one of these very shares."""
+        of_market = self._desk.portfolio.price_ts(symbol) or 0
+        sound = self._sound.get(symbol, 0) if symbol in self._levels else of_market
+        return self._desk.now - sound < EVENING_NS if session is None else sound >= session.open
 
     def _doubt(self, symbol: str, until: int, is_far: bool) -> bool:
         """Keep the price of before for when a person says that the share was split; return whether the night turns strange.

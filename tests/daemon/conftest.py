@@ -79,9 +79,8 @@ class Desk:
 
     async def command(self, *words: str, **settings: object) -> Run:
         """Run `python -m robo_trader …` with settings as environment."""
-        kept = {
-            name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "NUMBA_CACHE_DIR")
-        }
+        names = ("PATH", "HOME", "NUMBA_CACHE_DIR", "PYTHONPATH")  # the last, so that a checkout tests itself
+        kept = {name: value for name, value in os.environ.items() if name in names}
         environment = kept | {
             "XDG_RUNTIME_DIR": str(self.home),
             "OMP_NUM_THREADS": "1",

@@ -73,8 +73,8 @@ class Night:
         """Split NVDA overnight; return where its stop was."""
         ((_, stop),) = self.stops()
         self.gateway.exchange.split("NVDA", Decimal(ratio))
-        await self.gateway.advance_to(self.gateway.exchange.session.close - MINUTE_NS)
-        await self.minutes(1)  # the desk has heard all of the day before the night comes
+        # The night comes while most of the day still waits to be heard.
+        await self.gateway.advance_to(self.gateway.exchange.session.close)
         await self.gateway.advance(60)
         await self.minutes(2)
         return stop
