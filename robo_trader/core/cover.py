@@ -171,13 +171,10 @@ class Cover:
         entry = self._orders.state(stop.order.attached_to)
         if stop.wanted is not None or not (entry is None or entry.executed):
             return
-        symbol, now = stop.order.symbol, self._desk.now
-        price, last = self._desk.price(symbol), self._lost.get(symbol)
+        symbol, now, last = stop.order.symbol, self._desk.now, self._lost.get(stop.order.symbol)
         again = last is not None and now - last.ts < RETRY_NS
         taken = stop.status is OrderStatus.CANCELLED
-        if last is not None and last.taken:  # one that was taken away is still to be placed again
-            price, taken = last.price, True
-        self._lost[symbol] = _Loss(now, price, again, taken, why)
+        self._lost[symbol] = _Loss(now, self._desk.price(symbol), again, taken, why)
 
     def note_sound(self, symbol: str, ts: int) -> None:
         """Its stop is meant for these very shares, as of a time (UTC ns): the broker shows it, or we place it by a price."""
