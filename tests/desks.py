@@ -10,10 +10,10 @@ from decimal import Decimal
 import numpy as np
 
 from robo_trader.core.engine import Engine
-from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Depth, Event, Quote, Trade
+from robo_trader.core.events import DAY_NS, MINUTE_NS, AccountSnapshot, Bar, Depth, Event, Quote, Trade
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.parts import Parts
-from robo_trader.core.protocols import RiskGate, Session, Sizing, StopRule, Vector, View
+from robo_trader.core.protocols import Calendar, RiskGate, Session, Sizing, StopRule, Vector, View
 from robo_trader.core.steps import Fact, Signal, Step
 from robo_trader.execution.algorithms import MarketAlgorithm, TwapAlgorithm, TwapOptions
 from robo_trader.execution.smart_executor import ExecutorOptions, SmartExecutor
@@ -25,8 +25,21 @@ CLOSE = OPEN + 390 * MINUTE_NS
 class OneSession:
     """A calendar of a single day."""
 
+    days = 1
+    day_ns = DAY_NS
+
     def session(self, ts: int) -> Session | None:
-        return Session("2026-01-05", OPEN, CLOSE) if OPEN < ts <= CLOSE else None
+        day = (ts - OPEN) // self.day_ns
+        start, end = OPEN + day * self.day_ns, CLOSE + day * self.day_ns
+        is_open = 0 <= day < self.days and start < ts <= end
+        return Session(f"2026-01-{5 + day:02}", start, end) if is_open else None
+
+
+class Week(OneSession):
+    """A calendar of five days with short nights."""
+
+    days = 5
+    day_ns = 540 * MINUTE_NS
 
 
 class PlainFeatures:
@@ -90,6 +103,7 @@ def desk(
     features: PlainFeatures | None = None,
     stops: StopRule | None = None,
     slices: int = 5,
+    calendar: Calendar | None = None,
 ) -> Engine:
     executor = SmartExecutor(
         {"market": MarketAlgorithm(), "twap": TwapAlgorithm(TwapOptions(slices, 300, 60))},
@@ -99,7 +113,7 @@ def desk(
         "s",
         frozenset({"NVDA"}),
         {"NVDA": Instrument("NVDA")},
-        OneSession(),
+        calendar or OneSession(),
         features or PlainFeatures(),
         strategy,
         Shares(shares),

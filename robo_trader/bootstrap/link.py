@@ -107,7 +107,10 @@ class Link:
             ),
             on_stream=self._on_stream,
         )
-        self._ib_broker = IbBroker(connection, self._contracts, inbox, pacer, lambda: inbox.now)
+        # By the desk's own time a word would overtake what still waits of the market, and old prices be news to it.
+        self._ib_broker = IbBroker(
+            connection, self._contracts, inbox, pacer, lambda: max(inbox.latest, self._feed.told_time)
+        )
         self.broker: Broker = self._ib_broker
         self._reader = HistoryReader(self._feed, self._calendar, self._interval_ns)
         self.beside = frozenset(options.beside) - {*symbols}  # watched to compare with, not traded

@@ -12,6 +12,7 @@ from robo_trader.core.desk import Desk
 from robo_trader.core.draft import Draft
 from robo_trader.core.events import (
     SECOND_NS,
+    AccountSnapshot,
     Cancel,
     Modify,
     Order,
@@ -22,7 +23,7 @@ from robo_trader.core.events import (
     Submit,
 )
 from robo_trader.core.orders import OrderState, worked
-from robo_trader.core.protocols import StopRule
+from robo_trader.core.protocols import Session, StopRule
 from robo_trader.core.steps import Unprotected
 
 # A stop that was refused or lost is placed again at once, and then only after this long.
@@ -35,21 +36,26 @@ JUMP = 0.2  # of the price; more than that, and it may be another share
 LOOKS = 2  # at the account, which a difference takes to be believed
 TIMER = "stop:"
 NO_PRICE = "no stop price can be known: neither ATR nor price"
-UNSEEN = "no price has been seen since it was lost"
+UNSEEN = "no price of a session has been seen since it was lost"
+# So long after the last that is known of a stop no share has been counted anew; splits are worked in at night.
+EVENING_NS = 3600 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """When a stop was lost, at which price, after how many looks at the account, whether another had been just before,
-    and whether the broker had it and took it away.
+    """When a stop was lost, and at which price; whether another had been just before, and whether the broker had it and
+    took it away; how many looks at the account there had been when a price came since, None before one.
     """
 
     ts: int
     price: float | None
-    looks: int
     again: bool
     taken: bool
     why: str
+    looks: int | None = None
+
+
+UNKNOWN_LOSS = _Loss(0, None, False, True, "none stood when it was looked for")
 
 
 class Cover:
@@ -60,7 +66,12 @@ class Cover:
         self._orders = desk.orders
         self._rule = rule
         self._levels: dict[str, Decimal] = {}  # the tightest stop price of each position so far
-        self._doubted: dict[str, Decimal] = {}  # of a position in quarantine, that price as it was before
+        # In quarantine or after a strange night, that price as it was before, and until when it is kept at least.
+        self._doubted: dict[str, tuple[Decimal, int]] = {}
+        self._strange: set[str] = set()  # symbols whose market is not where their stops were meant for
+        self._sound: dict[
+            str, int
+        ] = {}  # until when the price of its stop was surely one of these very shares
         self._given: dict[str, Decimal] = {}  # where the next stop goes, whatever the rule says
         self._bare: dict[str, int] = {}  # shares told to be without a stop
         self._lost: dict[str, _Loss] = {}  # the last stop that ended without our doing
@@ -78,24 +89,27 @@ class Cover:
         """Whether a stop waits until the account has been compared."""
         return bool(self._unsure)
 
-    def remember(self, symbol: str, price: Decimal | None) -> None:
-        """Take over the stop price of an earlier session."""
-        if price is not None:
-            self._levels[symbol] = price
+    def open(self, snapshot: AccountSnapshot) -> None:
+        """Take over the stops of before, and the prices of those that stand no more."""
+        self._note_standing(snapshot)
+        for holding in snapshot.holdings:
+            if holding.stop_price is not None:
+                self._levels[holding.symbol] = holding.stop_price
 
     def forget(self, symbol: str) -> None:
         """A person has said what is held: what the stops of before were meant for is no guide any more."""
-        self._levels.pop(symbol, None)
-        self._lost.pop(symbol, None)
+        for known in (self._levels, self._lost, self._doubted):
+            known.pop(symbol, None)
+        self._strange.discard(symbol)
 
     def split(self, symbol: str, ratio: Fraction, draft: Draft) -> Decimal | None:
         """Take back the stops of a share that is counted anew; return the price for what is placed in their stead."""
         for stop in self._orders.stops(symbol):
             if stop.wanted != 0:
                 self._change(stop, 0, draft)
-        self._lost.pop(symbol, None)
-        held, level = self._desk.position(symbol), self._levels.pop(symbol, None)
-        level = self._doubted.pop(symbol, level)
+        held, level = self._desk.position(symbol), self._levels.get(symbol)
+        level, _ = self._doubted.get(symbol, (level, 0))
+        self.forget(symbol)
         if level is None or not held:
             return None
         # To the tick that loosens nothing.
@@ -130,9 +144,12 @@ class Cover:
         self._unsure.discard(symbol)
         held = self._desk.surely_held(symbol)
         if not held:
-            for known in (self._levels, self._lost, self._given):
-                known.pop(symbol, None)
-        if not self._desk.quarantined(symbol):
+            self._given.pop(symbol, None)
+            self._levels.pop(symbol, None)
+            self._lost.pop(symbol, None)
+            self._strange.discard(symbol)
+        _, until = self._doubted.get(symbol, (None, 0))
+        if self._desk.now > until and not self._desk.quarantined(symbol):
             self._doubted.pop(symbol, None)
         stops = self._orders.stops(symbol)
         for stop in stops:
@@ -152,13 +169,16 @@ class Cover:
     def on_end(self, stop: OrderState, why: str) -> None:
         """A stop ended without trading. Where neither we nor its entry's end meant it to, it is lost."""
         entry = self._orders.state(stop.order.attached_to)
-        if stop.wanted is None and (entry is None or entry.executed):
-            symbol, last = stop.order.symbol, self._lost.get(stop.order.symbol)
-            again = last is not None and self._desk.now - last.ts < RETRY_NS
-            taken = stop.status is OrderStatus.CANCELLED
-            self._lost[symbol] = _Loss(
-                self._desk.now, self._desk.price(symbol), self._looks, again, taken, why
-            )
+        if stop.wanted is not None or not (entry is None or entry.executed):
+            return
+        symbol, now, last = stop.order.symbol, self._desk.now, self._lost.get(stop.order.symbol)
+        again = last is not None and now - last.ts < RETRY_NS
+        taken = stop.status is OrderStatus.CANCELLED
+        self._lost[symbol] = _Loss(now, self._desk.price(symbol), again, taken, why)
+
+    def note_sound(self, symbol: str, ts: int) -> None:
+        """Its stop is meant for these very shares, as of a time (UTC ns): the broker shows it, or we place it by a price."""
+        self._sound[symbol] = max(ts, self._sound.get(symbol, 0))
 
     def on_timer(self, symbol: str, draft: Draft) -> None:
         """Cancel what did not answer to a change or a cancel; what is bare is looked at by who settles next."""
@@ -168,8 +188,9 @@ class Cover:
                 stop.wanted, stop.asks = None, min(stop.asks + 1, MOST_ASKS)
                 self._shrink(stop, 0, draft)
 
-    def on_account(self) -> None:
+    def on_account(self, snapshot: AccountSnapshot) -> None:
         """The account has been looked at: what failed before may be tried again."""
+        self._note_standing(snapshot)
         self._looks += 1
         self._lost = {symbol: replace(loss, again=False) for symbol, loss in self._lost.items()}
 
@@ -219,11 +240,12 @@ class Cover:
 
     def _add(self, symbol: str, entry: Side, shares: int, stops: list[OrderState], draft: Draft) -> None:
         """Protect what has no stop, unless that must wait."""
-        price = self._given.get(symbol) or self._price(symbol, entry)
-        wait = NO_PRICE if price is None else self._wait(symbol, entry, price)
+        given = self._given.get(symbol)
+        price = given or self._price(symbol, entry)
+        wait = NO_PRICE if price is None else "" if given else self._wait(symbol, entry, price)
         if wait or price is None:
             # No price comes in a night, and a second of it takes as long to write down as one of the day.
-            is_near = wait == UNSEEN and self._desk.session() is not None
+            is_near = wait == UNSEEN and self._desk.session_at(self._desk.now + RETRY_NS) is not None
             self._wake(symbol, SECOND_NS if is_near else RETRY_NS, draft)
             if wait != UNSEEN or self._desk.now - self._lost[symbol].ts >= RETRY_NS:
                 self._tell(symbol, shares, wait, draft)
@@ -232,10 +254,13 @@ class Cover:
         if len(stops) >= MOST_STOPS and standing:
             self._change(standing[0], standing[0].order.quantity + shares, draft)
             return
+        if symbol in self._lost:
+            self._lost[symbol] = replace(self._lost[symbol], taken=False)
         stop = self._stop(symbol, entry, shares, "", price)
         changed = self._orders.submit(stop)
         assert changed is not None, "its number is new"
         self._given.pop(symbol, None)
+        self._strange.discard(symbol)
         draft.command(Submit(stop))
         draft.fact(msgspec.structs.replace(changed, ts=self._desk.now))
 
@@ -247,23 +272,54 @@ class Cover:
         """Say why a stop that was lost may not be placed again yet, empty where it may.
 
         A broker cancels stops for a split, and at the old price the new shares would be sold at once: so there must be
-        a price since, and where the market has jumped or is beyond the stop, the account must have been compared.
+        a price since, of this session, and where the market has jumped or is beyond the stop, or a night has passed, the
+        account must have been compared after that price.
         """
-        loss, market = self._lost.get(symbol), self._desk.price(symbol)
+        loss, session = self._lost.get(symbol), self._desk.session()
+        is_sound = self._is_sound(symbol, session)
         if loss is None:
-            return ""
+            if is_sound:
+                return ""
+            loss = UNKNOWN_LOSS
         if loss.again and self._desk.now - loss.ts < RETRY_NS:
             return f"stops do not last: {loss.why}"
-        if not loss.taken:
+        if is_sound and not loss.taken:
             return ""
-        if market is None or (self._desk.portfolio.price_ts(symbol) or 0) <= loss.ts:
+        market, seen = self._desk.price(symbol), self._desk.portfolio.price_ts(symbol) or 0
+        if market is None or session is None or seen <= max(loss.ts, session.open):
+            self._lost[symbol] = replace(loss, looks=None)
             return UNSEEN
-        has_jumped = loss.price is None or abs(market / loss.price - 1) > JUMP
+        has_jumped = loss.price is not None and abs(market / loss.price - 1) > JUMP
         is_beyond = (float(price) - market) * entry.sign >= 0
-        if (has_jumped or is_beyond) and self._looks - loss.looks < LOOKS:
-            self._unsure.add(symbol)
-            return f"the market is far from where the stop was lost ({loss.why}): comparing the account first"
-        return ""
+        if not is_sound and self._doubt(symbol, session.close, has_jumped or is_beyond):
+            loss = replace(loss, looks=None)
+        looks = self._looks if loss.looks is None else loss.looks
+        self._lost[symbol] = replace(loss, looks=looks)
+        is_odd = has_jumped or is_beyond or loss.price is None
+        if (is_sound and not is_odd) or self._looks - looks >= LOOKS:
+            return ""
+        self._unsure.add(symbol)
+        far = "the market is far from where it was" if is_sound else "a night has passed"
+        return f"{far} since the stop was lost ({loss.why}): comparing the account first"
+
+    def _is_sound(self, symbol: str, session: Session | None) -> bool:
+        """Whether no night has passed since the price a stop would get was surely one of these very shares."""
+        of_market = self._desk.portfolio.price_ts(symbol) or 0
+        sound = self._sound.get(symbol, 0) if symbol in self._levels else of_market
+        return self._desk.now - sound < EVENING_NS if session is None else sound >= session.open
+
+    def _doubt(self, symbol: str, until: int, is_far: bool) -> bool:
+        """Keep the price of before for when a person says that the share was split; return whether the night turns strange.
+
+        After a strange night no account that agrees is proof, for it may be told late: the next stop is where today's
+        market puts it.
+        """
+        if symbol in self._levels:
+            self._doubted.setdefault(symbol, (self._levels[symbol], until))
+        is_news = is_far and symbol not in self._strange
+        if is_news:
+            self._strange.add(symbol)
+        return is_news
 
     def _wake(self, symbol: str, after_ns: int, draft: Draft) -> None:
         """Look at a symbol again, once, however often that is asked for."""
@@ -275,7 +331,9 @@ class Cover:
     # ---------------------------------------------------------------------------------------------- the price
 
     def _stop(self, symbol: str, entry: Side, shares: int, attached_to: str, price: Decimal) -> Order:
-        parent_id = self._desk.next_parent_id()
+        parent_id, loss = self._desk.next_parent_id(), self._lost.get(symbol)
+        if loss is None or not loss.taken:
+            self.note_sound(symbol, self._desk.portfolio.price_ts(symbol) or 0)
         return Order(
             f"{parent_id}.1", parent_id, symbol, entry.other, shares, OrderType.STOP, algorithm="stop",
             reason=f"protects {symbol}", stop_price=price, tif="GTC", attached_to=attached_to,
@@ -284,14 +342,14 @@ class Cover:
     def _price(self, symbol: str, entry: Side) -> Decimal | None:
         """Return the rule's price or the one that stood, whichever is tighter: averaging down loosens no stop.
 
-        In quarantine the shares may not be those the old price was meant for.
+        In quarantine and after a strange night the shares may not be those the old price was meant for.
         """
         assert self._rule is not None, "asked only where stops are kept"
         observed = self._rule.price(symbol, entry, self._desk)
         wished = None if observed is None else self._desk.portfolio.instrument(symbol).price(observed)
-        if self._desk.quarantined(symbol) and wished is not None:
+        if wished is not None and (symbol in self._strange or self._desk.quarantined(symbol)):
             if symbol in self._levels:
-                self._doubted.setdefault(symbol, self._levels[symbol])
+                self._doubted.setdefault(symbol, (self._levels[symbol], 0))
             self._levels[symbol] = wished
         known = self._levels.get(symbol) if self._desk.position(symbol) * entry.sign > 0 else None
         return known if wished is None else _tighter(wished, known, entry)
@@ -302,6 +360,11 @@ class Cover:
             if price is not None:
                 entry = Side.BUY if stop.sign < 0 else Side.SELL
                 self._levels[symbol] = _tighter(price, self._levels.get(symbol), entry)
+
+    def _note_standing(self, snapshot: AccountSnapshot) -> None:
+        for found in snapshot.orders:
+            if found.alive and found.order.protects:
+                self.note_sound(found.order.symbol, snapshot.ts)
 
     def _tell(self, symbol: str, shares: int, why: str, draft: Draft) -> None:
         if shares != self._bare.get(symbol, 0):

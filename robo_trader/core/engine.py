@@ -23,6 +23,7 @@ from robo_trader.core.events import (
     Flatten,
     Halt,
     Order,
+    OrderStatus,
     OrderUpdate,
     Quote,
     Remedy,
@@ -258,8 +259,11 @@ class Engine:
         if was_over and state.status in LIVE and not state.order.protects:
             draft.command(Cancel(state.order.id))  # nobody counts on it any more
         self._way_out.emit(self._executor.on_update(update), draft)
-        if state.order.protects and state.status not in LIVE:
-            self._cover.on_end(state, update.reason)
+        if state.order.protects:
+            if state.status not in LIVE:
+                self._cover.on_end(state, update.reason)
+            elif state.status in (OrderStatus.WORKING, OrderStatus.PARTIAL):
+                self._cover.note_sound(state.order.symbol, update.ts)
         self._way_out.settle(state.order.symbol, draft)
         self._flattening.go_on(state.order.symbol, draft)
 
@@ -301,7 +305,7 @@ class Engine:
             self.desk.day, self.desk.day_start = snapshot.day, snapshot.day_start
         for holding in snapshot.holdings:
             self._reconciliation.open(holding, snapshot.ts, draft)
-            self._cover.remember(holding.symbol, holding.stop_price)
+        self._cover.open(snapshot)
         self._splits.on_account(draft)
         for found in snapshot.orders:
             self._orders.adopt(found)
@@ -314,7 +318,7 @@ class Engine:
             draft.command(SetTimer(snapshot.ts + 1, STOP_TIMER + symbol))
 
     def _on_account(self, snapshot: AccountSnapshot, draft: Draft) -> None:
-        self._cover.on_account()
+        self._cover.on_account(snapshot)
         changed = self._reconciliation.compare(snapshot, draft)
         self._splits.on_account(draft)
         for symbol in sorted({*changed, *self._portfolio.held(), *self._orders.stopped_symbols()}):

@@ -58,6 +58,11 @@ class Inbox:
         heapq.heappush(self._timers, (timer.ts, self._arrivals, timer.key))
         self._arrived.set()
 
+    @property
+    def latest(self) -> int:
+        """The time of the latest event that was put in: what is dated by it is heard after all that came before it."""
+        return max(self.now, self._events[-1].ts if self._events else 0)
+
     def forget_market(self) -> None:
         """Drop what waits of the market: at the end nobody acts on it, and all else is heard sooner."""
         market = Bar | _BETWEEN_BARS

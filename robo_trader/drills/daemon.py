@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 KEPT_LINES = 2_000
-_PASSED_ON = ("PATH", "HOME", "NUMBA_CACHE_DIR", "TMPDIR", "LANG", "SYSTEMROOT")
+_PASSED_ON = ("PYTHONPATH", "PATH", "HOME", "NUMBA_CACHE_DIR", "TMPDIR", "LANG", "SYSTEMROOT")
 
 
 class Home:

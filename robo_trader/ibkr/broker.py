@@ -49,7 +49,7 @@ class IbBroker:
         now: Callable[[], int],
         options: BrokerOptions | None = None,
     ) -> None:
-        """Listen to `connection`; `now` is the desk's clock in UTC ns."""
+        """Listen to `connection`; `now` is the market's time in UTC ns, no earlier than anything the desk was told."""
         self._connection = connection
         self._contracts = contracts
         self._pacer = pacer

@@ -153,9 +153,12 @@ class IbFeed:
 
     def market_now(self) -> int:
         """Return the market's time, UTC ns: the wall's, for a practice market the last it told of its own."""
-        if self._connection.is_practice:
-            return max(self._seen_ts, self._connection.server_time)
-        return self._wall_ns()
+        return self.told_time if self._connection.is_practice else self._wall_ns()
+
+    @property
+    def told_time(self) -> int:
+        """The market's latest time that was told, not guessed, UTC ns; bars in the making tell it before their minute."""
+        return max(self._seen_ts, self._connection.server_time)
 
     async def _start(self, stream: _Stream) -> None:
         contract = stream.record.contract

@@ -21,7 +21,7 @@ class Voice:
     def __init__(
         self, inbox: Inbox, executions: Executions, questions: Questions, now: Callable[[], int]
     ) -> None:
-        """`now` is the desk's clock in UTC ns."""
+        """`now` is the market's time in UTC ns, no earlier than anything the desk was told."""
         self.speaking = False  # whether what TWS says is passed on
         self._since = 0  # since when, UTC ns
         self._inbox = inbox
@@ -66,7 +66,7 @@ class Voice:
         ticket.status, ticket.reason = status, reason or ticket.reason
 
     def after_fills(self) -> int:
-        """Return the desk's time, or that of the last execution or the account where the desk has yet to hear of it.
+        """Return the market's time, or that of the last execution or the account where the desk has yet to hear of it.
 
         Events wait in order of time: a word must not overtake what it rests on.
         """

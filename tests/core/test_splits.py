@@ -17,7 +17,10 @@ from robo_trader.core.events import (
     Flatten,
     Holding,
     Lot,
+    OpenOrder,
+    Order,
     OrderStatus,
+    OrderType,
     OrderUpdate,
     Side,
     Split,
@@ -32,6 +35,9 @@ from tests.desks import OPEN, Scripted, bar, desk, opening, play, quote
 
 LOTS = (Lot(60, D(90), "a"), Lot(45, D("96.04"), "b"))
 HELD = Holding("NVDA", 105, LOTS, 105, stop_price=D("98.53"))
+STOP = Order(
+    "old-1.1", "old-1", "NVDA", Side.SELL, 105, OrderType.STOP, stop_price=HELD.stop_price, tif="GTC"
+)
 NIGHT = OPEN + 10 * MINUTE_NS  # prices after it are in new shares
 S = OrderStatus
 
@@ -40,7 +46,9 @@ def held(quantity: int = 105, stop: D | None = HELD.stop_price, **more: object) 
     lots = LOTS if quantity == 105 else (Lot(quantity, D(90), "a"),)
     holding = Holding("NVDA", quantity, lots, quantity, stop_price=stop)
     engine = desk(Scripted(), [QuarantineGate()], stops=AtrStop(StopOptions()), **more)
-    play(engine, opening(holdings=(holding,)), bar(1), bar(9), Timer(OPEN + 9 * MINUTE_NS, "stop:NVDA"))
+    standing = () if stop is None else (OpenOrder(msgspec.structs.replace(STOP, quantity=quantity)),)
+    account = opening(holdings=(holding,), orders=standing)
+    play(engine, account, bar(1), bar(9), Timer(OPEN + 9 * MINUTE_NS, "stop:NVDA"))
     for order in engine.desk.orders.live():
         play(engine, OrderUpdate(OPEN + 9 * MINUTE_NS, order.id, S.WORKING, 0, order.quantity, 1))
     return engine

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ib_async import IB
 
+from robo_trader.core.events import MINUTE_NS
 from robo_trader.features.compiled import compile_kernels
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
 from robo_trader.simulation.market import SyntheticMarket
@@ -79,9 +80,8 @@ class Desk:
 
     async def command(self, *words: str, **settings: object) -> Run:
         """Run `python -m robo_trader …` with settings as environment."""
-        kept = {
-            name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "NUMBA_CACHE_DIR")
-        }
+        names = ("PATH", "HOME", "NUMBA_CACHE_DIR", "PYTHONPATH")  # the last, so that a checkout tests itself
+        kept = {name: value for name, value in os.environ.items() if name in names}
         environment = kept | {
             "XDG_RUNTIME_DIR": str(self.home),
             "OMP_NUM_THREADS": "1",
@@ -107,6 +107,15 @@ class Desk:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"file:{self.database()}?mode=ro", uri=True)) as connection:
             return connection.execute(sql).fetchall()
+
+    async def minute(self, gateway: PracticeGateway, run: Run) -> None:
+        """Move a clock of speed 0 on by a minute; return once the daemon has heard of it, or has ended."""
+        due = await gateway.advance(60) // MINUTE_NS * MINUTE_NS
+        newest = "SELECT min(newest) FROM (SELECT max(ts) AS newest FROM bars GROUP BY symbol)"
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        while run.process.returncode is None and self.rows(newest)[0][0] < due:
+            assert asyncio.get_running_loop().time() < deadline, f"no bar of {due}:\n{run.text}"
+            await asyncio.sleep(0.02)
 
     async def killed(self) -> None:
         for run in self._runs:

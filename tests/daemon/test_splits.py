@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from robo_trader.core.events import MINUTE_NS, Side
+from robo_trader.core.events import Side
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.base import Bars
 from robo_trader.features.feature_engine import FeatureEngine
@@ -44,15 +44,8 @@ class Night:
 
     async def minutes(self, count: int) -> None:
         for _ in range(count):
-            due = await self.gateway.advance(60) // MINUTE_NS * MINUTE_NS
-            await self.until(
-                lambda due=due: (
-                    self.desk.rows(
-                        "SELECT min(newest) FROM (SELECT max(ts) AS newest FROM bars GROUP BY symbol)"
-                    )
-                    >= [(due,)]
-                )
-            )
+            await self.desk.minute(self.gateway, self.run)
+            assert self.run.process.returncode is None, self.run.text
 
     async def until(self, done: Callable[[], Any]) -> None:
         async with asyncio.timeout(PATIENCE_S):
@@ -73,8 +66,8 @@ class Night:
         """Split NVDA overnight; return where its stop was."""
         ((_, stop),) = self.stops()
         self.gateway.exchange.split("NVDA", Decimal(ratio))
-        await self.gateway.advance_to(self.gateway.exchange.session.close - MINUTE_NS)
-        await self.minutes(1)  # the desk has heard all of the day before the night comes
+        # The night comes while most of the day still waits to be heard.
+        await self.gateway.advance_to(self.gateway.exchange.session.close)
         await self.gateway.advance(60)
         await self.minutes(2)
         return stop
