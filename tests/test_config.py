@@ -24,6 +24,7 @@ OTHER = {
     "strategy_slow": 50,
     "strategy_allow_short": True,
     "ml_models_dir": Path("elsewhere"),
+    "ml_retrain": "off",
     "features_market": "QQQ",
     "features_sectors": "AAPL=XLK,JPM=XLF",
     "practice_mode": "never",

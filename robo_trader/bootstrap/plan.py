@@ -133,7 +133,9 @@ def build_plan(
         crossover_options=CrossoverOptions(
             s.strategy_fast, s.strategy_slow, allow_short=s.strategy_allow_short
         ),
-        ml_options=MLStrategyOptions(threshold=s.ml_threshold, allow_short=s.strategy_allow_short),
+        ml_options=MLStrategyOptions(
+            threshold=s.ml_threshold, allow_short=s.strategy_allow_short, max_age_days=s.ml_max_age_days
+        ),
         settings=s.fingerprint(),
         market=s.features_market,
         sectors=s.sectors(),
