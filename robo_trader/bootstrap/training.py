@@ -49,6 +49,21 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
     return found
 
 
+def challenger_of(settings: Settings, champion: Path, bar_s: int) -> Path | None:
+    """Return the directory of the version that votes in shadow, None without one that is fit for it."""
+    standing = roles.read(champion.parent)
+    if standing is None or not standing.challenger:
+        return None
+    found = champion.parent / standing.challenger
+    try:
+        registry.load(found, schema_version(bar_s * SECOND_NS, settings.features_market, settings.sectors()))
+        registry.load_reference(found)
+    except DataError as error:
+        log.warning("challenger", what=standing.challenger, why=f"not heard: {error}")
+        return None
+    return found
+
+
 def sessions_of(names: Collection[str], bar_s: int) -> int:
     """Return how many past sessions these features need until each has a value."""
     of_bars = max((f.warmup for f in CATALOGUE if f.name in names), default=0)

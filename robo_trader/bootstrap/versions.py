@@ -13,7 +13,7 @@ import msgspec
 from robo_trader.bootstrap.places import model_name
 from robo_trader.config import Settings
 from robo_trader.core.errors import ConfigurationError, DataError
-from robo_trader.core.events import DAY_NS, OPERATOR
+from robo_trader.core.events import OPERATOR
 from robo_trader.features.feature_engine import schema_version
 from robo_trader.ml import registry, roles
 from robo_trader.ml.model import too_old
@@ -58,7 +58,7 @@ def usable(settings: Settings, name: str, version: str) -> str:
     features = schema_version(manifest.interval_ns, settings.features_market, settings.sectors())
     card = registry.load(directory, features).card
     registry.load_reference(directory)
-    if expired := too_old(card, market_now(settings, name), settings.ml_max_age_days):
+    if expired := too_old(version, card.last, market_now(settings, name), settings.ml_max_age_days):
         raise DataError(f"{expired}; {registry.AGAIN}")
     return "" if card.proven else f"UNPROVEN, it will abstain: {card.reason}"
 
@@ -126,7 +126,7 @@ def _listed(settings: Settings, name: str, as_json: bool) -> list[str]:
 def _row(entry: Entry, now: int, max_age_days: int) -> list[str]:
     if not entry.created:
         return [f"{entry.version}  {entry.role:<11} {entry.verdict}"]
-    is_old = max_age_days and (now - entry.last) / DAY_NS > max_age_days
+    is_old = too_old(entry.version, entry.last, now, max_age_days)
     state = "PROVEN" if entry.proven else "UNPROVEN"
     window = f"{iso(entry.first)[:10]} to {iso(entry.last)[:10]}"
     return [

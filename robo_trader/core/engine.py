@@ -22,6 +22,7 @@ from robo_trader.core.events import (
     Fill,
     Flatten,
     Halt,
+    ModelChanged,
     Modify,
     Order,
     OrderUpdate,
@@ -29,6 +30,7 @@ from robo_trader.core.events import (
     Remedy,
     Resolve,
     Resume,
+    Retrained,
     SetTimer,
     Side,
     Submit,
@@ -51,6 +53,7 @@ from robo_trader.core.protocols import (
     Sizer,
     StopRule,
     Strategy,
+    Successor,
     Vector,
     Watch,
 )
@@ -86,6 +89,7 @@ class Parts(msgspec.Struct, frozen=True):
     stop_rule: StopRule | None = None  # None: positions have no stop at the broker
     warmed: Mapping[str, Vector] = {}  # by symbol, of the last bar that its features were warmed with
     watch: Watch | None = None
+    successors: Sequence[Successor] = ()
 
 
 class Engine:
@@ -119,8 +123,11 @@ class Engine:
                 self._on_bar(event, draft)
             case Trade():
                 self._features.on_trade(event)
-            case FeedStatus():
+            case FeedStatus() | Retrained():
                 pass
+            case ModelChanged():
+                for successor in self._parts.successors:
+                    successor.adopt(event)
             case Fill():
                 self._on_fill(event, draft)
             case OrderUpdate():
@@ -235,15 +242,9 @@ class Engine:
         self._way_out.emit(self._executor.start(order, self.desk), draft)
 
     def _decision(
-        self,
-        signal: Signal,
-        order_id: str,
-        side: Side,
-        quantity: int,
-        algorithm: str,
-        reason: str,
+        self, signal: Signal, order_id: str, side: Side, quantity: int, algorithm: str, reason: str,
         steps: dict[str, float],
-    ) -> Decision:
+    ) -> Decision:  # fmt: skip
         return Decision(
             self.desk.now, signal.symbol, signal.strategy, order_id, side, quantity, algorithm, reason, steps
         )

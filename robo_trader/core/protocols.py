@@ -16,6 +16,7 @@ from robo_trader.core.events import (
     Command,
     Event,
     Fill,
+    ModelChanged,
     Order,
     OrderUpdate,
     Quote,
@@ -91,6 +92,13 @@ class Strategy(Protocol):
     name: str
 
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]: ...
+
+
+class Successor(Protocol):
+    """Goes over to another model, which it gets by its version and hash: the same one in a replay."""
+
+    def adopt(self, change: ModelChanged) -> None:
+        """Give the model that role. Raises DataError where it is gone or altered."""
 
 
 class Watch(Protocol):

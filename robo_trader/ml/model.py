@@ -39,12 +39,14 @@ class Card:
     last: int = 0
 
 
-def too_old(card: Card, now: int, max_age_days: int) -> str:
-    """Say that what a model knows ends too long before `now` (market time, UTC ns); empty where not, as of 0 days."""
-    age = (now - card.last) / DAY_NS
+def too_old(version: str, last: int, now: int, max_age_days: int) -> str:
+    """Say that what a model knows ends too long ago, empty where not; of 0 days nothing is. Market times, UTC ns."""
+    age = (now - last) / DAY_NS
     if not max_age_days or age <= max_age_days:
         return ""
-    return f"model {card.version} has expired: what it knows ends {age:.0f} days ago, ML_MAX_AGE_DAYS={max_age_days}"
+    return (
+        f"model {version} has expired: what it knows ends {age:.0f} days ago, ML_MAX_AGE_DAYS={max_age_days}"
+    )
 
 
 @dataclass(frozen=True)

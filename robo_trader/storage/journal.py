@@ -19,6 +19,7 @@ from robo_trader.core.events import (
     Flatten,
     Halt,
     Lot,
+    ModelChanged,
     Modify,
     OpenOrder,
     Order,
@@ -27,6 +28,7 @@ from robo_trader.core.events import (
     Quote,
     Resolve,
     Resume,
+    Retrained,
     SetTimer,
     Submit,
     Timer,
@@ -54,6 +56,7 @@ from robo_trader.core.steps import (
     OrderChanged,
     PositionChanged,
     Resumed,
+    Shadow,
     Signal,
     Step,
     Unprotected,
@@ -62,7 +65,7 @@ from robo_trader.storage import statements as sql
 from robo_trader.storage.database import Database
 
 _NOTHING_TEXT = encode(NOTHING).decode()
-_URGENT_EVENTS = (Fill, OrderUpdate, AccountSnapshot, Halt, Resume, Flatten, Resolve)
+_URGENT_EVENTS = (Fill, OrderUpdate, AccountSnapshot, Halt, Resume, Flatten, Resolve, ModelChanged)
 _URGENT_STEPS = (
     Submit, Modify, Cancel, Halted, Resumed, Mismatch, Agreed, Ignored, CashMoved, Corrected, Unprotected
 )  # fmt: skip
@@ -185,6 +188,8 @@ class SqliteJournal:
                 self._add_update(event)
             case FeedStatus() | Timer() | Halt() | Resume() | Flatten() | Resolve():
                 pass  # what they change is told by the facts of their step
+            case ModelChanged() | Retrained():
+                pass  # kept whole in the journal row; roles and trainings have a place of their own
             case _:
                 assert_never(event)
 
@@ -320,6 +325,9 @@ class SqliteJournal:
                 self._stream(
                     sql.DRIFT_SUMMARY, (self._session_id, fact.ts, fact.session, *counts, _json(fact.worst))
                 )
+            case Shadow():
+                versions = (fact.champion, fact.challenger, fact.said, fact.shadow)
+                self._stream(sql.SHADOW, (self._session_id, fact.ts, fact.symbol, *versions))
             case Corrected() | Anomaly():
                 pass  # kept whole in the journal row; a corrected fill's rows say it themselves
             case _:

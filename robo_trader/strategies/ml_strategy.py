@@ -104,7 +104,8 @@ class MLStrategy:
         if obstacle and not stand.asked:
             return self._abstain_once(stand, bar, obstacle)
         # What is held lives out its horizon and is given up, though the model is heard no more.
-        obstacle = obstacle or too_old(self._model.card, bar.ts, self._options.max_age_days)
+        card, most = self._model.card, self._options.max_age_days
+        obstacle = obstacle or too_old(card.version, card.last, bar.ts, most)
         said, unknown = (None, obstacle) if obstacle else self._ask(self._model, view.vector(bar.symbol))
         if said is None and not (stand.direction or stand.leaving):
             return self._abstain_once(stand, bar, unknown)

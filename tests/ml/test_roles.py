@@ -11,7 +11,7 @@ import pytest
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import DAY_NS
 from robo_trader.ml import registry, roles
-from robo_trader.ml.model import Card, too_old
+from robo_trader.ml.model import too_old
 from robo_trader.ml.trainer import Trained
 
 NAME = "practice-DUP1"
@@ -125,5 +125,4 @@ def test_a_damaged_version_is_listed_with_what_is_wrong(root: Path, versions: li
 
 @pytest.mark.parametrize(("days", "most", "old"), [(30, 30, False), (31, 30, True), (900, 0, False)])
 def test_a_model_expires_by_what_it_knows_last(days: int, most: int, old: bool) -> None:
-    card = Card("v1", "f1", 30, 60, True, "planted", last=7)
-    assert bool(too_old(card, 7 + days * DAY_NS, most)) is old
+    assert bool(too_old("v1", 7, 7 + days * DAY_NS, most)) is old
