@@ -40,6 +40,7 @@ class Lesson:
     trials: int = 1
     _number: int = 0
     _champion: Path | None = None
+    _unusable: str = ""
     _tell: Callable[[str], None] = field(default=lambda said: None)
 
     def begin(self, tell: Callable[[str], None]) -> None:
@@ -80,13 +81,13 @@ class Lesson:
         mine = registry.read_manifest(directory)
         try:
             theirs = registry.read_manifest(self._champion)
-            if other := rivals.other_question(mine, theirs):
-                self._tell(f"not compared with the champion: {other}")
-                return theirs.version, None
             champion = registry.load(self._champion, mine.feature_version)
         except DataError as error:
-            self._tell(f"not compared with the champion: {error}")
+            self._unusable = f"the champion before it can be used no more: {error}"
             return self._champion.name, None
+        if other := rivals.other_question(mine, theirs):
+            self._tell(f"not compared with the champion: {other}")
+            return theirs.version, None
         began = mine.split["test"].first, theirs.split["test"].first
         compared = rivals.walk_forward(trained.ensemble, began[0], champion, began[1], trained.dataset)
         if compared is not None:
@@ -97,7 +98,11 @@ class Lesson:
         return theirs.version, compared
 
     def _give_role(self, version: str, proven: bool) -> None:
-        if self.promote and proven:
+        standing = roles.read(self.models / self.name)
+        if self._unusable and standing is not None:
+            roles.crown(self.models, self.name, version, self._unusable, self.by)
+            self._tell(f"{version} is the champion: {self._unusable}")
+        elif self.promote and proven:
             roles.settle(self.models, self.name, self.by)
             roles.crown(self.models, self.name, version, "trained to be promoted", self.by)
             self._tell(f"{version} is the champion: a running daemon goes over to it")
@@ -105,7 +110,7 @@ class Lesson:
             self._tell(
                 "not promoted: it has proven nothing; `robo-trader models promote` would do it all the same"
             )
-        elif proven and roles.read(self.models / self.name) is not None:
+        elif proven and standing is not None:
             roles.challenge(self.models, self.name, version)
             self._tell(f"{version} is the challenger: the daemon lets it vote in shadow beside the champion")
 

@@ -53,6 +53,8 @@ class Retraining:
         if self._settings.ml_retrain == "off":
             await self._database.record_job(JOB, None, None, "off")
             return
+        # From now on a version that somebody trains challenges the one that is traded on, and does not just replace it.
+        roles.settle(self._home.parent, self._home.name, BY)
         self._due = self._next(self._link.market_now())
         with closing(queries.connect_readonly(self._database.path)) as connection:
             kept = queries.job(connection, JOB)
@@ -94,7 +96,7 @@ class Retraining:
     async def _judge(self) -> Verdict | None:
         """Decide about the challenger, None where there is none."""
         root, name = self._home.parent, self._home.name
-        standing = roles.settle(root, name, BY)
+        standing = roles.read(self._home)
         if standing is None or not standing.challenger:
             return None
         champion, challenger = standing.champion, standing.challenger

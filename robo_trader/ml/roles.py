@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from robo_trader.core.errors import DataError
 from robo_trader.ml import registry
 
 CHAMPION = "champion.json"
+ABANDONED_S = 3_600.0
 _LOCK = ".roles.lock"
 
 
@@ -96,7 +98,7 @@ def settle(root: Path, name: str, by: str) -> Roles | None:
     with _held(root / name):
         roles, newest = read(root / name), registry.latest(root, name)
         if roles is None and newest is not None:
-            roles = Roles((_reign(newest.name, "the newest when the next was to be trained", by),))
+            roles = Roles((_reign(newest.name, "the newest when a daemon began to retrain", by),))
             _write(root / name, roles)
         return roles
 
@@ -142,9 +144,10 @@ def names(root: Path) -> list[str]:
 
 
 def sweep(root: Path, name: str) -> None:
-    """Remove what a training that was killed left half written."""
+    """Remove what a training that was killed left half written; what is being written now is not an hour old."""
     for left in (root / name).glob(".writing-*"):
-        shutil.rmtree(left, ignore_errors=True)
+        if time.time() - left.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _entry(directory: Path, role: str) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,12 +107,15 @@ def test_roles_given_at_the_same_time_are_all_kept_and_always_readable(
 
 
 def test_what_a_killed_training_left_is_swept_and_no_version_is(root: Path, versions: list[str]) -> None:
-    half = root / NAME / ".writing-abc"
+    half, now = root / NAME / ".writing-abc", root / NAME / ".writing-def"
+    now.mkdir()
     half.mkdir()
     (half / registry.MANIFEST).write_text("{}")
+    os.utime(half, (1.0, 1.0))
     assert half.name not in {entry.version for entry in roles.listing(root, NAME)}
     roles.sweep(root, NAME)
     assert not half.exists()
+    assert now.exists()
     assert [entry.version for entry in roles.listing(root, NAME)] == versions[::-1]
 
 
