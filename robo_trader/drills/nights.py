@@ -108,7 +108,8 @@ class Nights:
         """Kill the daemon in the midst of the training; the next must trade on the same model and begin again, once."""
         await self._until(lambda: "training: folds" in self._job["detail"], NOT_READY, "no training began")
         daemon, before, standing = self.stage.daemon, self._versions, roles.read(self._models)
-        assert daemon is not None and standing is not None, "it retrains"
+        assert daemon is not None, "it runs"
+        assert standing is not None, "it retrains"
         begun = self._begun
         await daemon.kill()
         if self._versions != before:

@@ -41,7 +41,7 @@ def versions(kept: tuple[Path, list[str]]) -> list[str]:
 def test_without_roles_the_newest_is_the_champion(root: Path, versions: list[str]) -> None:
     assert roles.read(root / NAME) is None
     assert roles.champion(root, NAME) == root / NAME / versions[2]
-    assert [(e.version, e.role) for e in roles.listing(root, NAME)][0] == (versions[2], "champion")
+    assert next((e.version, e.role) for e in roles.listing(root, NAME)) == (versions[2], "champion")
     assert roles.champion(root, "nobody") is None
 
 
