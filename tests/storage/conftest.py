@@ -22,6 +22,7 @@ from robo_trader.core.events import (
     Halt,
     Holding,
     Lot,
+    ModelChanged,
     Modify,
     OpenOrder,
     Order,
@@ -32,6 +33,8 @@ from robo_trader.core.events import (
     Remedy,
     Resolve,
     Resume,
+    Retrained,
+    Role,
     SetTimer,
     Side,
     Submit,
@@ -57,6 +60,7 @@ from robo_trader.core.steps import (
     OrderChanged,
     PositionChanged,
     Resumed,
+    Shadow,
     Signal,
     Step,
     Unprotected,
@@ -114,6 +118,7 @@ def day() -> list[tuple[Event, Step]]:
                     Signal(at[3], "AAPL", "ma_crossover", 1, 0.75, "5 over 20", 0.66, "ensemble-1"),
                     Abstained(at[3], "MSFT", "ml", "below 0.65", 0.52),
                     Drifted(at[3], "rsi_14", "psi", 0.31, 0.25),
+                    Shadow(at[3], "AAPL", "v1", "v2", 0.52, 0.57),
                     DriftSummary(at[3], "2026-01-05", 720, 34, 2, True,
                                  (Drifted(at[3], "rsi_14", "psi", 0.31, 0.25),)),
                     Decision(at[3], "AAPL", "ma_crossover", child.parent_id, Side.BUY, 100, "twap", "ok",
@@ -165,6 +170,8 @@ def day() -> list[tuple[Event, Step]]:
             Flatten(at[11], "AAPL", "enough", "operator"),
             Step((Submit(exit_, stop),), (Halted(at[11], "reopening", "session", TradingState.REDUCING),)),
         ),
+        (ModelChanged(at[11], Role.CHALLENGER, "v2", "ab" * 32, "proven", "night"), Step()),
+        (Retrained(at[11], "v2", "challenger", "it is proven"), Step()),
     ]  # fmt: skip
 
 
