@@ -301,7 +301,7 @@ def command(
     """Train models on stored bars, calibrate and judge them, and save them; each training counts as a trial."""
     if parent_pid:
         threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
-    os.nice(nice)
+    _give_way(nice)
     # Read by the libraries when they are imported, in the trainer.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     settings = load(features_market=market, features_sectors=sectors)
@@ -328,6 +328,13 @@ def command(
     except RoboTraderError as error:
         lesson.failed(str(error))
         raise
+
+
+def _give_way(nice: int) -> None:
+    os.nice(nice)
+    if nice:  # where Linux shares the processors among sessions first, and then within each
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(nice))
 
 
 def _date(text: str) -> date | None:

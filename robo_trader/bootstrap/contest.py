@@ -42,10 +42,13 @@ class Verdict(NamedTuple):
     why: str
 
 
-def judge(database: Path, home: Path, champion: str, challenger: str, least_bars: int) -> Verdict:
+def judge(
+    database: Path, home: Path, champion: str, challenger: str, least_bars: int, idle: str = ""
+) -> Verdict:
     """Say what becomes of a challenger: promoted only where it is proven and won on the past and on live bars.
 
-    `least_bars` is on how many bars both must have spoken, outcome known.
+    `least_bars` is on how many bars both must have spoken, outcome known; `idle` says why the champion enters nothing, empty
+    where it does: then to be better by less than a standard error is enough, for nobody is given up.
     """
     try:
         mine = registry.read_manifest(home / challenger)
@@ -62,9 +65,10 @@ def judge(database: Path, home: Path, champion: str, challenger: str, least_bars
     assert trained is not None, "it was compared with the champion"
     live = f"{found.gain:+.5f} nats a bar against the champion on {bars} live bars, standard error {found.error:.5f}"
     past = f"{trained.loss:.5f} nats lost to its {trained.champion_loss:.5f} on {trained.compared} bars of the past"
-    if not (found.gain > 0 and found.gain >= found.error):
-        return Verdict(Result.REFUSED, f"not better than the champion by one standard error: {live}; {past}")
-    return Verdict(Result.PROMOTED, f"{live}; {past}")
+    if not (found.gain > 0 and (idle or found.gain >= found.error)):
+        asked = "" if idle else " by one standard error"
+        return Verdict(Result.REFUSED, f"not better than the champion{asked}: {live}; {past}")
+    return Verdict(Result.PROMOTED, f"{live}; {past}{f'; {idle}' if idle else ''}")
 
 
 def _lost_on_the_past(mine: Manifest, theirs: Manifest, trained: Ended | None) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -189,16 +190,18 @@ class Daemon:
             settings.alert_blind_s,
             settings.features_keep_days * DAY_NS,
         )
-        if the_plan.model:
-            appointments = Appointments(the_plan, session.shelf, link.inbox, database, self._alerts)
-            session.chores.append(appointments.run)
-            session.chores.append(Retraining(settings, the_plan, link, database, self._alerts).run)
+        show = None
         if request.dashboard:
             # Of a gateway that somebody else runs we know no speed; the slowest never calls the fresh stale.
             speed = settings.practice_speed if link.practising else 1.0
             screen = await screens.open_screens(stack, settings, database.path, the_plan, speed)
             screens.show_link(screen, link.state)
             session.listeners.append(screen)
+            show = partial(screens.show_learning, screen)
+        if the_plan.model:
+            appointments = Appointments(the_plan, session.shelf, link.inbox, database, self._alerts)
+            retraining = Retraining(settings, the_plan, link, database, self._alerts, show)
+            session.chores += [appointments.run, retraining.run]
         await session.begin()
         account = await link.opening_account(dry_run)
         session.open(books.stored_books(database.path, account), account, last, request.resume)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,8 @@ from robo_trader.config import Settings
 from robo_trader.core.errors import DataError, RoboTraderError
 from robo_trader.core.events import MINUTE_NS, Retrained
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.ml import roles
+from robo_trader.ml import registry, roles
+from robo_trader.ml.model import too_old
 from robo_trader.processes import Child
 from robo_trader.storage import queries, trainings
 from robo_trader.storage.database import Database
@@ -34,13 +36,21 @@ class Retraining:
     """One night after the other: its time is that of the exchange, and is kept on disk should the daemon be down then."""
 
     def __init__(
-        self, settings: Settings, plan: Plan, link: Link, database: Database, alerts: Alerts
+        self,
+        settings: Settings,
+        plan: Plan,
+        link: Link,
+        database: Database,
+        alerts: Alerts,
+        show: Callable[[str], None] | None = None,
     ) -> None:
+        """`show` hears in a line how it goes, for the page."""
         self._settings = settings
         self._plan = plan
         self._link = link
         self._database = database
         self._alerts = alerts
+        self._show = show
         self._home = Path(plan.model).parent
         self._calendar = XnysCalendar()
         self._due = 0
@@ -100,15 +110,22 @@ class Retraining:
         if standing is None or not standing.challenger:
             return None
         champion, challenger = standing.champion, standing.challenger
-        least = self._settings.ml_shadow_bars
-        verdict = await asyncio.to_thread(
-            contest.judge, self._database.path, self._home, champion, challenger, least
-        )
+        least, path = self._settings.ml_shadow_bars, self._database.path
+        idle = self._why_idle(champion)
+        verdict = await asyncio.to_thread(contest.judge, path, self._home, champion, challenger, least, idle)
         if verdict.result is Result.PROMOTED:
             roles.crown(root, name, challenger, verdict.why, BY)
         elif verdict.result is Result.REFUSED:
             roles.challenge(root, name, "")
         return self._tell(challenger, verdict)
+
+    def _why_idle(self, champion: str) -> str:
+        """Say why the champion enters nothing, empty where it does. Raises DataError where it is damaged."""
+        manifest = registry.read_manifest(self._home / champion)
+        if not manifest.proven:
+            return f"{champion} is unproven"
+        last, most = manifest.split["test"].last, self._settings.ml_max_age_days
+        return too_old(champion, last, self._link.market_now(), most)
 
     async def _train(self) -> Verdict:
         """Train in a process that gives way to all others; the desk goes on."""
@@ -171,4 +188,6 @@ class Retraining:
 
     async def _note(self, state: str, detail: str) -> None:
         """Keep when the next night is; while one runs that is still it, so that a start after a crash begins it again."""
+        if self._show is not None:
+            self._show(f"Retraining {state}{f', {detail}' if detail else ''}")
         await self._database.record_job(JOB, self._last, self._due, state, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,9 +74,9 @@ class Rivals:
             ended = past or Ended(2, "trained", "", self.challenger, 1, 2, self.champion, 900, 0.65, 0.66)
             await trainings.end(database, number, ended)
 
-    def judge(self, least_bars: int = 300) -> contest.Verdict:
+    def judge(self, least_bars: int = 300, idle: str = "") -> contest.Verdict:
         return contest.judge(
-            self.home / "desk.db", self.home / NAME, self.champion, self.challenger, least_bars
+            self.home / "desk.db", self.home / NAME, self.champion, self.challenger, least_bars, idle
         )
 
 
@@ -101,6 +102,17 @@ async def test_who_is_not_better_by_a_standard_error_on_live_bars_is_refused(
     verdict = rivals.judge()
     assert verdict.result is Result.REFUSED
     assert "not better than the champion by one standard error" in verdict.why
+
+
+async def test_a_champion_that_enters_nothing_gives_way_to_whoever_is_better_at_all(rivals: Rivals) -> None:
+    await rivals.write(better=0.006, luck=0.08)
+    alone, idle = rivals.judge(), rivals.judge(idle="it has expired")
+    gain, error = map(
+        float, re.findall(r"([+-][\d.]+) nats a bar against.*standard error ([\d.]+)", alone.why)[0]
+    )
+    assert 0 < gain < error
+    assert (alone.result, idle.result) == (Result.REFUSED, Result.PROMOTED)
+    assert idle.why.endswith("it has expired")
 
 
 async def test_too_few_live_bars_decide_nothing_yet(rivals: Rivals) -> None:
