@@ -102,6 +102,9 @@ class Nights:
         """Wait until the night is over."""
         close = self.stage.market.now
         await self._until(lambda: self._is_over(close), NOT_READY, "the night does not end")
+        await self._until(
+            self._all_adopted, NOT_SERVED, "the desk does not go over to what the night came to"
+        )
         note(f"night of {self.stage.market.days[-1]}: {self._job['detail']}")
 
     async def _killed_night(self) -> None:
@@ -194,8 +197,16 @@ class Nights:
 
     @property
     def _adopted(self) -> str:
-        changes = [one for one in self.told if isinstance(one, ModelChanged) and one.role is Role.CHAMPION]
-        return changes[-1].version if changes else ""
+        return self._heard(Role.CHAMPION, "")
+
+    def _heard(self, role: Role, at_start: str) -> str:
+        """Return who has a role as the present session was told last, and before that as it began."""
+        changes = [one for one in self.told if isinstance(one, ModelChanged) and one.role is role]
+        return changes[-1].version if changes else at_start
+
+    def _all_adopted(self) -> bool:
+        standing = roles.read(self._models)
+        return standing is None or self._heard(Role.CHALLENGER, "") == standing.challenger
 
     @property
     def _begun(self) -> int:
