@@ -29,6 +29,7 @@ PREFIXES = (
     "STRATEGY_",
     "ML_",
     "FEATURES_",
+    "MARKET_DATA_",
     "PRACTICE_",
     "DASHBOARD_",
     "HUB_",
@@ -40,6 +41,7 @@ PREFIXES = (
 INTERNAL = frozenset({"ROBO_HUB_TOKEN"})
 _SYMBOL = re.compile(r"[A-Z0-9]+(\.[A-Z0-9]+)?")
 LIVE_PORTS = frozenset({7496, 4001})
+MOST_DEPTH_LINES = 3  # of any login; more are bought with market data boosters
 # The averages that are computed; the environment gives their lengths as text.
 AverageBars = Annotated[Literal[5, 10, 20, 50], BeforeValidator(int)]
 
@@ -71,6 +73,17 @@ def _sectors(text: str) -> str:
         if found.setdefault(share, sector) != sector:
             raise ValueError(f"{share} cannot have two sectors, {found[share]} and {sector}")
     return ",".join(f"{share}={sector}" for share, sector in found.items())
+
+
+def _depth(text: str) -> str:
+    symbols = list(dict.fromkeys(symbol.strip().upper() for symbol in text.split(",") if symbol.strip()))
+    for symbol in symbols:
+        _market(symbol)
+    if len(symbols) > MOST_DEPTH_LINES:
+        raise ValueError(
+            f"{len(symbols)} symbols, and TWS shows the depth of {MOST_DEPTH_LINES} at a time: leave some out"
+        )
+    return ",".join(symbols)
 
 
 def _turn(text: str) -> str:
@@ -197,7 +210,13 @@ class Settings(BaseSettings):
         90,
         ge=0,
         le=36_500,
-        description="How long vectors are kept in the database, days of market time; 0 for ever",
+        description="How long vectors, and what a start knew, are kept in the database, days of market time; 0 for ever",
+    )
+
+    market_data_depth: Annotated[str, AfterValidator(_depth)] = Field(
+        "",
+        description="Whose order book is watched for the features of depth: at most three such as AAPL,NVDA; each"
+        " needs a subscription to depth at the broker",
     )
 
     practice_mode: Literal["auto", "always", "never"] = Field(
@@ -266,6 +285,10 @@ class Settings(BaseSettings):
     def sectors(self) -> dict[str, str]:
         """Return by share what stands for its sector."""
         return dict(pair.split("=") for pair in self.features_sectors.split(",") if pair)
+
+    def depth(self) -> tuple[str, ...]:
+        """Return whose order book is watched."""
+        return tuple(symbol for symbol in self.market_data_depth.split(",") if symbol)
 
     def fingerprint(self) -> str:
         """Return a short hash of the effective configuration."""

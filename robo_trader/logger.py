@@ -49,6 +49,8 @@ from robo_trader.core.steps import (
     OrderChanged,
     Resumed,
     Signal,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -253,16 +255,12 @@ class DeskLog:
                 self._difference(fact)
 
     def _drifted(self, readings: Sequence[Drifted]) -> None:
-        """Tell of a reading's features in a line for those that left their limits, and one for those that came back."""
-        begun = [r for r in readings if r.value > r.limit]
-        over = [r for r in readings if r.value <= r.limit]
-        for name, found in (("drifted", begun), ("drifted_back", over)):
-            if found:
-                said = [
-                    f"{r.feature} {r.test} {r.value:.3g} (limit {r.limit:.3g})" for r in found[:_SHOWN_DRIFT]
-                ]
-                more = len(found) - len(said)
-                self._log.info(name, what=", ".join([*said, *([f"and {more} more"] if more else [])]))
+        """Tell in one line of a reading's features that left their limits, and of those that came back."""
+        begun, over = [r for r in readings if r.value > r.limit], [r for r in readings if r.value <= r.limit]
+        if begun:
+            self._log.info("drifted", what=_readings(begun), back=_readings(over))
+        elif over:
+            self._log.info("drifted_back", what=_readings(over))
 
     def _difference(self, fact: Fact) -> None:
         """Tell where the broker's account and ours part, and how they came together again."""
@@ -279,12 +277,27 @@ class DeskLog:
             case Corrected():
                 was, now = (f"{fact.was_quantity} @ {fact.was_price}", f"{fact.quantity} @ {fact.price}")
                 self._log.warning("corrected", what=fact.symbol, was=was, now=now, execution=fact.exec_id)
+            case SplitBooked():
+                stop = "" if fact.stop_price is None else f"{fact.stop_price}"
+                self._log.warning(
+                    "split", what=fact.symbol, ratio=f"{fact.new}:{fact.old}", stop=stop, why=fact.why
+                )
+            case SplitSuspected(is_over=True):
+                self._log.info("no_split", what=fact.symbol, why=fact.why)
+            case SplitSuspected():
+                ratio = f"{fact.new}:{fact.old}"
+                self._log.warning("looks_like_split", what=fact.symbol, ratio=ratio, why=fact.why)
             case Unprotected(shares=0):
                 self._log.warning("protected", what=fact.symbol, why=fact.why)
             case Unprotected():
                 self._log.error("UNPROTECTED", what=fact.symbol, shares=fact.shares, why=fact.why)
             case _:
                 pass
+
+
+def _readings(found: Sequence[Drifted]) -> str:
+    said = [f"{r.feature} {r.test} {r.value:.3g} (limit {r.limit:.3g})" for r in found[:_SHOWN_DRIFT]]
+    return ", ".join([*said, *([f"and {len(found) - len(said)} more"] if len(found) > len(said) else [])])
 
 
 def _word(value: object) -> str:

@@ -27,6 +27,7 @@ SETTINGS = (
     "STRATEGY_",
     "ML_",
     "FEATURES_",
+    "MARKET_DATA_",
     "PRACTICE_",
     "DASHBOARD_",
     "HUB_",

@@ -27,6 +27,7 @@ OTHER = {
     "ml_retrain": "off",
     "features_market": "QQQ",
     "features_sectors": "AAPL=XLK,JPM=XLF",
+    "market_data_depth": "AAPL,NVDA",
     "practice_mode": "never",
     "practice_turn": "2026-01-05:3",
     "monitoring_log_format": "json",
@@ -96,6 +97,17 @@ def test_what_shares_are_compared_with_is_refused_where_it_is_no_symbol():
         load(features_sectors="AAPL")
     with pytest.raises(ConfigurationError, match=r"FEATURES_MARKET.*no ticker"):
         load(features_market="S&P 500")
+
+
+def test_depth_is_of_three_symbols_at_most_and_of_symbols():
+    assert load(market_data_depth=" aapl,NVDA,, aapl, brk.b").depth() == ("AAPL", "NVDA", "BRK.B")
+    assert load().depth() == ()
+    with pytest.raises(
+        ConfigurationError, match=r"MARKET_DATA_DEPTH.*4 symbols.*depth of 3 at a time: leave some"
+    ):
+        load(market_data_depth="AAPL,NVDA,MSFT,SPY")
+    with pytest.raises(ConfigurationError, match=r"MARKET_DATA_DEPTH.*no ticker"):
+        load(market_data_depth="AAPL;NVDA")
 
 
 @pytest.mark.parametrize(

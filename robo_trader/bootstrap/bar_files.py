@@ -10,24 +10,38 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-from robo_trader.core.errors import ConfigurationError, DataError
+from robo_trader.core.errors import ConfigurationError, DataError, GateFailed
 from robo_trader.core.events import SECOND_NS
 from robo_trader.data.cleaning import Reading, ReadOptions
 from robo_trader.data.files import open_file
+from robo_trader.data.notation import DateOrder
 from robo_trader.data.stamps import Stamped
 
+_NAMED = 10  # symbols; the report names all of them
 
-def check(path: Path, symbol: str, zone: str, stamped: str, as_json: bool) -> int:
-    """Print what reading the file finds; return 0. Raises DataError where a symbol's times cannot be understood."""
+
+def check(path: Path, symbol: str, zone: str, stamped: str, date_order: str, as_json: bool) -> int:
+    """Print what reading the file finds; return 0.
+
+    Raises GateFailed where the times of some of the symbols cannot be understood, DataError where those of all cannot.
+    """
     options = _options(zone, stamped)
-    file = open_file(path)
+    if date_order and date_order not in set(DateOrder):
+        raise ConfigurationError(f"--date-order {date_order}: say {' or '.join(DateOrder)}")
+    file = open_file(path, date_order)
     readings = [file.read(one, options) for one in ([symbol] if symbol else file.symbols)]
     text = json.dumps([_as_row(one) for one in readings]) if as_json else "\n".join(_in_words(readings))
     sys.stdout.write(text + "\n")
     refused = [one.symbol for one in readings if one.refused]
     if refused:
-        raise DataError(f"{path}: no bar of {', '.join(refused)} can be used: say --zone or --stamped")
+        problem = f"{path}: no bar of {_few(refused)} can be used: say --zone or --stamped"
+        raise DataError(problem) if len(refused) == len(readings) else GateFailed(problem)
     return 0
+
+
+def _few(symbols: Sequence[str]) -> str:
+    more = f" and {len(symbols) - _NAMED} others" if len(symbols) > _NAMED else ""
+    return ", ".join(symbols[:_NAMED]) + more
 
 
 def _options(zone: str, stamped: str) -> ReadOptions | None:

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from robo_trader.bootstrap import places
 from robo_trader.bootstrap.plan import build_engine, other_features, read_plan, read_warmth
+from robo_trader.bootstrap.wishes import split_command
 from robo_trader.config import Settings
 from robo_trader.core.engine import Engine
 from robo_trader.core.errors import DataError, GateFailed
 from robo_trader.core.events import SECOND_NS, OrderType, TradingState
-from robo_trader.data.quality import Quality
+from robo_trader.core.steps import FeatureRow, Step
+from robo_trader.data.quality import Quality, lowest
 from robo_trader.features.feature_engine import schema_version
 from robo_trader.storage import feature_rows, lock, queries
 from robo_trader.storage.database import backup as copy_database
@@ -75,13 +78,37 @@ def replay_session(settings: Settings, db: Path | None, session_id: str | None) 
             "SELECT count(*) FROM journal WHERE session_id = ?", (row["id"],)
         ).fetchone()[0]
         difference = replay(engine, queries.journal_rows(connection, row["id"]))
+        unlike = [] if difference is None else _unlike(connection, difference.step)
     if difference is not None:
-        raise GateFailed(
-            f"FAIL: session {row['id']} differs first at event {difference.seq}\n  event    {difference.event}"
-            f"\n  recorded {difference.expected}\n  replayed {difference.got}"
+        told = "\n".join(
+            [
+                f"FAIL: session {row['id']} differs first at event {difference.seq}",
+                f"  event    {difference.event}",
+                f"  recorded {difference.expected}",
+                f"  replayed {difference.got}",
+                *unlike,
+            ]
         )
+        raise GateFailed(told)
     _print(f"PASS: session {row['id']}, {events} events, every step the same byte for byte")
     return 0
+
+
+def _unlike(connection: sqlite3.Connection, step: Step) -> list[str]:
+    """Say in which columns the vectors of a replayed step are unlike those that were stored."""
+    said = []
+    for row in step.facts:
+        if not isinstance(row, FeatureRow):
+            continue
+        kept = feature_rows.last_vector(connection, row.symbol, row.ts)
+        if kept is not None and (kept.ts, kept.version) == (row.ts, row.version):
+            pairs = zip(kept.columns, kept.values.tolist(), np.frombuffer(row.values).tolist(), strict=False)
+            said += [
+                f"  {name} of {row.symbol}: stored {a}, replayed {b}"
+                for name, a, b in pairs
+                if str(a) != str(b)
+            ]
+    return said
 
 
 def recorded_engine(connection: sqlite3.Connection, session: Mapping[str, Any]) -> Engine:
@@ -125,9 +152,7 @@ def _in_words(state: dict[str, Any]) -> str:
             f"equity {float(equity['cash']) + float(equity['value']):,.2f}  realised {float(equity['realised']):,.2f}"
             f" this session  unrealised {float(equity['unrealised']):,.2f}  at {equity['ts']} market time"
         )
-    lines += [
-        f"data {row['state']}: {_quality(row['detail'])}" for row in state["jobs"] if row["name"] == "data"
-    ]
+    lines += _quality(state["quality"])
     lines += [_position(held, state) for held in state["positions"] if held["quantity"]]
     lines += [
         f"works {o['side']} {o['quantity']} {o['symbol']} ({o['status']})"
@@ -137,6 +162,11 @@ def _in_words(state: dict[str, Any]) -> str:
     lines += [_quarantine(row) for row in state["quarantines"]]
     if any(not row["ignored"] for row in state["quarantines"]):
         lines.append("  `robo-trader reconcile` shows both sides and how to resolve it")
+    lines += [
+        f"{row['symbol']} looks like a {row['new']}:{row['old']} split: "
+        f"`{split_command(row['symbol'], row['new'], row['old'])} --reason …` if it was one ({row['why']})"
+        for row in state["splits"]
+    ]
     lines += _drift(state["drift"])
     lines += _models(state)
     lines.append("this session: " + "  ".join(f"{name} {count}" for name, count in state["counts"].items()))
@@ -170,11 +200,17 @@ def _trading(state: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _quality(detail: str) -> str:
-    """Say how good the data of each symbol were, the worst first."""
-    found = msgspec.json.decode(detail, type=list[Quality])
-    worst = sorted(found, key=lambda one: 101.0 if one.percent is None else one.percent)
-    return "  ".join(one.in_words() for one in worst) or "nothing watched yet"
+def _quality(state: dict[str, Any]) -> list[str]:
+    """Say how good the data of each symbol were on the last day, the worst first, and the worst of the days before."""
+    lines = []
+    if today := msgspec.convert(state["today"], list[Quality]):
+        least = lowest(today)
+        share = "no bar due yet" if least is None else f"{least:.2f}%"
+        lines.append(f"data {share} on {state['day']}: {'  '.join(one.in_words() for one in today)}")
+    if state["worst_before"]:
+        worst = msgspec.convert(state["worst_before"], Quality)
+        lines.append(f"  worst before: {worst.in_words()} on {worst.day}")
+    return lines
 
 
 def how_to_resume(alive: bool) -> str:

@@ -31,7 +31,7 @@ from robo_trader.config import Settings
 from robo_trader.core.errors import InstanceLocked, RoboTraderError
 from robo_trader.core.events import DAY_NS, OPERATOR, Bar
 from robo_trader.core.inbox import Inbox
-from robo_trader.features.feature_engine import compile_kernels, kernels_cached
+from robo_trader.features.compiled import compile_kernels, kernels_cached
 from robo_trader.processes import Child
 from robo_trader.storage.database import Database
 from robo_trader.storage.lock import InstanceLock
@@ -176,6 +176,7 @@ class Daemon:
             use_ml=request.use_ml,
             model=model,
             challenger=challenger,
+            split=books.splits_of(database.path),
         )
         warmth, last = await self._warm(link, database, the_plan)
         at = places.address_of(settings.robo_data_dir, account_name)
@@ -208,7 +209,12 @@ class Daemon:
         self._session = session
         if self._halted:  # while there was no session yet to be halted
             self._on_halt()
-        about = {"account": account_name, "session": the_plan.session_id, "pid": os.getpid()}
+        about = {
+            "account": account_name,
+            "session": the_plan.session_id,
+            "pid": os.getpid(),
+            "simulated": dry_run,
+        }
         control = Control(at.socket, link.inbox, session.view, link, kill_file, about)
         session.listeners.append(control)
         await stack.enter_async_context(control)

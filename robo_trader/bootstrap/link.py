@@ -20,11 +20,12 @@ from robo_trader.core.events import SECOND_NS, AccountSnapshot, Event, Fill
 from robo_trader.core.inbox import Inbox
 from robo_trader.core.orders import OrderBook
 from robo_trader.core.protocols import Broker
-from robo_trader.core.steps import Step
+from robo_trader.core.steps import SplitBooked, Step
 from robo_trader.data.pipeline import Pipeline, PipelineOptions
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.broker import IbBroker
 from robo_trader.ibkr.contracts import ContractRecord, Contracts
+from robo_trader.ibkr.depth import DepthOptions
 from robo_trader.ibkr.feed import FeedOptions, IbFeed
 from robo_trader.ibkr.pacing import Pacer, PacingOptions
 from robo_trader.ibkr.refusals import RequestRefused
@@ -54,6 +55,7 @@ class LinkOptions:
     stale_after_s: float = 20.0
     resubscribe_after_s: float = 60.0
     beside: tuple[str, ...] = ()  # watched to compare shares with, and never traded
+    depth: tuple[str, ...] = ()  # whose order book is watched
 
 
 def link_options(settings: Settings, traded: Collection[str]) -> LinkOptions:
@@ -64,6 +66,7 @@ def link_options(settings: Settings, traded: Collection[str]) -> LinkOptions:
         parse_window(settings.ibkr_restart_window),
         settings.ibkr_restart_lead_s,
         beside=tuple(symbol for symbol in beside if symbol),
+        depth=settings.depth(),
     )
 
 
@@ -83,6 +86,7 @@ class Link:
         self.inbox = inbox
         self._gateway = approach.gateway
         self._symbols = tuple(symbols)
+        self._depth = options.depth
         self._interval_ns = bar_s * SECOND_NS
         self._calendar = XnysCalendar()
         pacer = Pacer(pacing_with(self._gateway))
@@ -99,6 +103,7 @@ class Link:
                 self._interval_ns,
                 stale_after_s=options.stale_after_s,
                 resubscribe_after_s=options.resubscribe_after_s,
+                depth=DepthOptions(options.depth, silent_again_after_s=options.resubscribe_after_s),
             ),
             on_stream=self._on_stream,
         )
@@ -133,6 +138,9 @@ class Link:
         records += await self._compared_with()
         self._symbols = tuple(record.instrument.symbol for record in records)
         self._upkeep.watched = list(self._symbols)
+        for symbol in self._depth:
+            if symbol not in self._symbols:
+                log.warning("no_depth", what=symbol, why="MARKET_DATA_DEPTH names it, but it is not watched")
         return {record.instrument.symbol: record.instrument.tick for record in records}
 
     async def _held_besides(self) -> list[ContractRecord]:
@@ -223,9 +231,12 @@ class Link:
         await self._upkeep.watch(symbol)
 
     async def record(self, event: Event, step: Step) -> None:
-        """Watch what was traded by somebody else: a listener of the desk."""
+        """Watch what was traded by somebody else, and expect prices in new shares: a listener of the desk."""
         if isinstance(event, Fill):
             self._upkeep.meet((event.symbol,))
+        for fact in step.facts:
+            if isinstance(fact, SplitBooked):
+                self.pipeline.split(fact.symbol, fact.new / fact.old, fact.since)
 
     def market_now(self) -> int:
         """Return the market's time, UTC ns: the wall's, for a practice market the last it told of its own."""
@@ -234,6 +245,7 @@ class Link:
     def stop_listening(self) -> None:
         """Hear no more of the market, but still what becomes of our orders."""
         self.connection.market = None
+        self.pipeline.settle()
 
     async def keep(self, orders: OrderBook) -> None:
         """Stream until cancelled; a session that is lost is replaced, and what was missed is caught up with."""

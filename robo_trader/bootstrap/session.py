@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -18,13 +17,13 @@ from robo_trader.bootstrap.link_state import Phase
 from robo_trader.bootstrap.plan import Plan, Shelf, Warmth, build_engine, to_json, write_warmth
 from robo_trader.bootstrap.pulse import Pulse, settle
 from robo_trader.bootstrap.watch import AlertJournal, Look, Watch
-from robo_trader.core.engine import run
 from robo_trader.core.errors import ConnectionLost, DeskHalted
 from robo_trader.core.events import OPERATOR, AccountSnapshot, Bar, Event, Halt, Resume
 from robo_trader.core.protocols import Listener, View
 from robo_trader.core.recovery import Stored, recover
+from robo_trader.core.running import run
 from robo_trader.core.steps import Step
-from robo_trader.data import quality
+from robo_trader.data.quality import Quality
 from robo_trader.ibkr.refusals import RequestRefused
 from robo_trader.logger import DeskLog
 from robo_trader.storage.database import Database
@@ -34,7 +33,7 @@ log = structlog.get_logger()
 BEAT_S, COMMITS_A_BEAT = 1.0, 10
 BEATS_A_PULSE = 5
 COMPARE_S, DOUBTS_S = 60.0, 2.0
-FORGET_S, A_WHILE_S = 600.0, 0.05  # between two looks for vectors too old to keep, and between two deletions
+FORGET_S, A_WHILE_S = 600.0, 0.05  # between two looks for what is too old to keep, and between two deletions
 CANCEL_BUDGET_S, LAST_WILL_S = 2.5, 1.5
 POLL_S = 0.05
 KILL_FILE = "KILL file"  # by whom the desk is halted
@@ -70,7 +69,7 @@ class TradingSession:
         blind_s: float,
         keep_ns: int = 0,
     ) -> None:
-        """Build the desk of `plan`; its features go on from `warmth`, and vectors older than `keep_ns` (0: none) go."""
+        """Build the desk of `plan`; its features go on from `warmth`, and what is older than `keep_ns` (0: nothing) goes."""
         self._plan = plan
         self._link = link
         self._inbox = link.inbox
@@ -92,6 +91,7 @@ class TradingSession:
         self.chores: list[Callable[[], Coroutine[Any, Any, None]]] = []  # of others, beside the desk
         self._stop = asyncio.Event()
         self._outcome = ""
+        self._qualities: list[Quality] = []  # as they were written down last
 
     @property
     def view(self) -> View:
@@ -113,7 +113,7 @@ class TradingSession:
         await self._database.start_session(
             plan.session_id, time.time_ns(), plan.mode, plan.account, tuple(plan.ticks), to_json(plan)
         )
-        state = write_warmth(self._warmth)
+        state = await asyncio.to_thread(write_warmth, self._warmth)
         await self._database.keep_feature_state(
             plan.session_id, plan.features, self._engine.desk.feature_names, state
         )
@@ -212,6 +212,7 @@ class TradingSession:
         session = self._plan.session_id
         try:
             await self._book.flush()
+            await self._keep_quality()
             await self._database.end_session(session, time.time_ns(), outcome)
         except DeskHalted as error:
             # Where that ended the session it is told already, and must not be hidden behind this.
@@ -239,7 +240,7 @@ class TradingSession:
             self._watch.look(self._look())
             if self._inbox.thinned > thinned:
                 lost = self._inbox.thinned - thinned
-                log.warning("thinned", what=f"{lost} quotes and trades: the desk did not keep up")
+                log.warning("thinned", what=f"{lost} quotes, books and trades: the desk did not keep up")
                 thinned = self._inbox.thinned
             await self._book.flush()
             now = time.time_ns()
@@ -250,16 +251,16 @@ class TradingSession:
                     inbox=len(self._inbox), inbox_most=self._inbox.most, thinned=thinned
                 )
                 await self._database.record_job("loop", now, None, state, detail)
-                await self._record_quality(now)
+                await self._keep_quality()
             beats += 1
 
-    async def _record_quality(self, now: int) -> None:
-        """Write down how good the data of each symbol were, and as the job's state the lowest percentage."""
+    async def _keep_quality(self) -> None:
+        """Write down how good the data of each symbol and day were, where that has changed."""
         found = self._link.pipeline.quality()
-        worst = quality.lowest(found)
-        state = "nothing yet" if worst is None else f"{worst:.2f}%"
-        detail = json.dumps([one.as_row() for one in found])
-        await self._database.record_job("data", now, None, state, detail)
+        new = [one for one in found if one not in self._qualities]
+        if new:
+            await self._database.keep_qualities(self._plan.session_id, new)
+        self._qualities = found
 
     async def _tell_link(self) -> None:
         """Write down how the link is, each time that changes."""
@@ -291,9 +292,11 @@ class TradingSession:
                 log.warning("not_compared", why=str(error))
 
     async def _forget(self) -> None:
-        """Delete vectors that are kept no longer, a few at a time: an order may wait for the disk behind each deletion."""
+        """Delete what is kept no longer, a little at a time: an order may wait for the disk behind each deletion."""
         while self._keep_ns:
-            gone = await self._database.forget_features(self._inbox.now - self._keep_ns)
+            before = self._inbox.now - self._keep_ns
+            gone = await self._database.forget_features(before)
+            gone = gone or await self._database.forget_feature_states(before)
             await asyncio.sleep(A_WHILE_S if gone else FORGET_S)
 
     def _obey_kill_file(self, now: int) -> None:

@@ -14,6 +14,7 @@ import msgspec
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 DAY_NS = 1_440 * MINUTE_NS
+Level = tuple[float, float]  # of the book: a price in USD and the shares there
 OPERATOR = "operator"  # `by` of what a person wants, who alone lifts a halt, whoever called it
 
 
@@ -87,6 +88,7 @@ class Feed(StrEnum):
     LOST = "lost"
     GAP = "gap"  # bars were missed and have been back-filled, or were given up: the detail begins with NOT_FILLED
     REJECTED = "rejected"  # a bar or tick failed validation and was dropped
+    DOUBTED = "doubted"  # what was fetched of the past lacks bars, or steps as no market does; nothing was done about it
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, tag_field="kind", gc=False):
@@ -119,6 +121,15 @@ class Quote(Message, frozen=True, tag=True, gc=False):
     ask: float
     bid_size: float
     ask_size: float
+
+
+class Depth(Message, frozen=True, tag=True, gc=False):
+    """The best levels of the book, best first, each a price in USD and shares; of neither side where it was taken away."""
+
+    symbol: str
+    ts: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
 
 
 class Trade(Message, frozen=True, tag=True, gc=False):
@@ -307,9 +318,26 @@ class Retrained(Message, frozen=True, tag=True, gc=False):
     reason: str
 
 
+class Split(Message, frozen=True, tag=True, gc=False):
+    """A person says that a share was split: `new` shares for `old` ones; prices told after `since` (ns UTC) are new.
+
+    `broker` is the position the broker was seen to hold then. `again`: also where this night's split is booked already.
+    """
+
+    ts: int
+    symbol: str
+    new: int
+    old: int
+    since: int
+    broker: int
+    reason: str
+    by: str
+    again: bool = False
+
+
 Event = (
-    Bar | Quote | Trade | FeedStatus | OrderUpdate | Fill | AccountSnapshot | Timer
-    | Halt | Resume | Flatten | Resolve | ModelChanged | Retrained
+    Bar | Quote | Depth | Trade | FeedStatus | OrderUpdate | Fill | AccountSnapshot | Timer
+    | Halt | Resume | Flatten | Resolve | Split | ModelChanged | Retrained
 )  # fmt: skip
 # ------------------------------------------------------------------------------------------------- commands
 

@@ -8,11 +8,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from robo_trader.core.errors import InboxFull
-from robo_trader.core.events import Bar, Event, Quote, SetTimer, Timer, Trade
+from robo_trader.core.events import Bar, Depth, Event, Quote, SetTimer, Timer, Trade
+
+_BETWEEN_BARS = Quote | Depth | Trade
 
 
 class Inbox:
-    """A bounded queue whose clock is the latest event. Quotes and trades thin when it fills; all else is never lost."""
+    """A bounded queue whose clock is the latest event. When it fills quotes, depth and trades thin, and no more."""
 
     def __init__(self, capacity: int = 100_000) -> None:
         self._capacity = capacity
@@ -35,7 +37,7 @@ class Inbox:
     def put(self, event: Event) -> None:
         """Add an event. Raises InboxFull when it is full of what must not be dropped."""
         waiting = len(self._events) + len(self._late)
-        if waiting >= self._capacity // 2 and isinstance(event, Quote | Trade):
+        if waiting >= self._capacity // 2 and isinstance(event, _BETWEEN_BARS):
             self.thinned += 1
             return
         if waiting >= self._capacity:
@@ -57,9 +59,10 @@ class Inbox:
         self._arrived.set()
 
     def forget_market(self) -> None:
-        """Drop the bars, quotes and trades that wait: at the end nobody acts on them, and all else is heard sooner."""
-        self._events = deque(event for event in self._events if not isinstance(event, Bar | Quote | Trade))
-        self._late = [entry for entry in self._late if not isinstance(entry[2], Bar | Quote | Trade)]
+        """Drop what waits of the market: at the end nobody acts on it, and all else is heard sooner."""
+        market = Bar | _BETWEEN_BARS
+        self._events = deque(event for event in self._events if not isinstance(event, market))
+        self._late = [entry for entry in self._late if not isinstance(entry[2], market)]
         heapq.heapify(self._late)
 
     def close(self) -> None:
@@ -69,7 +72,7 @@ class Inbox:
 
     @property
     def load(self) -> float:
-        """How full it is, from 0 to 1; from half on quotes and trades are thinned."""
+        """How full it is, from 0 to 1; from half on quotes, depth and trades are thinned."""
         return len(self) / self._capacity
 
     def __len__(self) -> int:

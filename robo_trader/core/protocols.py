@@ -14,6 +14,7 @@ from robo_trader.core.events import (
     AccountSnapshot,
     Bar,
     Command,
+    Depth,
     Event,
     Fill,
     ModelChanged,
@@ -74,7 +75,7 @@ class View(Protocol):
 
 
 class FeatureEngine(Protocol):
-    """Turns bars, and what quotes and trades tell between them, into vectors, one compiled step a bar."""
+    """Turns bars, and what quotes, trades and depth tell between them, into vectors, one compiled step a bar."""
 
     names: tuple[str, ...]
     version: str
@@ -84,6 +85,12 @@ class FeatureEngine(Protocol):
 
     def on_quote(self, quote: Quote) -> None: ...
     def on_trade(self, trade: Trade) -> None: ...
+    def on_depth(self, depth: Depth) -> None: ...
+    def rescale(self, symbol: str, ratio: float, since: int) -> Vector:
+        """Count a share anew; return the (n, n_features) vectors of the bars after `since`, as they should have been.
+
+        Raises DataError where that cannot be done.
+        """
 
 
 class Strategy(Protocol):
@@ -92,6 +99,8 @@ class Strategy(Protocol):
     name: str
 
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]: ...
+    def forget(self, symbol: str) -> None:
+        """What was seen of a share so far was told in other shares."""
 
 
 class Successor(Protocol):
@@ -106,6 +115,30 @@ class Watch(Protocol):
 
     def on_bar(self, bar: Bar, vector: Vector) -> Sequence[Fact]:
         """Take one closed bar's vector; what is returned for a bar of the past is not told."""
+
+    def correct(self, symbol: str, vectors: Vector) -> None:
+        """A share's newest vectors, (n, n_features), should have been these."""
+
+
+class Suspicion(msgspec.Struct, frozen=True):
+    """What a night looks like: a split of `new` shares for `old`, and why."""
+
+    new: int
+    old: int
+    why: str
+
+
+class Nights(Protocol):
+    """Knows at which price each session opened and the one before it closed."""
+
+    def on_bar(self, bar: Bar) -> Suspicion | None:
+        """Take one closed bar; the first of a session that came to its price as by a split says so."""
+
+    def between(self, symbol: str, ours: int, theirs: int) -> Suspicion | None:
+        """Say by which split our shares may have become the broker's, None where the night's prices do not agree."""
+
+    def forget(self, symbol: str) -> None:
+        """What was seen of a share so far was told in other shares."""
 
 
 class Sizing(msgspec.Struct, frozen=True):

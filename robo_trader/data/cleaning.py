@@ -32,7 +32,7 @@ class ReadOptions:
 class Reading:
     """Bars of a file and what was wrong with it; no bars where it was refused.
 
-    `rows` is how many the file has, `due` how many bars the calendar has from the first to the last.
+    `rows` is how many the file has, `lost` how many bars it lacks of those due from the first to the last.
     """
 
     symbol: str
@@ -40,7 +40,7 @@ class Reading:
     interval_ns: int
     findings: tuple[Finding, ...]
     rows: int
-    due: int
+    lost: int
 
     @property
     def refused(self) -> bool:
@@ -52,7 +52,7 @@ class Reading:
         """How many of the bars due are there and sound."""
         bad = (found for found in self.findings if found.what is Defect.REFUSED)
         refused = {found.why.partition(",")[0]: found.count for found in bad}
-        return Quality(self.symbol, len(self.bars), 0, max(self.due - len(self.bars), 0), refused)
+        return Quality(self.symbol, len(self.bars), 0, self.lost, refused)
 
 
 def clean(
@@ -70,11 +70,11 @@ def clean(
     bars = bars.take(kept)
     interval = DAY_NS if daily else stamps.interval_of(bars.ts)
     timed = _dated(bars, calendar, notes) if daily else _timed(bars, interval, calendar, options, notes)
-    due = 0
+    lost = 0
     if len(timed):
         timed = _believed(symbol, timed, interval, calendar, notes)
-        timed, due = inspection.inspect(timed, interval, calendar, notes)
-    return Reading(symbol, timed, interval, tuple(notes), len(rows), due)
+        timed, lost = inspection.inspect(timed, interval, calendar, notes)
+    return Reading(symbol, timed, interval, tuple(notes), len(rows), lost)
 
 
 def _note(notes: list[Finding], what: Defect, at: Ints, why: str, done: Done = Done.DROPPED) -> None:
@@ -154,21 +154,33 @@ def _refuse(bars: Bars, why: str, notes: list[Finding]) -> Bars:
 
 def _closing(bars: Bars, interval: int, end: Stamped, sessions: Sessions, notes: list[Finding]) -> Bars:
     """Return the bars of trading hours by close, an auction's own row joined to its neighbour."""
-    number = np.maximum(sessions.number(bars.ts), 0)
+    offset = stamps.grid(bars.ts, interval, sessions)
+    reach = interval - 1 if end is Stamped.START and offset else 0  # to the open that a bar may hold
+    number = np.maximum(sessions.number(bars.ts + reach), 0)
     opened, closed = sessions.opens[number], sessions.closes[number]
-    inside = sessions.trading(bars.ts)
+    holding = np.full(len(bars), offset > 0) & (
+        bars.ts == opened + offset - (interval if end is Stamped.START else 0)
+    )
+    inside = (opened <= bars.ts) & (bars.ts <= closed) | holding
+    known = (sessions.opens[0] - DAY_NS <= bars.ts) & (bars.ts <= sessions.closes[-1] + DAY_NS)
+    is_regular = (known & ~inside).sum() <= _STRAY * len(bars)
     edge = bars.ts == (opened if end is Stamped.END else closed)
     # An auction has its row every day; after hours there is a row at the close as well, and it is no auction.
     daily = (edge & inside).sum() > len(np.unique(number[inside])) / 2
-    auction = edge & inside & (daily and (~inside).sum() <= _STRAY * len(bars))
+    auction = edge & inside & (daily and is_regular)
     _note(notes, Defect.AUCTION_ROW, bars.ts[auction], "joined to the bar beside it", Done.REPAIRED)
-    kept = inside & (~edge | auction)
-    _note(notes, Defect.OUTSIDE_HOURS, bars.ts[~kept], "not in the exchange's regular hours")
-    ts = (
-        bars.ts + np.where(auction, 0, interval)
-        if end is Stamped.START
-        else bars.ts + np.where(auction, interval, 0)
+    kept = inside & (~edge | auction) & (~holding | is_regular)
+    _note(
+        notes,
+        Defect.OUTSIDE_HOURS,
+        bars.ts[~kept],
+        "not in the exchange's regular hours, which are known from 2000 on",
     )
+    if end is Stamped.START:
+        since = bars.ts - opened - offset
+        ts = np.where(auction, bars.ts, opened + offset + (since // interval + 1) * interval)
+    else:
+        ts = bars.ts + np.where(auction, interval, 0)
     by_close = _at(bars, np.minimum(ts, closed)).take(kept)
     return merge(by_close, by_close.ts)
 
@@ -179,10 +191,12 @@ def _at(bars: Bars, ts: Ints) -> Bars:
 
 def _believed(symbol: str, bars: Bars, interval: int, calendar: XnysCalendar, notes: list[Finding]) -> Bars:
     """Return what the rules of the live stream believe."""
+    # Where none has a volume there is nothing to say of it; where others have one, one that has none is refused.
     volume = bars.volume if np.nansum(bars.volume) > 0 else np.ones(len(bars))
     prices = (column.tolist() for column in (bars.open, bars.high, bars.low, bars.close))
-    rows = zip(bars.ts.tolist(), *prices, np.nan_to_num(volume).tolist(), strict=True)
-    stream = (Bar(symbol, ts, o, h, low, c, v, interval) for ts, o, h, low, c, v in rows)
+    lengths = _lengths(bars, interval, calendar).tolist()
+    rows = zip(bars.ts.tolist(), *prices, volume.tolist(), lengths, strict=True)
+    stream = (Bar(symbol, *row) for row in rows)
     verdict = Validator(calendar).history(symbol, stream)
     refused = defaultdict(list)
     for refusal in verdict.rejected:
@@ -195,6 +209,13 @@ def _believed(symbol: str, bars: Bars, interval: int, calendar: XnysCalendar, no
         )
     gone = np.array([refusal.ts for refusal in verdict.rejected], np.int64)
     return bars.take(~np.isin(bars.ts, gone))
+
+
+def _lengths(bars: Bars, interval: int, calendar: XnysCalendar) -> Ints:
+    """Return (n,) how long the bars are: hours by the clock begin with half a one."""
+    sessions = Sessions.around(calendar, bars.ts)
+    since = bars.ts - sessions.opens[sessions.number(bars.ts - 1)]
+    return np.full(len(bars), interval) if interval >= DAY_NS else np.minimum(interval, since)
 
 
 def _percent(share: float) -> str:

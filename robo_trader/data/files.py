@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import DAY_NS
-from robo_trader.data import cleaning
+from robo_trader.data import cleaning, notation
 from robo_trader.data.bars import Bars
 from robo_trader.data.cleaning import Reading, ReadOptions
+from robo_trader.data.findings import Defect, Done, finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +37,7 @@ _NAMES = {
     "interval_ns": ("interval_ns",),
 }
 _PRICES = ("open", "high", "low", "close")
-# The largest time in seconds, milliseconds and microseconds that is a date before the year 5000.
-_UNITS = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000))
+_NOTHING = ("", "-", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")  # in place of a number
 _SUSPECTS = 3  # last dates that may have been fetched too early
 _PANEL = 5  # symbols from which on their common volume tells
 
@@ -47,6 +48,7 @@ class BarFile:
 
     path: Path
     _table: pd.DataFrame
+    nameless: int = 0  # rows that were left out because they name no symbol
 
     @property
     def symbols(self) -> list[str]:
@@ -61,7 +63,13 @@ class BarFile:
         chosen = self._chosen(symbol)
         table = self._table[self._table["symbol"] == chosen]
         known = options or self._options()
-        return cleaning.clean(chosen, _columns(table), self._daily, known, self._early)
+        reading = cleaning.clean(chosen, _columns(table), self._daily, known, self._early)
+        if not self.nameless:
+            return reading
+        nameless = finding(
+            Defect.UNREADABLE, Done.DROPPED, (), "rows of the file name no symbol", self.nameless
+        )
+        return replace(reading, findings=(nameless, *reading.findings))
 
     def _chosen(self, symbol: str) -> str:
         wanted = symbol.strip().upper()
@@ -92,8 +100,13 @@ class BarFile:
         return frozenset(_early_dates(self._table)) if self._daily else frozenset()
 
 
-def open_file(path: Path) -> BarFile:
-    """Read a CSV, Parquet or SQLite file. Raises DataError where it is none, or has no bars."""
+def open_file(path: Path, date_order: str = "") -> BarFile:
+    """Read a CSV, Parquet or SQLite file. Raises DataError where it is none, has no bars, or can be read in two ways.
+
+    `date_order` is a `notation.DateOrder`, empty where the file's dates tell.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: a directory; name one file of bars in it")
     if not path.exists():
         raise DataError(f"{path}: no such file")
     table = _load(path)
@@ -112,7 +125,14 @@ def open_file(path: Path) -> BarFile:
     found = table[list(chosen.values())].set_axis(list(chosen), axis=1)
     if found.empty:
         raise DataError(f"{path}: it holds no bars")
-    return BarFile(path, _normal(found, path))
+    try:
+        normal = _normal(found, path, date_order)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    named_rows = normal[normal["symbol"] != ""]
+    if named_rows.empty:
+        raise DataError(f"{path}: no row names a symbol; fill the column, or leave it out")
+    return BarFile(path, named_rows, len(normal) - len(named_rows))
 
 
 def _load(path: Path) -> pd.DataFrame:
@@ -123,13 +143,49 @@ def _load(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         if path.suffix in _DATABASES:
             return _from_database(path)
-        with path.open() as lines:
-            header = lines.readline()
-        return pd.read_csv(path, sep=max(",;\t|", key=header.count))
+        return _from_csv(path)
     except (OSError, ValueError, sqlite3.Error, pd.errors.DatabaseError) as error:
         kind = {".parquet": "Parquet"}.get(path.suffix, "SQLite" if path.suffix in _DATABASES else "CSV")
         first = str(error).partition("\n")[0]
         raise DataError(f"{path}: cannot be read as {kind}: {first}") from error
+
+
+def _from_csv(path: Path) -> pd.DataFrame:
+    """Return what a CSV file holds: numbers of a file with commas between columns as numbers, all else as text."""
+    import pandas as pd
+
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        header = lines.readline()
+        mark = max(",;\t|", key=header.count)
+        names, values = (
+            next(csv.reader([header], delimiter=mark), []),
+            next(csv.reader(lines, delimiter=mark), []),
+        )
+    if any(values[len(names) :]):
+        why = (
+            "a decimal comma? Write points, or put ; between the columns"
+            if mark == ","
+            else "is one missing?"
+        )
+        raise DataError(f"{path}: {len(names)} columns are named and its first row has {len(values)}: {why}")
+    words = {*_NAMES["ts"], *_NAMES["symbol"]}
+    # Where a comma parts no columns it may be in any number.
+    texts = [name for name in names if mark != "," or name.strip().lower() in words]
+    return pd.read_csv(
+        path,
+        sep=mark,
+        encoding="utf-8-sig",
+        header=0,
+        names=[
+            *names,
+            *(f"beyond {n}" for n in range(len(names), len(values))),
+        ],  # rows may end with a separator
+        index_col=False,
+        dtype=dict.fromkeys(texts, str),
+        keep_default_na=False,  # NA is a ticker
+        na_values={name: list(_NOTHING) for name in names if name not in texts},
+        low_memory=False,
+    )
 
 
 def _from_database(path: Path) -> pd.DataFrame:
@@ -148,35 +204,13 @@ def _first(names: Sequence[str], named: dict[str, Any]) -> str | None:
     return next((name for name in names if name in named), None)
 
 
-def _normal(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+def _normal(table: pd.DataFrame, path: Path, date_order: str) -> pd.DataFrame:
     """Return the table with times as datetimes and numbers as floats; what cannot be read is NaT or NaN."""
-    import pandas as pd
-
-    numbers = {
-        name: pd.to_numeric(table[name], errors="coerce").astype("float64")
-        for name in (*_PRICES, "volume")
-        if name in table
-    }
-    symbol = table["symbol"].astype(str).str.strip().str.upper() if "symbol" in table else path.stem.upper()
-    table = table.assign(**numbers, symbol=symbol, ts=_times(table["ts"]))
+    numbers = notation.numbers({name: table[name] for name in (*_PRICES, "volume") if name in table})
+    named = table["symbol"].where(table["symbol"].notna(), "") if "symbol" in table else None
+    symbol = path.stem.upper() if named is None else named.astype(str).str.strip().str.upper()
+    table = table.assign(**numbers, symbol=symbol, ts=notation.times(table["ts"], date_order))
     return table if "volume" in table else table.assign(volume=np.nan)
-
-
-def _times(column: pd.Series) -> pd.Series:
-    """Return UTC times where the file says a zone, else naive wall times; numbers count from 1970 in UTC."""
-    import pandas as pd
-
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return column if column.dt.tz is None else column.dt.tz_convert("UTC")
-    if pd.api.types.is_numeric_dtype(column):
-        unit = next((ns for most, ns in _UNITS if column.abs().max() < most), 1)
-        return pd.to_datetime(
-            (column.astype("float64") if unit == 1 and column.isna().any() else column) * unit, utc=True
-        )
-    text = column.astype(str).str.strip()
-    if text.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True).mean() > 0.5:
-        return pd.to_datetime(text, errors="coerce", utc=True, format="mixed")
-    return pd.to_datetime(text, errors="coerce", format="mixed")
 
 
 def _is_aware(table: pd.DataFrame) -> bool:

@@ -13,7 +13,7 @@ from robo_trader.data.bars import Bars, Ints, merge
 from robo_trader.data.findings import Defect, Done, Finding, finding
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.data.splits import splits
-from robo_trader.data.stamps import Sessions
+from robo_trader.data.stamps import Sessions, grid
 
 _SWITCH = math.log(8)  # a feed with so much more or less of the volume is another one
 _AROUND = 5  # sessions on either side whose volume is compared
@@ -22,21 +22,33 @@ _HARDLY = 0.1  # of the usual volume: a bar cut off
 
 
 def inspect(bars: Bars, interval_ns: int, calendar: XnysCalendar, notes: list[Finding]) -> tuple[Bars, int]:
-    """Return the bars without an unfinished last one, and how many were due; add to `notes` what was found."""
+    """Return the bars without an unfinished last one, and how many are missing; add to `notes` what was found."""
     if not len(bars):
         return bars, 0
+    bars = _finished(bars, interval_ns, Sessions.around(calendar, bars.ts), notes)
+    found, lost = doubts(bars, interval_ns, calendar)
+    notes.extend(found)
+    return bars, lost
+
+
+def doubts(bars: Bars, interval_ns: int, calendar: XnysCalendar) -> tuple[list[Finding], int]:
+    """Return what is to be told of bars by close, oldest first and at least one, and how many are missing.
+
+    Those are gaps, switched feeds and splits; there is nothing to repair, or it is not ours to decide.
+    """
+    notes: list[Finding] = []
     sessions = Sessions.around(calendar, bars.ts)
-    bars = _finished(bars, interval_ns, sessions, notes)
     number = sessions.number(bars.ts - 1)
-    due = expected(sessions, interval_ns, int(bars.ts[0]), int(bars.ts[-1]))
-    notes.extend(_gaps(bars, due, sessions, number))
+    due = expected(bars.ts, interval_ns, sessions)
+    lacking = due[~np.isin(due, bars.ts)]
+    notes.extend(_gaps(lacking, len(due), sessions, number))
     if interval_ns < DAY_NS:
         notes.extend(_switches(bars, number, sessions))
     found = splits(merge(bars, number))
     if found:
         why = "; ".join(split.why for split in found[:3]) + "; prices are as traded, nothing was adjusted"
         notes.append(finding(Defect.SPLIT, Done.TOLD, [split.ts for split in found], why))
-    return bars, len(due)
+    return notes, len(lacking)
 
 
 def _finished(bars: Bars, interval_ns: int, sessions: Sessions, notes: list[Finding]) -> Bars:
@@ -44,7 +56,8 @@ def _finished(bars: Bars, interval_ns: int, sessions: Sessions, notes: list[Find
     last = int(bars.ts[-1])
     if interval_ns >= DAY_NS or last in sessions.closes or len(bars) <= _FEW_BARS:
         return bars
-    usual = float(np.nanmedian(bars.volume[-31:-1]))
+    told = bars.volume[-31:-1][np.isfinite(bars.volume[-31:-1])]
+    usual = float(np.median(told)) if len(told) else 0.0
     if not bars.volume[-1] < _HARDLY * usual:
         return bars
     why = f"{bars.volume[-1]:.0f} shares where {usual:.0f} are usual: fetched before the bar was over"
@@ -52,16 +65,18 @@ def _finished(bars: Bars, interval_ns: int, sessions: Sessions, notes: list[Find
     return bars.take(slice(0, -1))
 
 
-def expected(sessions: Sessions, interval_ns: int, first: int, last: int) -> Ints:
-    """Return when bars should have closed, from the first close to the last, both included (UTC ns)."""
+def expected(ts: Ints, interval_ns: int, sessions: Sessions) -> Ints:
+    """Return when bars should have closed from the first of the closes `ts` to the last (UTC ns), on the grid they have."""
+    offset = grid(ts, interval_ns, sessions)
     pairs = zip(sessions.opens.tolist(), sessions.closes.tolist(), strict=True)
-    due = [ts for opened, closed in pairs for ts in closes(Session("", opened, closed), interval_ns)]
-    wanted = np.array(due, np.int64)
-    return wanted[(wanted >= first) & (wanted <= last)]
+    # The first bar ends where the grid begins, so it is as if the session had opened an interval before.
+    begun = ((opened + offset - interval_ns if offset else opened, closed) for opened, closed in pairs)
+    due = [close for opened, closed in begun for close in closes(Session("", opened, closed), interval_ns)]
+    wanted: Ints = np.array(due, np.int64)
+    return wanted[np.searchsorted(wanted, ts[0]) : np.searchsorted(wanted, ts[-1], "right")]
 
 
-def _gaps(bars: Bars, due: Ints, sessions: Sessions, number: Ints) -> list[Finding]:
-    lacking = due[~np.isin(due, bars.ts)]
+def _gaps(lacking: Ints, due: int, sessions: Sessions, number: Ints) -> list[Finding]:
     if not len(lacking):
         return []
     of = sessions.number(lacking - 1)
@@ -72,7 +87,7 @@ def _gaps(bars: Bars, due: Ints, sessions: Sessions, number: Ints) -> list[Findi
         why = "whole sessions without a bar: no data, or a ticker that had another name"
         found.append(finding(Defect.GAP, Done.TOLD, sessions.closes[whole], why))
     if len(parts):
-        share = len(parts) / len(due)
+        share = len(parts) / due
         why = f"bars missing within sessions, {share:.2%} of those due: not traded, halted or lost"
         found.append(finding(Defect.GAP, Done.TOLD, parts, why))
     return found

@@ -7,14 +7,31 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
+import numpy as np
 
-from robo_trader.core.events import MINUTE_NS, NOT_FILLED, SECOND_NS, Bar, Feed, FeedStatus, Quote, Trade
+from robo_trader.core.events import (
+    MINUTE_NS,
+    NOT_FILLED,
+    SECOND_NS,
+    Bar,
+    Depth,
+    Feed,
+    FeedStatus,
+    Quote,
+    Trade,
+)
 from robo_trader.core.protocols import Inbox
+from robo_trader.data import inspection
 from robo_trader.data.aggregation import Aggregator, Gap, bucket, closes
+from robo_trader.data.bars import Bars
+from robo_trader.data.findings import Defect
 from robo_trader.data.history import merge
-from robo_trader.data.quality import Quality
+from robo_trader.data.quality import Quality, Tally
+from robo_trader.data.refusals import Refusals
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.data.validation import OUTSIDE_HOURS, Rejected, ValidationOptions, Validator
+
+_DAYS = 5  # of a symbol that are counted; older ones are in the database
 
 
 @dataclass(frozen=True)
@@ -24,7 +41,7 @@ class PipelineOptions:
     interval_ns: int = MINUTE_NS
     # Closed bars that may wait for an older gap to be filled; then the gap is given up and said to be.
     patience: int = 5
-    # One symbol's refusals for one reason are told at most this often, with how many there were.
+    # One symbol's refusals for one reason are told at most this often, and how many there were in between.
     rejection_interval_ns: int = 5 * MINUTE_NS
     validation: ValidationOptions = field(default_factory=ValidationOptions)
 
@@ -38,10 +55,10 @@ class _Track:
     lacking_until: int = 0
     newest: int = 0
     waiting: list[Bar] = field(default_factory=list)
-    # Bars that needed nothing, that came from history instead, and that were given up.
-    whole: int = 0
-    filled: int = 0
-    lost: int = 0
+    # When the stream began: what was due before is no fault of its.
+    since: int | None = None
+    days: dict[str, Tally] = field(default_factory=dict)
+    doubted: set[tuple[Defect, tuple[int, ...]]] = field(default_factory=set)
 
     def gap(self) -> tuple[int, int] | None:
         """Return what history should bring, start < ts <= end, None while nothing lacks."""
@@ -74,10 +91,13 @@ class Pipeline:
         self._aggregator = Aggregator(self._options.interval_ns, calendar)
         self._tracks: dict[str, _Track] = {}
         self._now = 0
-        self._silent_until: dict[tuple[str, str], int] = {}
+        self._refusals = Refusals(self._options.rejection_interval_ns)
 
     def on_bar(self, bar: Bar) -> None:
         """Take one raw bar of the stream (TWS: 5 seconds, one every 5 seconds, also without trades)."""
+        track = self._track(bar.symbol)
+        if track.since is None and self._calendar.session(bar.ts) is not None:
+            track.since = bar.ts - bar.interval_ns
         verdict = self._validator.bar(bar)
         for part in verdict.accepted:
             self._now = max(self._now, part.ts)
@@ -87,6 +107,7 @@ class Pipeline:
                 else:
                     self._closed(self._track(settled.symbol), settled)
         self._refuse(verdict.rejected)
+        self._tell_refused(self._refusals.due(self._now))
 
     def on_quote(self, quote: Quote) -> None:
         """Take one quote."""
@@ -96,9 +117,16 @@ class Pipeline:
         """Take one print."""
         self._on_tick(trade, self._validator.trade(trade))
 
+    def on_depth(self, depth: Depth) -> None:
+        """Take the levels of one book."""
+        self._on_tick(depth, self._validator.depth(depth))
+
     def on_status(self, status: FeedStatus) -> None:
-        """Pass on what the feed says of itself."""
-        self._inbox.put(status)
+        """Pass on what the feed says of itself; what it refused is counted and told as what is refused here."""
+        if status.state is Feed.REJECTED:
+            self._refuse((Rejected(status.symbol, status.ts, status.detail),))
+        else:
+            self._inbox.put(status)
 
     def backfill(self, symbol: str, bars: Iterable[Bar]) -> int:
         """Tell closed bars from history, oldest first, that were not told yet; return how many.
@@ -113,11 +141,14 @@ class Pipeline:
         fresh = self._fresh(symbol, track, verdict.accepted)
         if not fresh:
             return 0
-        if gap is not None:
-            track.filled += sum(gap[0] < bar.ts <= gap[1] for bar in fresh)
+        missed = [
+            bar.ts for bar in fresh if gap and gap[0] < bar.ts <= gap[1] and self._counts(track, bar.ts)
+        ]
+        for ts in missed:
+            self._tally(symbol, ts).filled += 1
         track.waiting = merge(fresh, track.waiting)
         self._tell_through(track, fresh[-1].ts)
-        if gap is not None and track.gap() is None:
+        if gap is not None and missed and track.gap() is None:
             self._say(Feed.GAP, symbol, f"missed bars filled in from history: {len(fresh)}, {_stretch(*gap)}")
         return len(fresh)
 
@@ -129,33 +160,63 @@ class Pipeline:
         of live data.
         """
         track = self._track(symbol)
-        verdict = self._validator.history(symbol, bars, counts=False)
-        self._refuse(refusal for refusal in verdict.rejected if refusal.ts in fetched)
+        verdict = self._validator.history(symbol, bars)
+        fresh = [refusal for refusal in verdict.rejected if refusal.ts in fetched]
+        self._tell_refused(self._refusals.new(fresh, self._now))
         believed = {bar.ts for bar in verdict.accepted}
         past = [bar for bar in bars if bar.ts in believed or bar.ts not in fetched]
         if past:
             track.told = past[-1].ts
+        if past and fetched:
+            self._doubt(track, symbol, past)
         return past
+
+    def _doubt(self, track: _Track, symbol: str, past: Sequence[Bar]) -> None:
+        """Tell what no single bar of the past shows, once."""
+        rows = np.array([(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in past])
+        bars = Bars(np.array([bar.ts for bar in past]), *np.ascontiguousarray(rows.T))
+        for found in inspection.doubts(bars, self._options.interval_ns, self._calendar)[0]:
+            if (found.what, found.at) not in track.doubted:
+                track.doubted.add((found.what, found.at))
+                self._say(Feed.DOUBTED, symbol, found.in_words())
+
+    def split(self, symbol: str, ratio: float, since: int) -> None:
+        """Expect a share's next prices in new shares, `ratio` for an old one; those after `since` (UTC ns) were already."""
+        self._validator.split(symbol, ratio, since)
 
     def gaps(self) -> list[tuple[str, int, int]]:
         """Return what history should bring now: symbol, start and end in UTC ns; bars with start < ts <= end."""
         return [(symbol, *gap) for symbol, track in self._tracks.items() if (gap := track.gap()) is not None]
 
     def quality(self) -> list[Quality]:
-        """Return how good the live data of each symbol were since the start; the warm-up counts for nothing."""
-        return [self._quality(symbol, track) for symbol, track in sorted(self._tracks.items())]
+        """Return how good the live data of each symbol and day were; neither the warm-up counts nor what was before."""
+        tracks = sorted(self._tracks.items())
+        return [tally.of(symbol, day) for symbol, track in tracks for day, tally in track.days.items()]
 
-    def _quality(self, symbol: str, track: _Track) -> Quality:
-        refused = self._validator.rejections(symbol)
-        refused.pop(OUTSIDE_HOURS, None)
-        return Quality(symbol, track.whole, track.filled, track.lost, refused)
+    def settle(self) -> None:
+        """Tell how many refusals have not been told yet: nothing more will come."""
+        self._tell_refused(self._refusals.rest())
 
     def _track(self, symbol: str) -> _Track:
         return self._tracks.setdefault(symbol, _Track())
 
-    def _on_tick(self, tick: Quote | Trade, refusal: Rejected | None) -> None:
+    def _tally(self, symbol: str, ts: int) -> Tally:
+        """Return where the day of `ts` is counted; days that are over for long are forgotten."""
+        days = self._track(symbol).days
+        tally = days.setdefault(self._calendar.label_of(ts), Tally())
+        if len(days) > _DAYS:
+            del days[min(days)]
+        return tally
+
+    def _counts(self, track: _Track, ts: int) -> bool:
+        """Whether the bar that closes at `ts` began when the stream had begun."""
+        return track.since is not None and self._start(ts) >= track.since
+
+    def _on_tick(self, tick: Quote | Trade | Depth, refusal: Rejected | None) -> None:
         if refusal is not None:
-            self._refuse((refusal,))
+            # Quotes go on all night; a bar from outside hours has a wrong time.
+            if refusal.reason != OUTSIDE_HOURS:
+                self._refuse((refusal,))
             return
         self._now = max(self._now, tick.ts)
         self._inbox.put(tick)
@@ -194,7 +255,8 @@ class Pipeline:
         gap = track.gap()
         if gap is not None:
             waiting = {bar.ts for bar in track.waiting}
-            track.lost += sum(ts not in waiting for ts in self._due_within(*gap))
+            for ts in self._due_within(*gap):
+                self._tally(symbol, ts).lost += ts not in waiting and self._counts(track, ts)
         self._tell_through(track, track.newest)
         if gap is not None:
             self._say(Feed.GAP, symbol, f"{NOT_FILLED}: {_stretch(*gap)}")
@@ -220,7 +282,8 @@ class Pipeline:
         track.told = bar.ts
         # Who trades on a bar must not be told later that there was a newer one.
         outdated = bar.ts < track.newest and not bar.history
-        track.whole += not bar.history
+        if not bar.history:
+            self._tally(bar.symbol, bar.ts).whole += 1
         self._inbox.put(msgspec.structs.replace(bar, history=True) if outdated else bar)
 
     def _fresh(self, symbol: str, track: _Track, bars: Iterable[Bar]) -> list[Bar]:
@@ -244,16 +307,16 @@ class Pipeline:
             return start
         return self._calendar.before(session.label, 1)[0].close
 
-    def _refuse(self, refusals: Iterable[Rejected]) -> None:
+    def _refuse(self, refusals: Sequence[Rejected]) -> None:
+        """Count refusals, and tell them: now, or with those that follow."""
         for refusal in refusals:
-            key = (refusal.symbol, refusal.reason)
-            now = self._now or refusal.ts
-            if refusal.reason == OUTSIDE_HOURS or now < self._silent_until.get(key, 0):
-                continue
-            self._silent_until[key] = now + self._options.rejection_interval_ns
-            count = self._validator.rejections(refusal.symbol).get(refusal.reason, 0)
-            so_far = f", {count} times so far" if count > 1 else ""
-            self._say(Feed.REJECTED, refusal.symbol, refusal.detail + so_far)
+            if refusal.reason != OUTSIDE_HOURS:
+                self._tally(refusal.symbol, self._now or refusal.ts).refused[refusal.reason] += 1
+        self._tell_refused(self._refusals.new(refusals, self._now))
+
+    def _tell_refused(self, told: Iterable[tuple[str, str]]) -> None:
+        for symbol, detail in told:
+            self._say(Feed.REJECTED, symbol, detail)
 
     def _say(self, state: Feed, symbol: str, detail: str) -> None:
         told = self._track(symbol).told or 0

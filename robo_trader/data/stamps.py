@@ -72,6 +72,19 @@ def interval_of(ts: Ints) -> int:
     return DAY_NS if usual >= 20 * 60 * MINUTE_NS else usual
 
 
+def grid(ts: Ints, interval_ns: int, sessions: Sessions) -> int:
+    """Return how long after the open (ns) most times within sessions are, whole intervals taken off.
+
+    It is 0 for bars counted from the open and half an hour for hours by the clock.
+    """
+    number = sessions.number(ts)
+    known = number >= 0
+    opened, closed = sessions.opens[number[known]], sessions.closes[number[known]]
+    within = (ts[known] > opened) & (ts[known] < closed)
+    offsets, counts = np.unique((ts[known] - opened)[within] % interval_ns, return_counts=True)
+    return int(offsets[np.argmax(counts)]) if len(offsets) else 0
+
+
 def in_zone(wall: Ints, zone: str) -> Ints:
     """Return UTC ns of wall times (ns as if they were UTC) of a zone; the hour that is skipped or doubled is UTC's."""
     if zone == UTC_NAME:
@@ -124,18 +137,19 @@ def find_stamping(
     Rows at the open and none at the close name starts, the opposite ends. Where there are both, an auction has a row
     of its own or the file goes on after hours: then the jump of volume at the open or before the close tells.
     """
-    shares = [
-        _present(ts, edge, sessions)
-        for edge in (sessions.opens, sessions.closes, sessions.opens - interval_ns)
-    ]
-    at_open, at_close, before_open = shares
+    offset = grid(ts, interval_ns, sessions)
+    # An hour by the clock that holds the open begins before it.
+    around = sessions.opens + (offset - interval_ns if offset else 0)
+    edges = (sessions.opens, around, sessions.closes, sessions.opens - interval_ns)
+    opened, holding, at_close, before_open = (_present(ts, edge, sessions) for edge in edges)
+    at_open = max(opened, holding)
     if at_open - at_close > _CLEAR:
         return Stamped.START, "there are rows at the open and hardly any at the close"
     if at_close - at_open > _CLEAR:
         return Stamped.END, "there are rows at the close and hardly any at the open"
     if max(at_open, at_close) < _RARE:
-        return None, "there are no rows at the open and none at the close: bars not counted from the open"
-    if at_open <= _MOST or at_close <= _MOST or not np.nansum(volume):
+        return None, "there are no rows at the open and none at the close"
+    if at_open <= _MOST or at_close <= _MOST or offset or not np.nansum(volume):
         return None, "rows at the open and at the close come and go"
     return _by_volume(ts, volume, interval_ns, sessions, extended=before_open > _MOST)
 

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
-from robo_trader.core.events import DAY_NS, MINUTE_NS, Bar, Quote, Trade
+from robo_trader.core.events import DAY_NS, MINUTE_NS, Bar, Depth, Quote, Trade
 from robo_trader.core.protocols import Session
+from robo_trader.data import spikes
+from robo_trader.data.ladder import flaw
 from robo_trader.data.sessions import XnysCalendar
 
 OUTSIDE_HOURS = "outside hours"
 
-# Scales the median absolute deviation to a standard deviation of normal returns.
-_MAD_TO_SIGMA = 1.4826
 _FEW_RETURNS = 10
 # USD that any price moves between bid and ask: Brownlees and Gallo's gamma is two ticks.
 _FEW_TICKS = 0.025
-# A jump is confirmed where the next bar lies nearer to it than this fraction of the way back.
-_HALF_WAY = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,20 +77,22 @@ class _Stream:
     seen_ts: int = 0
     session: Session | None = None
     returns: deque[float] = field(default_factory=deque)
+    volumes: deque[float] = field(default_factory=deque)
     identical: int = 0
     quote: Quote | None = None
     trade: Trade | None = None
+    depth_ts: int = 0
     doubtful_quote: Quote | None = None
     doubtful_trade: Trade | None = None
-    rejected: Counter[str] = field(default_factory=Counter)
 
 
 class Validator:
-    """Checks bars, quotes and trades of any number of symbols, one after the other.
+    """Checks bars, quotes, trades and depth of any number of symbols, one after the other.
 
     A bar that jumps is held until the next bar: if that stays at the new level both pass, otherwise the held one
     is refused. This is the one-sided form of Brownlees and Gallo (2006, CSDA 51), which looks at both sides: who stays
-    is told by the next bar's open, so that a real move that turns back a minute later is kept.
+    is told by the next bar's open, so that a real move that turns back a minute later is kept. A bar with many times
+    the usual volume, as an auction's, may go further. The last bar of a session is judged at once: nothing follows it.
     """
 
     def __init__(self, calendar: XnysCalendar, options: ValidationOptions | None = None) -> None:
@@ -107,7 +106,7 @@ class Validator:
         bar = _with_price(bar, stream.last)
         refusal = _shape(bar) or self._order(bar, stream) or self._hours(bar)
         if refusal is not None:
-            return Verdict(rejected=(_count(stream, refusal),))
+            return Verdict(rejected=(refusal,))
         stream.seen_ts = bar.ts
         session = self._calendar.session(bar.ts)
         # Of bars that are days each is judged by those before it, as minutes are within their day.
@@ -116,17 +115,18 @@ class Validator:
         stream.session = session
         stuck = self._stuck(bar, stream)
         if stuck is not None:
-            return Verdict(before.accepted, (*before.rejected, _count(stream, stuck)))
-        if self._jumps(bar, stream, same_day):
-            stream.held = bar
-            return before
-        return Verdict((*before.accepted, self._believe(stream, bar, same_day)), before.rejected)
+            return Verdict(before.accepted, (*before.rejected, stuck))
+        if not self._jumps(bar, stream, same_day):
+            return Verdict((*before.accepted, self._believe(stream, bar, same_day)), before.rejected)
+        if stream.last is not None and _is_last(bar, session):
+            return Verdict(before.accepted, (*before.rejected, self._spike(stream, bar, stream.last)))
+        stream.held = bar
+        return before
 
-    def history(self, symbol: str, bars: Iterable[Bar], *, counts: bool = True) -> Verdict:
+    def history(self, symbol: str, bars: Iterable[Bar]) -> Verdict:
         """Judge a finished series of one symbol apart from its live stream, oldest first.
 
-        The last bar has no follower: a jump within `max_move` is believed there. Refusals that do not count are not
-        among the `rejections`.
+        The last bar has no follower: a jump within `max_move` is believed there.
         """
         apart = Validator(self._calendar, self._options)
         verdicts = [apart.bar(bar) for bar in bars]
@@ -134,8 +134,6 @@ class Validator:
         accepted = tuple(bar for verdict in verdicts for bar in verdict.accepted)
         rejected = tuple(refusal for verdict in verdicts for refusal in verdict.rejected)
         stream = self._stream(symbol)
-        if counts:
-            stream.rejected.update(refusal.reason for refusal in rejected)
         if not stream.seen_ts and accepted:
             # The first live bar is compared with the last close, as after a night.
             stream.last = accepted[-1]
@@ -146,7 +144,7 @@ class Validator:
         stream = self._stream(quote.symbol)
         refusal = self._quote_refusal(quote, stream)
         if refusal is not None:
-            return _count(stream, refusal)
+            return refusal
         stream.quote, stream.doubtful_quote = quote, None
         return None
 
@@ -155,18 +153,39 @@ class Validator:
         stream = self._stream(trade.symbol)
         refusal = self._trade_refusal(trade, stream)
         if refusal is not None:
-            return _count(stream, refusal)
+            return refusal
         stream.trade, stream.doubtful_trade = trade, None
         return None
 
-    def rejections(self, symbol: str) -> dict[str, int]:
-        """Return how often each reason was given for this symbol."""
-        return dict(self._stream(symbol).rejected)
+    def depth(self, depth: Depth) -> Rejected | None:
+        """Judge the levels of one book; None means they are believed."""
+        stream = self._stream(depth.symbol)
+        refusal = self._depth_refusal(depth, stream)
+        if refusal is not None:
+            return refusal
+        stream.depth_ts = depth.ts
+        return None
+
+    def split(self, symbol: str, ratio: float, since: int) -> None:
+        """Compare what comes next with the last bar in new shares, `ratio` for an old one, unless that is of after `since`.
+
+        The first quote and the first print are compared with none.
+        """
+        stream = self._stream(symbol)
+        last = stream.last
+        if last is None or last.ts > since:
+            return
+        prices = {name: getattr(last, name) / ratio for name in ("open", "high", "low", "close")}
+        stream.last = msgspec.structs.replace(last, **prices, volume=last.volume * ratio)
+        stream.quote = stream.trade = stream.doubtful_quote = stream.doubtful_trade = None
 
     def _stream(self, symbol: str) -> _Stream:
         stream = self._streams.get(symbol)
         if stream is None:
-            stream = self._streams[symbol] = _Stream(returns=deque(maxlen=self._options.window))
+            window = self._options.window
+            stream = self._streams[symbol] = _Stream(
+                returns=deque(maxlen=window), volumes=deque(maxlen=window)
+            )
         return stream
 
     def _order(self, bar: Bar, stream: _Stream) -> Rejected | None:
@@ -175,7 +194,7 @@ class Validator:
         reason = "duplicate" if bar.ts == stream.seen_ts else "out of order"
         return Rejected(bar.symbol, bar.ts, reason)
 
-    def _hours(self, item: Bar | Quote | Trade) -> Rejected | None:
+    def _hours(self, item: Bar | Quote | Trade | Depth) -> Rejected | None:
         session = self._calendar.session(item.ts)
         if session is None:
             return Rejected(item.symbol, item.ts, OUTSIDE_HOURS)
@@ -197,10 +216,9 @@ class Validator:
         return Verdict(rejected=(self._spike(stream, held, last),))
 
     def _confirms(self, bar: Bar, held: Bar, stream: _Stream, reference: float) -> bool:
-        if _move(held, reference) > self._limit(stream):
-            return _reaches(bar, held, reference)
-        way_back = abs(math.log(bar.open / held.close))
-        return way_back <= _HALF_WAY * abs(math.log(held.close / reference))
+        if spikes.move(held, reference) > self._limit(held, stream):
+            return spikes.reaches(bar, held, reference)
+        return spikes.opens_there(bar, held, reference)
 
     def _finish(self, symbol: str) -> Verdict:
         """Settle the held bar of a series that has ended."""
@@ -208,43 +226,45 @@ class Validator:
         held, last = stream.held, stream.last
         if held is None or last is None:
             return Verdict()
-        if _move(held, last.close) <= self._options.max_move:
+        if spikes.move(held, last.close) <= self._options.max_move:
             return Verdict(accepted=(self._believe(stream, held, same_day=True),))
         return Verdict(rejected=(self._spike(stream, held, last),))
 
     def _spike(self, stream: _Stream, bar: Bar, last: Bar) -> Rejected:
-        move, limit = _move(bar, last.close), self._limit(stream)
+        move, limit = spikes.move(bar, last.close), self._limit(bar, stream)
         if move <= limit:
-            move, limit = abs(math.log(bar.close / last.close)), self._close_limit(stream)
-        return _count(stream, Rejected(bar.symbol, bar.ts, "spike", move, limit))
+            move, limit = spikes.close_move(bar, last.close), self._close_limit(bar, stream)
+        return Rejected(bar.symbol, bar.ts, "spike", move, limit)
 
     def _jumps(self, bar: Bar, stream: _Stream, same_day: bool) -> bool:
         """Whether the bar's extremes or its close lie too far from the last close to be believed at once."""
         if stream.last is None:
             return False
-        move = _move(bar, stream.last.close)
+        move = spikes.move(bar, stream.last.close)
         if not same_day:
             # Overnight gaps are no measure of a spike: there only the wide limit holds.
             return move > self._options.max_move
-        if move > self._options.min_move and move > self._limit(stream):
+        if move > self._options.min_move and move > self._limit(bar, stream):
             return True
-        close = abs(math.log(bar.close / stream.last.close))
+        close = spikes.close_move(bar, stream.last.close)
         if close <= self._options.min_close_move or stream.session is None:
             return False
         # Nothing follows the last bar of a day, and its auction may well move it.
-        return bar.ts < stream.session.close and close > self._close_limit(stream)
+        return bar.ts < stream.session.close and close > self._close_limit(bar, stream)
 
-    def _limit(self, stream: _Stream) -> float:
-        return self._wide(stream, self._options.min_move, self._options.sigmas)
+    def _limit(self, bar: Bar, stream: _Stream) -> float:
+        return self._wide(bar, stream, self._options.min_move, self._options.sigmas)
 
-    def _close_limit(self, stream: _Stream) -> float:
-        return self._wide(stream, self._options.min_close_move, self._options.close_sigmas)
+    def _close_limit(self, bar: Bar, stream: _Stream) -> float:
+        return self._wide(bar, stream, self._options.min_close_move, self._options.close_sigmas)
 
-    def _wide(self, stream: _Stream, least: float, sigmas: float) -> float:
+    def _wide(self, bar: Bar, stream: _Stream, least: float, sigmas: float) -> float:
         if len(stream.returns) < _FEW_RETURNS:
             return self._options.max_move
         few_ticks = 0.0 if stream.last is None else _FEW_TICKS / stream.last.close
-        return min(self._options.max_move, max(least, few_ticks, sigmas * _robust_sigma(stream.returns)))
+        usual = max(least, few_ticks, sigmas * spikes.robust_sigma(stream.returns))
+        room = spikes.room(bar.volume, stream.volumes, _is_last(bar, stream.session))
+        return min(self._options.max_move, usual * room)
 
     def _stuck(self, bar: Bar, stream: _Stream) -> Rejected | None:
         # Without trades the same prices must repeat, so only a repeated volume betrays a stuck feed.
@@ -261,6 +281,10 @@ class Validator:
         # A bar without trades repeats the last price and says nothing of how far prices go.
         if stream.last is not None and same_day and bar.volume:
             stream.returns.append(math.log(bar.close / stream.last.close))
+        if not same_day:
+            stream.volumes.clear()  # a session begins and ends busier than it is in between
+        if bar.volume:
+            stream.volumes.append(bar.volume)
         stream.last = bar
         return bar
 
@@ -279,7 +303,7 @@ class Validator:
 
     def _quote_jump(self, quote: Quote, stream: _Stream) -> Rejected | None:
         known = [q.bid + q.ask for q in (stream.quote, stream.doubtful_quote) if q is not None]
-        move = _nearest(quote.bid + quote.ask, known)
+        move = spikes.nearest(quote.bid + quote.ask, known)
         if stream.quote is None or move <= self._options.max_move:
             return None
         stream.doubtful_quote = quote
@@ -308,11 +332,20 @@ class Validator:
 
     def _trade_jump(self, trade: Trade, stream: _Stream) -> Rejected | None:
         known = [t.price for t in (stream.trade, stream.doubtful_trade) if t is not None]
-        move = _nearest(trade.price, known)
+        move = spikes.nearest(trade.price, known)
         if stream.trade is None or move <= self._options.max_move:
             return None
         stream.doubtful_trade = trade
         return Rejected(trade.symbol, trade.ts, "spike", move, self._options.max_move)
+
+    def _depth_refusal(self, depth: Depth, stream: _Stream) -> Rejected | None:
+        if reason := "depth out of order" if depth.ts < stream.depth_ts else flaw(depth):
+            return Rejected(depth.symbol, depth.ts, reason)
+        if depth.bids and stream.quote is not None:
+            mids = depth.bids[0][0] + depth.asks[0][0], [stream.quote.bid + stream.quote.ask]
+            if (move := spikes.nearest(*mids)) > self._options.max_move:
+                return Rejected(depth.symbol, depth.ts, "depth far from quote", move, self._options.max_move)
+        return self._hours(depth)
 
 
 def _shape(bar: Bar) -> Rejected | None:
@@ -345,35 +378,10 @@ def _amount(size: float) -> bool:
     return math.isfinite(size) and size >= 0
 
 
+def _is_last(bar: Bar, session: Session | None) -> bool:
+    """Whether it is the last of the bars of its session; of a day's only one nothing can be said."""
+    return session is not None and bar.ts == session.close and bar.interval_ns < DAY_NS
+
+
 def _identical(a: Bar, b: Bar) -> bool:
     return (a.open, a.high, a.low, a.close, a.volume) == (b.open, b.high, b.low, b.close, b.volume)
-
-
-def _move(bar: Bar, reference: float) -> float:
-    """Return the largest absolute log return from `reference` to the bar's extremes."""
-    return max(abs(math.log(bar.high / reference)), abs(math.log(bar.low / reference)))
-
-
-def _reaches(bar: Bar, held: Bar, reference: float) -> bool:
-    """Whether `bar` stays near the extreme to which the held bar jumped from `reference`."""
-    up, down = math.log(held.high / reference), math.log(reference / held.low)
-    way_back = math.log(held.high / bar.high) if up >= down else math.log(bar.low / held.low)
-    return way_back <= _HALF_WAY * max(up, down)
-
-
-def _nearest(price: float, known: list[float]) -> float:
-    """Return the smallest absolute log return from any known price; infinite where none is known."""
-    return min((abs(math.log(price / other)) for other in known), default=math.inf)
-
-
-def _robust_sigma(returns: Iterable[float]) -> float:
-    """Return 1.4826 times the median absolute return.
-
-    Not the deviation from the median: where prices only bounce between bid and ask, one half of the returns is the median.
-    """
-    return _MAD_TO_SIGMA * statistics.median(abs(value) for value in returns)
-
-
-def _count(stream: _Stream, refusal: Rejected) -> Rejected:
-    stream.rejected[refusal.reason] += 1
-    return refusal

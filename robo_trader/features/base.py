@@ -111,6 +111,14 @@ class Trades:
 
 
 @dataclass(frozen=True, slots=True)
+class Depths:
+    """Books of one symbol: `ts` (n,) in UTC ns, never falling, and as many rows of levels, see `market_depth.ladder`."""
+
+    ts: Ints
+    levels: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Model inputs of several symbols, in order of time, ties in order of `symbols`.
 

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, SECOND_NS
 from robo_trader.core.protocols import Calendar
+from robo_trader.data.bars import restate
 from robo_trader.features.base import Bars, Floats, Ints, Rows
 from robo_trader.features.feature_engine import FeatureEngine
 from robo_trader.features.scan import Scan
@@ -27,7 +28,11 @@ Progress = Callable[[str], None]
 
 ENOUGH = 0.6  # of each symbol's rows; a column that is known less often is left out, and not the rows with it
 DATABASES = (".db", ".sqlite", ".sqlite3")
-_BARS = "SELECT ts, open, high, low, close, volume FROM bars WHERE symbol = ? AND interval_ns = ? ORDER BY ts"
+_BARS = (
+    "SELECT ts, open, high, low, close, volume, {} FROM bars WHERE symbol = ? AND interval_ns = ? ORDER BY ts"
+)
+_KNOWS_SPLITS = "SELECT count(*) FROM sqlite_master WHERE name = 'splits'"
+_SPLITS = "SELECT since, new, old FROM splits WHERE symbol = ? AND since IS NOT NULL ORDER BY since, id"
 _SYMBOLS = "SELECT DISTINCT symbol FROM bars WHERE interval_ns = ? ORDER BY symbol"
 
 MODEL = [NAMES.index(name) for name in MODEL_NAMES]
@@ -170,19 +175,23 @@ def _from_database(path: Path, symbols: Sequence[str], interval_ns: int) -> dict
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
             wanted = symbols or [row[0] for row in connection.execute(_SYMBOLS, (interval_ns,))]
-            return {s: _columns(connection.execute(_BARS, (s, interval_ns))) for s in wanted}
+            return {s: _stored(connection, s, interval_ns) for s in wanted}
     except sqlite3.Error as error:
         raise DataError(
             f"{path} cannot be read as a RoboTrader database ({error}); name the file that the daemon writes with --db"
         ) from error
 
 
-def _columns(rows: sqlite3.Cursor) -> Bars:
-    layout = np.dtype(
-        [("ts", np.int64), *((name, np.float64) for name in ("open", "high", "low", "close", "volume"))]
-    )
-    table = np.fromiter(rows, dtype=layout)
-    return Bars(*(np.ascontiguousarray(table[name]) for name in layout.names or ()))
+def _stored(connection: sqlite3.Connection, symbol: str, interval_ns: int) -> Bars:
+    """Return a symbol's bars in today's shares."""
+    names = ("open", "high", "low", "close", "volume")
+    layout = np.dtype([("ts", np.int64), *((name, np.float64) for name in names), ("told", np.int64)])
+    (knows_splits,) = connection.execute(_KNOWS_SPLITS).fetchone()  # an older database does not
+    bars = _BARS.format("coalesce(told, ts)" if knows_splits else "ts")
+    table = np.fromiter(connection.execute(bars, (symbol, interval_ns)), dtype=layout)
+    ts, *columns = (np.ascontiguousarray(table[name]) for name in ("ts", *names))
+    restate(columns, table["told"], connection.execute(_SPLITS, (symbol,)) if knows_splits else ())
+    return Bars(ts, *columns)
 
 
 def _from_file(path: Path, symbols: Sequence[str], interval_ns: int) -> dict[str, Bars]:
@@ -199,6 +208,10 @@ def _from_file(path: Path, symbols: Sequence[str], interval_ns: int) -> dict[str
             raise DataError(
                 f"{path}: the bars of {symbol} are of {reading.interval_ns // SECOND_NS} seconds, "
                 f"not of {interval_ns // SECOND_NS}"
+            )
+        if len(reading.bars) and np.isnan(reading.bars.volume).all():
+            raise DataError(
+                f"{path}: the bars of {symbol} have no volume, and features need it; add a column volume, in shares"
             )
         found[symbol] = reading.bars
     return found

@@ -1,9 +1,9 @@
 """What the book and the tape say between two bars.
 
-Quotes and trades count for the bar in whose time they fall, by their own `ts`, whether or not its bar has come yet: bars
-come a moment after their end, and a quote of that moment belongs to the next one. What comes after its bar was told
-counts as if it had come with that bar, so for the next one. Bars are counted from the session's open; each session
-starts with an empty book. The broker samples quotes and trades, so these are measures of a sample.
+Quotes, trades and depth (`market_depth`) count for the bar in whose time they fall, by their own `ts`, whether or not it
+has come yet: bars come a moment after their end, and a quote of that moment belongs to the next one. What comes after its
+bar was told counts as if it had come with that bar, so for the next one. Bars are counted from the session's open; each
+session starts with an empty book. The broker samples quotes and trades, so these are measures of a sample.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ import math
 import numpy as np
 
 from robo_trader.features.base import Feature, Floats, Group, Unit
-from robo_trader.features.cross_section import CONTEXT as BEFORE
+from robo_trader.features.cross_section import CONTEXT as FIRST
 from robo_trader.features.kernels import TIE, Array, kernel, ratio, smooth
+from robo_trader.features.market_depth import BIDS, LADDER, is_ladder, measure, tell
+from robo_trader.features.market_depth import CONTEXT as BEFORE
+from robo_trader.features.market_depth import FIELDS as BEHIND
 
-# What `sample` tells of a bar, in `context`, behind what `cross_section.look` tells.
+# What `sample` tells of a bar, in `context`, behind what `market_depth.tell` says.
 SPREAD, QUEUE, FLOW, MICRO, SIGN, REALISED = range(BEFORE, BEFORE + 6)
 CONTEXT = BEFORE + 6
 
@@ -25,14 +28,16 @@ INTERVAL, OPEN, CLOSE, CLOCK = 0, 1, 2, 3
 BID, ASK, BID_SIZE, ASK_SIZE, MID, PRICE, TICK = 4, 5, 6, 7, 8, 9, 10
 # Then the sums of the bar in the making, and those of the bar before it until that is told.
 END, QUOTES, SPREADS, IMBALANCES, FLOWS, DEPTHS, IMBALANCE, SIGNED, TRADED, EARNED, RIPE = range(11)
-FIELDS = 11
+LEVELS = 11  # where the sums of depth begin
+FIELDS = LEVELS + BEHIND
 MAKING, DONE = 11, 11 + FIELDS
-# Last, trades that wait for the mid of five minutes later, summed over a few seconds each.
+# Then trades that wait for the mid of five minutes later, summed over a few seconds each.
 DUE, OLDEST = DONE + FIELDS, DONE + FIELDS + 1
 WAITING = OLDEST + 1
 SLOT_S, LATER_S, SLOTS = 5.0, 300.0, 64
 VALUES, SHARES, SIZES = WAITING, WAITING + SLOTS, WAITING + 2 * SLOTS
-SIZE = WAITING + 3 * SLOTS
+STANDING = WAITING + 3 * SLOTS  # last, the levels that stand
+SIZE = STANDING + LADDER
 
 
 def new_book(interval_s: float) -> Floats:
@@ -171,9 +176,29 @@ def on_trade(b: Array, seconds: float, price: float, size: float) -> bool:
     return True
 
 
+ON_DEPTH_SIGNATURE = "boolean(float64[::1], float64, float64[::1])"
+
+
+@kernel
+def on_depth(b: Array, seconds: float, row: Array) -> bool:
+    """Take levels (`market_depth.ladder`) at `seconds` (UTC); return False, and take nothing, outside the book's session.
+
+    A row of no levels says that the last ones are gone; one that cannot be is passed over.
+    """
+    if not b[OPEN] < seconds <= b[CLOSE]:
+        return False
+    if row[BIDS] == 0.0:
+        b[STANDING] = 0.0
+    elif is_ladder(row):
+        _reach(b, seconds)
+        measure(row, b, MAKING + LEVELS, STANDING)
+    return True
+
+
 @kernel
 def _tell(b: Array, bar: int, context: Array) -> None:
-    """Write what is known of a bar: nothing where it saw no quote."""
+    """Write what is known of a bar: of quotes nothing where it saw none."""
+    tell(b, bar + LEVELS, context)
     quotes = b[bar + QUOTES]
     if quotes == 0.0:
         return
@@ -188,7 +213,7 @@ def _tell(b: Array, bar: int, context: Array) -> None:
 @kernel
 def sample(b: Array, seconds: float, context: Array) -> None:
     """Tell in `context` what was seen during the bar that closed at `seconds` (UTC), NaN for nothing."""
-    for i in range(BEFORE, CONTEXT):
+    for i in range(FIRST, CONTEXT):
         context[i] = np.nan
     if not b[OPEN] < seconds <= b[CLOSE]:
         return
@@ -203,35 +228,43 @@ def sample(b: Array, seconds: float, context: Array) -> None:
 
 
 REPLAY_SIGNATURE = (
-    "void(float64[::1], float64[:, ::1], float64[:, ::1], float64[:, ::1], float64[::1], float64[:, ::1])"
+    "void(float64[::1], float64[:, ::1], float64[:, ::1], float64[:, ::1], float64[:, ::1], float64[::1],"
+    " float64[:, ::1])"
 )
 
 
 @kernel
-def replay(b: Array, quotes: Array, trades: Array, sessions: Array, seconds: Array, context: Array) -> None:
-    """Go through the quotes and trades of a symbol in order of time, at one time quotes first, and sample its bars.
+def replay(
+    b: Array, quotes: Array, trades: Array, depths: Array, sessions: Array, seconds: Array, context: Array
+) -> None:
+    """Go through what was told of a symbol in order of time, at one time quotes first, then trades, and sample its bars.
 
-    `quotes` is (n, 5): time (UTC seconds), bid, ask and their sizes; `trades` (n, 3): time, price, size; both of
-    `sessions` only, (n, 2): open and close. Bars close at `seconds`, NaN to pass one over; `context` takes a row each.
+    `quotes` is (n, 5): time (UTC seconds), bid, ask and their sizes; `trades` (n, 3): time, price, size; `depths`
+    (n, 1 + LADDER): time and levels; all of `sessions` only, (n, 2): open and close. Bars close at `seconds`, NaN to pass
+    one over; `context` takes a row each.
     """
-    i = j = day = 0
+    i = j = d = day = 0
     for k in range(seconds.shape[0]):
         while True:
             quoted = quotes[i, 0] if i < quotes.shape[0] else np.inf
             traded = trades[j, 0] if j < trades.shape[0] else np.inf
-            moment = min(quoted, traded)
+            seen = depths[d, 0] if d < depths.shape[0] else np.inf
+            moment = min(quoted, traded, seen)
             if not moment <= seconds[k]:
                 break
             while sessions[day, 1] < moment:
                 day += 1
             if b[OPEN] != sessions[day, 0]:
                 open_book(b, sessions[day, 0], sessions[day, 1])
-            if quoted <= traded:
+            if quoted == moment:
                 on_quote(b, quoted, quotes[i, 1], quotes[i, 2], quotes[i, 3], quotes[i, 4])
                 i += 1
-            else:
+            elif traded == moment:
                 on_trade(b, traded, trades[j, 1], trades[j, 2])
                 j += 1
+            else:
+                on_depth(b, seen, depths[d, 1:])
+                d += 1
         if not np.isnan(seconds[k]):
             sample(b, seconds[k], context[k])
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from robo_trader.features import bands, cross_section, distribution, microstructure, momentum, price, seasonal_volume, session, timeframes, trend, volatility, volume
+from robo_trader.features import bands, cross_section, distribution, market_depth, microstructure, momentum, price, seasonal_volume, session, timeframes, trend, volatility, volume
 from robo_trader.features.base import Ints
 from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "54d2f4a12afc3234ec31a7e42fd1620fe624251e0e20e229707ba60e2ed80f56"
-ARITHMETIC = "2371bddedb8a"
-SIZE = 6423  # numbers in the state of one symbol
+FINGERPRINT = "d75403d3dc977e5c4a38167e6406e05760c46d55e2fe3c267b06228059f347c7"
+ARITHMETIC = "9c89066f3369"
+SIZE = 6787  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
     "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1],"
@@ -41,6 +41,10 @@ CloseLocation = price.CloseLocation.step
 Correlation = cross_section.Correlation.step
 DayDeviation = session.DayDeviation.step
 DayRange = session.DayRange.step
+DepthFlow = market_depth.DepthFlow.step
+DepthImbalance = market_depth.DepthImbalance.step
+DepthMicroPrice = market_depth.DepthMicroPrice.step
+DepthPressure = market_depth.DepthPressure.step
 Directional = trend.Directional.step
 DirectionalSpread = trend.DirectionalSpread.step
 Distance = trend.Distance.step
@@ -97,6 +101,7 @@ Residual = cross_section.Residual.step
 ReturnDeviation = volatility.ReturnDeviation.step
 ReturnInSigmas = momentum.ReturnInSigmas.step
 ReturnSince = session.ReturnSince.step
+RoundTrip = market_depth.RoundTrip.step
 Rsi = momentum.Rsi.step
 SessionCosine = session.SessionCosine.step
 SessionSine = session.SessionSine.step
@@ -133,7 +138,7 @@ WARMUPS = np.array([
     21, 21, 14, 14, 14, 21, 61, 121, 61, 1, 1, 20, 20, 21, 40, 20, 20, 20, 20, 20, 20, 20, 272, 20,
     20, 20, 20, 20, 20, 20, 20, 20, 61, 61, 121, 121, 21, 1, 1, 15, 20, 20, 21, 20, 20, 21, 121, 1,
     1, 1, 14, 14, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 20, 15, 21, 80, 20, 15, 21, 80, 20, 15, 11,
-    30, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22, 1, 20, 1, 1, 1, 1
+    30, 21, 21, 62, 62, 62, 62, 62, 62, 1, 22, 1, 20, 1, 1, 1, 1, 1, 1, 1, 1, 1
 ])
 SESSIONS = np.array([
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -141,8 +146,9 @@ SESSIONS = np.array([
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 20, 0, 0, 0, 0, 0, 15,
     15, 15, 15, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3, 3, 3, 3, 8, 20, 15, 11, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 ])
+LATE = np.flatnonzero(SESSIONS)
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
 
@@ -188,12 +194,12 @@ def step(
     gap = Gap(s, 2140, now)
     day_atr_14 = DayRange(s, 5028, now, 14)
     gap_atr = GapInRanges(s, day_atr_14)
-    sma_5 = Sma(s, now, 5)
-    sma_10 = Sma(s, now, 10)
-    sma_20 = Sma(s, now, 20)
-    sma_50 = Sma(s, now, 50)
-    sma_100 = Sma(s, now, 100)
-    sma_200 = Sma(s, now, 200)
+    sma_5 = Sma(s, now, 0.0, 5, 0)
+    sma_10 = Sma(s, now, sma_5, 10, 5)
+    sma_20 = Sma(s, now, sma_10, 20, 10)
+    sma_50 = Sma(s, now, sma_20, 50, 20)
+    sma_100 = Sma(s, now, sma_50, 100, 50)
+    sma_200 = Sma(s, now, sma_100, 200, 100)
     ema_5 = Ema(s, 2141, now, 5)
     ema_10 = Ema(s, 2142, now, 10)
     ema_20 = Ema(s, 2143, now, 20)
@@ -316,19 +322,24 @@ def step(
     market_return_1 = LastReturn(context, sigma_20, 2)
     sector_return_1 = LastReturn(context, sigma_20, 5)
     market_beta_60 = Beta(s, 5895, now, context, 0)
-    sector_beta_60 = Beta(s, 6158, now, context, 3)
+    sector_beta_60 = Beta(s, 6340, now, context, 3)
     market_correlation_60 = Correlation(s, 5895, market_beta_60)
     market_residual_5 = Residual(s, 5895, market_beta_60, sigma_20, 5, 2.23606797749979)
     market_residual_20 = Residual(s, 5895, market_beta_60, sigma_20, 20, 4.47213595499958)
-    sector_residual_20 = Residual(s, 6158, sector_beta_60, sigma_20, 20, 4.47213595499958)
+    sector_residual_20 = Residual(s, 6340, sector_beta_60, sigma_20, 20, 4.47213595499958)
     breadth = Breadth(context)
     relative_strength_20 = Rank(context)
     spread_log = QuotedSpread(context)
-    queue_imbalance_20 = QueueImbalance(s, 6421, context, 20)
+    queue_imbalance_20 = QueueImbalance(s, 6785, context, 20)
     order_flow = OrderFlow(context)
     micro_price = MicroPrice(context)
     trade_sign = TradeSign(context)
     realised_spread = RealisedSpread(context)
+    depth_imbalance = DepthImbalance(context)
+    depth_micro_price = DepthMicroPrice(context)
+    depth_pressure = DepthPressure(context)
+    round_trip_log = RoundTrip(context)
+    depth_flow = DepthFlow(context)
     out[0] = close_location
     out[1] = log_ret_1
     out[2] = log_ret_2
@@ -493,11 +504,20 @@ def step(
     out[161] = micro_price
     out[162] = trade_sign
     out[163] = realised_spread
+    out[164] = depth_imbalance
+    out[165] = depth_micro_price
+    out[166] = depth_pressure
+    out[167] = round_trip_log
+    out[168] = depth_flow
     end(s, now)
-    if now.n < WARMEST or now.sessions < LONGEST:
-        for i in range(out.shape[0]):
-            if now.n < WARMUPS[i] or now.sessions < SESSIONS[i]:
+    if now.n < WARMEST:
+        for i in range(WARMUPS.shape[0]):
+            if now.n < WARMUPS[i]:
                 out[i] = np.nan
+    if now.sessions < LONGEST:
+        for i in range(LATE.shape[0]):
+            if now.sessions < SESSIONS[LATE[i]]:
+                out[LATE[i]] = np.nan
     return now.n
 
 
@@ -543,9 +563,9 @@ _survey = cross_section.survey
 
 
 @cached
-def survey(panel: Array, symbol: Array, market: int, sectors: Array, seconds: Array, closes: Array, typicals: Array, volumes: Array, labels: Array, context: Array) -> None:
+def survey(panel: Array, order: Ints, symbol: Ints, market: int, sectors: Ints, bars: Array, labels: Array, context: Array) -> None:
     """Compile `cross_section.survey`."""
-    return _survey(panel, symbol, market, sectors, seconds, closes, typicals, volumes, labels, context)
+    return _survey(panel, order, symbol, market, sectors, bars, labels, context)
 
 
 OPEN_BOOK_SIGNATURE = microstructure.OPEN_BOOK_SIGNATURE
@@ -578,14 +598,24 @@ def on_trade(b: Array, seconds: float, price: float, size: float) -> bool:
     return _on_trade(b, seconds, price, size)
 
 
+ON_DEPTH_SIGNATURE = microstructure.ON_DEPTH_SIGNATURE
+_on_depth = microstructure.on_depth
+
+
+@cached
+def on_depth(b: Array, seconds: float, row: Array) -> bool:
+    """Compile `microstructure.on_depth`."""
+    return _on_depth(b, seconds, row)
+
+
 REPLAY_SIGNATURE = microstructure.REPLAY_SIGNATURE
 _replay = microstructure.replay
 
 
 @cached
-def replay(b: Array, quotes: Array, trades: Array, sessions: Array, seconds: Array, context: Array) -> None:
+def replay(b: Array, quotes: Array, trades: Array, depths: Array, sessions: Array, seconds: Array, context: Array) -> None:
     """Compile `microstructure.replay`."""
-    return _replay(b, quotes, trades, sessions, seconds, context)
+    return _replay(b, quotes, trades, depths, sessions, seconds, context)
 
 
-COMPILED = tuple((globals()[name], globals()[f"{name.upper()}_SIGNATURE"]) for name in ('run', 'survey', 'open_book', 'on_quote', 'on_trade', 'replay'))
+COMPILED = tuple((globals()[name], globals()[f"{name.upper()}_SIGNATURE"]) for name in ('run', 'survey', 'open_book', 'on_quote', 'on_trade', 'on_depth', 'replay'))

@@ -13,6 +13,7 @@ from robo_trader.features import (
     bands,
     cross_section,
     distribution,
+    market_depth,
     microstructure,
     momentum,
     price,
@@ -27,7 +28,7 @@ from robo_trader.features.base import Feature
 
 ROOMS = (
     price, trend, momentum, volatility, bands, distribution, volume, seasonal_volume, session, timeframes, cross_section,
-    microstructure,
+    microstructure, market_depth,
 )  # fmt: skip
 CATALOGUE: tuple[Feature, ...] = tuple(feature for room in ROOMS for feature in room.FEATURES)
 

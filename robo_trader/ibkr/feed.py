@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 from ib_async import IB
 from ib_async.ticker import Ticker
 
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar, Feed, FeedStatus, Quote, Trade
+from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar, Depth, Feed, FeedStatus, Quote, Trade
 from robo_trader.core.protocols import Calendar
 from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.contracts import ContractRecord, Contracts
+from robo_trader.ibkr.depth import DepthLines, DepthOptions
 from robo_trader.ibkr.history import History
 from robo_trader.ibkr.pacing import Pacer
 from robo_trader.ibkr.refusals import RequestRefused, Unanswered
@@ -41,6 +42,7 @@ class Intake(Protocol):
     def on_bar(self, bar: Bar) -> None: ...
     def on_quote(self, quote: Quote) -> None: ...
     def on_trade(self, trade: Trade) -> None: ...
+    def on_depth(self, depth: Depth) -> None: ...
     def on_status(self, status: FeedStatus) -> None: ...
     def backfill(self, symbol: str, bars: Iterable[Bar]) -> int: ...
     def gaps(self) -> list[tuple[str, int, int]]: ...
@@ -60,6 +62,7 @@ class FeedOptions:
     # The same gap is asked for at most this often.
     backfill_interval_s: float = 15.0
     days_per_request: int = 10
+    depth: DepthOptions = field(default_factory=DepthOptions)
 
 
 class _Stream:
@@ -86,7 +89,7 @@ class _Stream:
 
 
 class IbFeed:
-    """The market behind TWS: 5-second bars, quotes and sampled trades of the symbols subscribed to."""
+    """The market behind TWS: 5-second bars, quotes, sampled trades and, of a few, depth of the symbols subscribed to."""
 
     def __init__(
         self,
@@ -114,6 +117,9 @@ class IbFeed:
         self._monotonic = monotonic
         self._on_stream = on_stream
         self._past = History(connection, contracts, pacer, options.days_per_request)
+        self._depth = DepthLines(
+            connection, pacer, pipeline, self.market_now, options.depth, lambda: self._monotonic()
+        )
         self._quote_interval_ns = int(options.quote_interval_s * SECOND_NS)
         self._session: IB | None = None
         self._streams: dict[str, _Stream] = {}
@@ -133,6 +139,7 @@ class IbFeed:
         if self._session is not self._connection.ib:
             self._session = self._connection.ib
             self._streams, self._by_request, self._by_con_id, self._broken = {}, {}, {}, 0
+            self._depth.forget()
             self._connection.spawn(self._tend())
             self._connection.spawn(self._fill())
         for record in records:
@@ -166,6 +173,7 @@ class IbFeed:
         ib.client.reqRealTimeBars(  # type: ignore[no-untyped-call]
             stream.bars_request, contract, BAR_S, "TRADES", True, None
         )
+        await self._depth.open(stream.record)
 
     async def _stop(self, stream: _Stream) -> None:
         self._by_request.pop(stream.bars_request, None)
@@ -174,6 +182,7 @@ class IbFeed:
         self._connection.ib.client.cancelRealTimeBars(stream.bars_request)  # type: ignore[no-untyped-call]
         await self._pacer.lookup()
         self._connection.ib.cancelMktData(stream.record.contract)
+        await self._depth.close(stream.symbol)
 
     async def _restart(self, stream: _Stream) -> None:
         log.info("asking again", what=stream.symbol)
@@ -236,7 +245,7 @@ class IbFeed:
         open_, high, low, close = map(observed_price, ohlc)
         size = observed_size(volume)
         if open_ is None or high is None or low is None or close is None or size is None:
-            self._say(Feed.REJECTED, stream.symbol, f"a bar without prices: {ohlc}, {volume}")
+            self._say(Feed.REJECTED, stream.symbol, "a bar without prices")
             return  # it counts for silence
         stream.heard_at, stream.heard_ts = self._monotonic(), ts
         self._broken = 0
@@ -251,11 +260,18 @@ class IbFeed:
             stream = self._by_con_id.get(ticker.contract.conId) if ticker.contract else None
             if stream is not None and not self._is_delayed(stream, ticker):
                 self._on_ticks(stream, ticker)
+                self._depth.on_changes(stream.symbol)
+
+    def on_depth_row(
+        self, request: int, position: int, operation: int, side: int, price: float, size: float
+    ) -> None:
+        """A row of a book has changed; its packet may hold more of them."""
+        self._depth.on_row(request, position, operation, side, price, size)
 
     def on_stream_error(self, request: int, code: int, text: str) -> None:
         """TWS ends or refuses a stream; it is asked for again later, at once after a bust."""
         stream = self._by_request.get(request)
-        if stream is None:
+        if self._depth.on_error(request, code, text) or stream is None:
             return
         if code == _BUST:
             stream.asked_at = -1e9
@@ -307,6 +323,7 @@ class IbFeed:
                 self._watch(stream)
                 if stream.trouble and self._due(stream):
                     await self._restart(stream)
+            await self._depth.tend(self._calendar.session(ts) is not None)
 
     def _due(self, stream: _Stream) -> bool:
         return self._monotonic() - stream.asked_at >= self._options.resubscribe_after_s

@@ -43,6 +43,9 @@ class MarketListener(Protocol):
 
     def on_realtime_bar(self, request: int, start_s: int, ohlc: tuple[float, ...], volume: float) -> None: ...
     def on_tickers(self, tickers: Iterable[Ticker]) -> None: ...
+    def on_depth_row(
+        self, request: int, position: int, operation: int, side: int, price: float, size: float
+    ) -> None: ...
     def on_stream_error(self, request: int, code: int, text: str) -> None: ...
     def on_link(self, code: int, text: str) -> None: ...
 
@@ -118,6 +121,21 @@ class Tap(Wrapper):
     ) -> None:
         # The library would keep every bar of the day.
         self._owner.tell_market(lambda m: m.on_realtime_bar(reqId, time, (open_, high, low, close), volume))
+
+    def updateMktDepthL2(
+        self,
+        reqId: int,
+        position: int,
+        marketMaker: str,
+        operation: int,
+        side: int,
+        price: float,
+        size: float,
+        *rest: Any,
+    ) -> None:
+        # The library writes an inserted row over the one that should move on; its ticker still ends the packet.
+        self._owner.tell_market(lambda m: m.on_depth_row(reqId, position, operation, side, price, size))
+        super().updateMktDepthL2(reqId, position, marketMaker, operation, side, price, size, *rest)
 
     def error(self, reqId: int, errorCode: int, errorString: str, *rest: Any) -> None:
         self._owner.on_error(reqId, errorCode, errorString)

@@ -188,6 +188,21 @@ class Drift:
         )  # fmt: skip
         return added
 
+    def correct(self, symbol: str, rows: Floats) -> None:
+        """Replace the newest rows of a symbol by these (n, any), as many as are complete; sums of means begin anew."""
+        self._take_waiting()
+        values = rows[:, self._columns].astype(np.float32)
+        values = values[np.isfinite(values).all(axis=1)][-self.reference.window :]
+        row = self._row_of[symbol]
+        values = values[max(0, len(values) - int(self._seen[row])) :]
+        places = (self._seen[row] - len(values) + np.arange(len(values))) % self.reference.window
+        ring, column = self._rings[row], np.arange(len(self._columns))
+        for place, value in zip(places, values, strict=True):
+            self._counts[column, ring[place]] -= 1
+            ring[place] = (value[:, None] > self.reference.edges).sum(axis=1)
+            self._counts[column, ring[place]] += 1
+        self._sums[:] = 0.0
+
     def readings(self) -> Floats:
         """Return the statistics (3, c) in the order of TESTS."""
         rows = self.rows

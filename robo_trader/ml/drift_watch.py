@@ -45,7 +45,7 @@ class DriftWatch:
         self._drift = Drift(reference, columns, sorted(symbols))
         self._symbols = frozenset(symbols)
         self._names = reference.names
-        self._columns = columns
+        self.columns = columns
         self._window = reference.window
         self._every = reference.check_bars * len(symbols)
         self._calendar = calendar
@@ -66,7 +66,7 @@ class DriftWatch:
 
     def newest(self, ts: Ints, rows: Floats, interval_ns: int) -> Ints:
         """Return which rows (n, any) of a symbol's bars, closed at `ts` (ns UTC, rising), are its window at their end."""
-        complete = np.isfinite(rows[:, self._columns]).all(axis=1)
+        complete = np.isfinite(rows[:, self.columns]).all(axis=1)
         found: list[int] = []
         for i in np.flatnonzero(complete)[::-1].tolist():
             session = self._session_of(int(ts[i]))
@@ -99,6 +99,11 @@ class DriftWatch:
         if bar.history or not (is_last or self._unread >= self._every) or not self._drift.is_full:
             return ()
         return tuple(self._read(bar.ts, session.label, is_last))
+
+    def correct(self, symbol: str, vectors: Vector) -> None:
+        """Replace a symbol's newest vectors, (n, n_features) of this session: they were told at a price of other shares."""
+        if symbol in self._symbols and len(vectors):
+            self._drift.correct(symbol, vectors)
 
     def _is_looked_at(self, session: Session, ts: int, interval_ns: int) -> bool:
         return (session.close - ts) // interval_ns >= self._horizon
@@ -170,3 +175,9 @@ class SuccessiveWatch:
         if self._waiting is not None:
             self._waiting.on_bar(bar, vector)
         return self._champion.on_bar(bar, vector)
+
+    def correct(self, symbol: str, vectors: Vector) -> None:
+        """Replace a symbol's newest vectors in both windows."""
+        for watch in (self._champion, self._waiting):
+            if watch is not None:
+                watch.correct(symbol, vectors)

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, OrderStatus
 from robo_trader.core.executions import origin
+from robo_trader.data.bars import restate
+from robo_trader.storage import qualities
 from robo_trader.storage.database import SQLITE_ERRORS, readonly
 from robo_trader.storage.halts import halt_state
 from robo_trader.storage.recall import lots_decoder
@@ -97,8 +99,10 @@ def status(connection: sqlite3.Connection) -> dict[str, Any]:
         "stops": stops(connection),
         "unprotected": unprotected(connection),
         "quarantines": quarantines(connection),
+        "splits": suspected_splits(connection),
         "models": models(connection),
         "drift": drift(connection),
+        "quality": qualities.glance(connection),
         "jobs": jobs(connection),
         "last_event": first(
             dicts(
@@ -131,15 +135,46 @@ def bars(
     since: int | None = None,
     limit: int | None = None,
 ) -> BarArrays:
-    """Return the newest `limit` bars closed at or after `since` (ns UTC), all of them where not given."""
+    """Return the newest `limit` bars closed at or after `since` (ns UTC), all of them where not given.
+
+    In today's shares: what was told before a split is restated.
+    """
     rows = connection.execute(
-        "SELECT ts, open, high, low, close, volume FROM bars "
+        "SELECT ts, open, high, low, close, volume, coalesce(told, ts) FROM bars "
         "WHERE symbol = ? AND interval_ns = ? AND ts >= ? ORDER BY ts DESC LIMIT ?",
         (symbol, interval_ns, -(2**63) if since is None else since, -1 if limit is None else limit),
     )
-    layout = np.dtype([("ts", np.int64), *((name, np.float64) for name in _PRICES)])
+    layout = np.dtype([("ts", np.int64), *((name, np.float64) for name in _PRICES), ("told", np.int64)])
     table = np.fromiter(rows, dtype=layout)[::-1]
-    return BarArrays(*(np.ascontiguousarray(table[name]) for name in ("ts", *_PRICES)))
+    ts, *columns = (np.ascontiguousarray(table[name]) for name in ("ts", *_PRICES))
+    restate(columns, table["told"], splits(connection, symbol))
+    return BarArrays(ts, *columns)
+
+
+def splits(connection: sqlite3.Connection, symbol: str) -> list[tuple[int, int, int]]:
+    """Return the splits of a share that a person said, oldest first: since when (ns UTC), new shares and old ones."""
+    rows = connection.execute(
+        "SELECT since, new, old FROM splits WHERE symbol = ? AND since IS NOT NULL ORDER BY since, id",
+        (symbol,),
+    )
+    return rows.fetchall()
+
+
+def last_splits(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return by symbol since when (ns UTC) its last split holds."""
+    return dict(
+        connection.execute("SELECT symbol, max(since) FROM splits WHERE since IS NOT NULL GROUP BY symbol")
+    )
+
+
+def suspected_splits(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Return what nights of the last session looked like a split and were not answered with one, newest first."""
+    return dicts(
+        connection,
+        "SELECT symbol, ts, new, old, why FROM splits AS night WHERE since IS NULL AND new != old AND id = "
+        "(SELECT max(id) FROM splits WHERE symbol = night.symbol) "
+        "AND session_id = (SELECT id FROM sessions ORDER BY rowid DESC LIMIT 1) ORDER BY id DESC",
+    )
 
 
 _PRICES = ("open", "high", "low", "close", "volume")

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from robo_trader.core.errors import DataError
+from robo_trader.storage.schema_of_learning import LEARNING
 
 # Marks a file as ours ("Robo" in ASCII), so that another program's database is never migrated.
 APPLICATION_ID = 0x526F626F
@@ -313,42 +314,46 @@ CREATE TABLE drift_summaries (
 ) STRICT;
 """
 
-# Every training that was ever begun, for each counts as a trial, and what champion and challenger said of the same bars.
-_LEARNING = """
-CREATE TABLE trainings (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL,
-    by TEXT NOT NULL,
-    started INTEGER NOT NULL,
-    ended INTEGER,
-    since INTEGER,
-    until INTEGER,
-    seed INTEGER NOT NULL,
-    trials INTEGER NOT NULL,
-    declared INTEGER NOT NULL,
-    version TEXT NOT NULL DEFAULT '',
-    result TEXT NOT NULL DEFAULT 'begun',
-    reason TEXT NOT NULL DEFAULT '',
-    champion TEXT NOT NULL DEFAULT '',
-    compared INTEGER,
-    loss REAL,
-    champion_loss REAL
-) STRICT;
-CREATE INDEX trainings_by_name ON trainings (name);
+_QUALITY = """
+CREATE TABLE qualities (
+    day TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    whole INTEGER NOT NULL,
+    filled INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    refused TEXT NOT NULL,
+    PRIMARY KEY (day, symbol, session_id)
+) STRICT, WITHOUT ROWID;
+"""
 
-CREATE TABLE shadows (
+# Splits that a person said, and nights that looked so (`since` NULL). Prices that were told by `since` are in old shares,
+# those told later in new ones: `told` is the market's time at which a bar was. Of what was fetched before it was noted it is
+# known only that it was told by the newest bar.
+_SPLITS = """
+CREATE TABLE splits (
+    id INTEGER PRIMARY KEY,
     session_id TEXT NOT NULL REFERENCES sessions (id),
     ts INTEGER NOT NULL,
     symbol TEXT NOT NULL,
-    champion TEXT NOT NULL,
-    challenger TEXT NOT NULL,
-    said REAL NOT NULL,
-    shadow REAL NOT NULL
+    new INTEGER NOT NULL,
+    old INTEGER NOT NULL,
+    since INTEGER,
+    stop_price TEXT,
+    why TEXT NOT NULL
 ) STRICT;
-CREATE INDEX shadows_by_models ON shadows (challenger, champion, ts);
+CREATE INDEX splits_by_symbol ON splits (symbol);
+
+ALTER TABLE bars ADD COLUMN told INTEGER;
+UPDATE bars SET told = (SELECT max(ts) FROM bars) WHERE history;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _LEARNING)
+# By which a vector that the disk altered is known; rows of before have none.
+_SUMS = """
+ALTER TABLE features ADD COLUMN crc INTEGER;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS, _SUMS, LEARNING)
 
 
 def version(connection: sqlite3.Connection) -> int:

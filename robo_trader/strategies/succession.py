@@ -50,6 +50,10 @@ class Succession:
         """Return what the champion's strategy says, and last what both models said of this bar."""
         return (*self._strategy.on_bar(bar, view), *self._shadow(bar, view))
 
+    def forget(self, symbol: str) -> None:
+        """Pass on that a share was split."""
+        self._strategy.forget(symbol)
+
     def adopt(self, change: ModelChanged) -> None:
         """Give the model that role; positions stay as they are."""
         model = self._load(change.version, change.sha256) if change.version else None

@@ -20,6 +20,7 @@ SMALL = {
     "drift": "--runs 1 --sessions 12 --calm 6 --turns 1",
     "gateway": "--seconds 0.5 --rounds 1 --millions 0 --clients 3",
     "start": "--rounds 1 --symbols 0 --days 12",
+    "feature_store": "--sessions 1 --symbols 2",
     "storage": "--seconds 1.5 --readers 5 --symbols 10",
 }
 PROMISED = {
@@ -31,6 +32,7 @@ PROMISED = {
     },
     "drift": {"calm_sessions", "false_alarms", "noticed", "tried"},
     "gateway": {"fed_per_cpu_s", "peer_per_cpu_s", "times_peer", "rss_mb_late", "crowd_per_s", "crowd_trip_ms_p99"},
+    "feature_store": {"matrix", "parquet", "csv", "pandas_parquet", "pandas_sql", "file_mb", "journal_mb_a_day"},
     "start": {"ready_s", "rss_mb", "imports_ms", "not_for_the_daemon"},
     "storage": {
         "order_ms_alone_p50", "order_ms_beside_readers_p99", "lock_errors", "lost_writes", "torn_reads",

@@ -58,9 +58,38 @@ def test_a_file_whose_times_fit_nowhere_ends_with_an_error_that_says_what_to_do(
     assert "say --zone or --stamped" in error
 
 
+def test_one_bad_symbol_of_several_is_a_check_that_said_no_and_the_others_are_told(tmp_path: Path) -> None:
+    file = written(tmp_path / "bars.csv", DAY)
+    night = [at.replace(" 09:", " 00:").replace(" 1", " 0") for at in DAY[:300]]
+    file.write_text(
+        file.read_text() + written(tmp_path / "o.csv", night, "BAD").read_text().partition("\n")[2]
+    )
+    code, said, error = told(str(file), "--json")
+    assert code == 7
+    assert {row["symbol"]: row["usable"] for row in json.loads(said)} == {"BAD": False, "XYZ": True}
+    assert "no bar of BAD can be used" in error
+
+
+def test_dates_that_can_be_read_in_two_ways_are_said_by_a_flag(tmp_path: Path) -> None:
+    file = written(tmp_path / "bars.csv", [at.replace("2026-01-05", "05/01/2026") for at in DAY])
+    code, _, error = told(str(file))
+    assert code == 5
+    assert "--date-order" in error
+    code, said, _ = told(str(file), "--date-order", "day-first")
+    assert code == 0
+    assert "2026-01-05 14:31 to 2026-01-05 21:00 UTC" in said
+
+
+def test_a_directory_is_told_from_a_file(tmp_path: Path) -> None:
+    code, _, error = told(str(tmp_path))
+    assert code == 5
+    assert "a directory; name one file" in error
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
+        (["--date-order", "year"], "say day-first or month-first"),
         (["--zone", "Mars/Base"], "no such zone"),
         (["--stamped", "middle"], "say start or end"),
     ],

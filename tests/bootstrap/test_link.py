@@ -262,6 +262,7 @@ def test_the_settings_say_when_tws_restarts_and_how_long_before_entries_stop():
         load(features_market="", features_sectors="AAPL=XLK,NVDA=XLK,JPM=XLF"), ("NVDA", "AAPL")
     )
     assert compared.beside == ("XLK",)  # nobody trades JPM
+    assert link_options(load(market_data_depth="AAPL"), ("AAPL",)).depth == ("AAPL",)
     assert (str(options.window), options.lead_s) == ("01:00-02:00 UTC", 60)
 
 

@@ -30,6 +30,7 @@ from robo_trader.core.steps import (
     Mismatch,
     OrderChanged,
     Resumed,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -54,6 +55,7 @@ async def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Halted(LATER, "daily loss", "gate"),
         Halted(LATER, "restart at 23:45", "restart window", TradingState.REDUCING),
         Mismatch(LATER, "META", 1, 2),
+        SplitSuspected(LATER, "META", 2, 1, "opened at half"),
         Unprotected(LATER, "NVDA", 3, "no price"),
         OrderChanged(LATER, STOP.id, OrderStatus.WORKING, 0),
     ]
@@ -88,6 +90,7 @@ def test_every_hold_the_link_quarantines_and_stops_are_told(
         "holds     10 NVDA   stop 10 at 175.50  UNPROTECTED 3: no price",
         "QUARANTINED META since 2026-01-05T14:31:00Z market time: ours 1, broker 2",
         "`robo-trader reconcile` shows both sides",
+        "META looks like a 2:1 split: `robo-trader split META 2 --reason …` if it was one (opened at half)",
     ):
         assert line in words
     assert "works" not in words  # a stop protects; it is not work in progress
@@ -145,18 +148,26 @@ async def test_a_calm_market_has_a_line_too(database: Path, capsys: pytest.Captu
     assert f"drift  calm, 0 of 34 features no longer look as in training, {times}" in words
 
 
-async def test_the_quality_of_the_data_is_told_by_symbol_the_worst_first(
+async def test_the_quality_of_the_data_is_told_by_symbol_the_worst_first_and_the_worst_of_the_days_before(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = [Quality("META", 390), Quality("NVDA", 388, 1, 1, {"spike": 2})]
+    today = [Quality("META", 390, day="2026-01-05"), Quality("NVDA", 188, 1, 1, {"spike": 2}, "2026-01-05")]
     async with await Database.open(database) as opened:
-        detail = json.dumps([one.as_row() for one in found])
-        await opened.record_job("data", OPEN, None, "99.49%", detail)
+        await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA"], "{}")
+        await opened.keep_qualities("t", [*today, Quality("META", 385, 5, day="2026-01-02")])
+        await opened.start_session("u", LATER, "dry-run", "SIM-DU1", ["NVDA"], "{}")
+        await opened.keep_qualities("u", [Quality("NVDA", 100, day="2026-01-05")])
+        await opened.keep_qualities("u", [Quality("NVDA", 200, day="2026-01-05")])
     _, words = said(database, capsys)
-    assert "data 99.49%: NVDA 99.49% (1 filled in, 1 lost, refused: 2 spike)  META 100.00%" in words
+    assert (
+        "data 99.49% on 2026-01-05: NVDA 99.49% (1 filled in, 1 lost, refused: 2 spike)  META 100.00%"
+        in words
+    )
+    assert "  worst before: META 98.72% (5 filled in) on 2026-01-02" in words
     _, text = said(database, capsys, as_json=True)
-    [row] = [row for row in json.loads(text)["jobs"] if row["name"] == "data"]
-    assert [one["percent"] for one in json.loads(row["detail"])] == [100.0, pytest.approx(99.487, abs=1e-3)]
+    found = json.loads(text)["quality"]
+    assert [one["percent"] for one in found["today"]] == [pytest.approx(99.487, abs=1e-3), 100.0]
+    assert found["worst_before"]["symbol"] == "META"
 
 
 async def test_what_is_only_watched_is_told_apart_from_what_is_traded(

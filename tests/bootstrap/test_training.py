@@ -23,7 +23,9 @@ from robo_trader.storage.database import Database
 OPEN = XnysCalendar().after("2026-01-07").open
 
 
-async def test_a_bar_that_is_not_believed_is_not_learnt_from(tmp_path: Path):
+async def test_a_bar_that_is_not_believed_is_not_learnt_from(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
     bars = [
         Bar("NVDA", OPEN + n * MINUTE_NS, 100.0, 100.1, 99.9, 100.0 + n % 5 / 100, 100.0 + n, history=True)
         for n in range(1, 61)
@@ -39,10 +41,13 @@ async def test_a_bar_that_is_not_believed_is_not_learnt_from(tmp_path: Path):
         with pytest.raises(
             DataError, match="training ended with code"
         ):  # an hour is too little to learn from
-            await training._train(load(ml_models_dir=tmp_path), link, database, "m", 60)
+            await training._train(
+                load(ml_models_dir=tmp_path, features_market="QQQ"), link, database, "m", 60
+            )
         with closing(queries.connect_readonly(database.path)) as connection:
             stored = queries.bars(connection, "NVDA").ts.tolist()
     assert stored == [bar.ts for bar in bars if bar.ts != wrong.ts]
+    assert "not compared with QQQ" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robo_trader.core.errors import InboxFull
-from robo_trader.core.events import Halt, OrderStatus, OrderUpdate, Quote, SetTimer, Timer, Trade
+from robo_trader.core.events import Depth, Halt, OrderStatus, OrderUpdate, Quote, SetTimer, Timer, Trade
 from robo_trader.core.inbox import Inbox
 
 
@@ -57,7 +57,8 @@ async def test_quotes_thin_when_half_full_and_all_else_is_loud_when_full():
     for ts in range(2):
         inbox.put(halt(ts))
     inbox.put(Quote("NVDA", 9, 1.0, 1.1, 1, 1))
-    assert (len(inbox), inbox.thinned) == (2, 1)
+    inbox.put(Depth("NVDA", 9, ((1.0, 1.0),), ((1.1, 1.0),)))
+    assert (len(inbox), inbox.thinned) == (2, 2)
     inbox.put(halt(2))
     inbox.put(halt(3))
     with pytest.raises(InboxFull):
@@ -111,7 +112,13 @@ async def test_at_the_end_the_market_is_forgotten_and_what_became_of_orders_is_n
     inbox = Inbox()
     update = OrderUpdate(3, "s-1.1", OrderStatus.CANCELLED)
     late = OrderUpdate(2, "s-2.1", OrderStatus.CANCELLED)
-    for event in (Trade("NVDA", 4, 1.0, 1.0), update, late, Quote("NVDA", 1, 1.0, 1.1, 1, 1)):
+    for event in (
+        Trade("NVDA", 4, 1.0, 1.0),
+        Depth("NVDA", 5, (), ()),
+        update,
+        late,
+        Quote("NVDA", 1, 1.0, 1.1, 1, 1),
+    ):
         inbox.put(event)
     inbox.forget_market()
     assert inbox.load > 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, Quote
+from robo_trader.core.events import MINUTE_NS, SECOND_NS, Quote, Trade
 from robo_trader.data.cleaning import Reading
 from robo_trader.data.files import open_file
 from robo_trader.data.findings import Defect, Done
@@ -86,6 +87,9 @@ def test_the_switch_to_a_feed_of_one_exchange_is_seen_where_it_was(symbol: str) 
     assert utc(switch.at[0]) == "2026-03-10 13:30"
     assert "less from here" in switch.why
     assert found(reading)[Defect.OUTSIDE_HOURS][0] == Done.DROPPED
+    # The file ends in the midst of its last day, with whole bars: that is its end and no gap. SOXS lacks one elsewhere.
+    assert utc(int(reading.bars.ts[-1])) in ("2026-03-12 14:35", "2026-03-12 14:40")
+    assert reading.quality.lost == (symbol == "SOXS")
 
 
 def test_a_day_fetched_while_it_was_trading_is_gone_from_every_symbol() -> None:
@@ -138,6 +142,46 @@ def test_the_genuine_gaps_of_the_answer_key_are_no_splits() -> None:
         reading = read("bars_5min_ibkr_2025_2026.parquet", symbol)
         assert Defect.SPLIT not in found(reading)
         assert Defect.FEED_SWITCH not in found(reading)
+
+
+def test_hours_by_the_clock_are_read_and_extremes_of_the_answer_key_are_told_apart() -> None:
+    path = DATA / "bars_1h_lean_1998_2021.parquet"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not in ../shared/data")
+    file = open_file(path)
+    readings = {symbol: file.read(symbol) for symbol in file.symbols}
+    assert min(reading.quality.percent or 0 for reading in readings.values()) > 99.7
+    key = json.loads((DATA / "known_events.json").read_text())["lean_hour_outliers_gt15pct"]
+    kept = Counter()
+    for row in key:
+        ts = pd.Timestamp(row["ts"]).value + 60 * MINUTE_NS
+        kept[row["verdict"], bool(np.isin(ts, readings[row["symbol"]].bars.ts))] += 1
+    # Genuine: the flash crash of 2010 and three hours of AIG in September 2008 go too far for any rule.
+    assert (kept["genuine", True], kept["genuine", False]) == (19, 4)
+    # Kept: four in a first hour, which may be a night's gap, and two that the next hour repeats to the cent.
+    assert (kept["bad_tick_or_unverified", False], kept["bad_tick_or_unverified", True]) == (33, 6)
+
+
+def test_mornings_that_a_clock_change_cost_are_told_as_gaps() -> None:
+    reading = read("bars_5min_spy_ibkr_2018_2020.parquet")
+    [gap] = [one for one in reading.findings if one.what is Defect.GAP]
+    assert [utc(ts)[:10] for ts in gap.at] == ["2018-03-12"] * 5
+    assert reading.quality.lost == gap.count
+
+
+def test_raw_trades_in_trading_hours_stay_in_the_range_of_their_cleaned_copy() -> None:
+    path = DATA / "dirty/taq_raw_trades_2018_01.parquet"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not in ../shared/data")
+    raw, clean = pd.read_parquet(path), pd.read_parquet(DATA / "dirty/taq_clean_trades_2018_01.parquet")
+    check = Validator(XnysCalendar())
+    stamps = raw["ts"].astype("datetime64[ns, UTC]").astype("int64")
+    rows = zip(stamps, raw["price"].astype(float), raw["size"].astype(float), strict=True)
+    prints = [Trade("XXX", *row) for row in rows]
+    verdicts = [check.trade(one) for one in prints]
+    kept = [one.price for one, refusal in zip(prints, verdicts, strict=True) if refusal is None]
+    assert (min(kept), max(kept)) == pytest.approx((clean["price"].min(), clean["price"].max()), abs=0.01)
+    assert Counter(refusal.reason for refusal in verdicts if refusal) == {"outside hours": 451}
 
 
 def test_raw_quotes_of_one_exchange_come_out_in_the_range_of_their_cleaned_copy() -> None:

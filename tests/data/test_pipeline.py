@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from robo_trader.core.events import MINUTE_NS, Bar, Feed, FeedStatus, Quote, Trade
+from robo_trader.core.events import MINUTE_NS, Bar, Depth, Feed, FeedStatus, Quote, Trade
 from robo_trader.data.aggregation import Gap
 from robo_trader.data.pipeline import Pipeline, PipelineOptions
 from robo_trader.data.sessions import XnysCalendar
@@ -61,7 +61,7 @@ def test_whole_minutes_go_straight_through_as_live_bars() -> None:
     assert desk.pipeline.gaps() == desk.asked == []
 
 
-def test_the_first_partial_minute_is_a_gap_and_live_bars_wait_for_it() -> None:
+def test_live_bars_wait_for_the_minute_in_which_the_stream_began() -> None:
     desk = Desk()
     desk.feed(slices(OPEN, 3)[5:24])
     assert desk.told == []
@@ -70,9 +70,7 @@ def test_the_first_partial_minute_is_a_gap_and_live_bars_wait_for_it() -> None:
     assert desk.pipeline.backfill("AAPL", past(1)) == 1
     assert desk.told == [(1, True), (2, False)]
     assert desk.pipeline.gaps() == []
-    assert desk.details == [
-        (Feed.GAP, "missed bars filled in from history: 1, 2026-01-05 14:30:00 to 2026-01-05 14:31:00 UTC")
-    ]
+    assert desk.details == []  # nothing was missed: nobody listened when it began
 
 
 def test_a_warm_up_is_history_and_the_next_morning_follows_it_without_a_gap() -> None:
@@ -185,22 +183,39 @@ def test_a_refused_bar_is_told_once_per_reason() -> None:
     assert {status.ts for status in desk.ear.statuses} == {minute(1)}
 
 
-def test_the_same_refusal_is_told_again_after_a_while_with_how_many_there_were() -> None:
+def test_refusals_that_are_not_told_at_once_are_told_as_a_count_when_five_minutes_are_over() -> None:
     desk = Desk()
     for n in range(3):
         desk.pipeline.on_bar(flat(OPEN + n * SLICE_NS, math.nan, interval_ns=SLICE_NS))
     desk.feed(slices(OPEN, 7))
-    desk.pipeline.on_bar(flat(minute(7) + SLICE_NS, math.nan, interval_ns=SLICE_NS))
     assert desk.details == [
         (Feed.REJECTED, "price nan (limit 0)"),
-        (Feed.REJECTED, "price nan (limit 0), 4 times so far"),
+        (Feed.REJECTED, "2 more refused since, the last: price nan (limit 0)"),
     ]
 
 
-def test_closed_hours_are_not_worth_a_word() -> None:
+def test_refusals_that_were_never_told_are_told_at_the_end() -> None:
     desk = Desk()
+    desk.feed(slices(OPEN, 1))
+    for n in range(1, 5):
+        desk.pipeline.on_bar(flat(minute(1) + n * SLICE_NS, math.nan, interval_ns=SLICE_NS))
+    desk.pipeline.settle()
+    desk.pipeline.settle()
+    assert desk.details == [
+        (Feed.REJECTED, "price nan (limit 0)"),
+        (Feed.REJECTED, "3 more refused since, the last: price nan (limit 0)"),
+    ]
+
+
+def test_a_bar_from_outside_hours_has_a_wrong_time_and_is_told_and_a_quote_is_not() -> None:
+    desk = Desk()
+    desk.pipeline.on_quote(Quote("AAPL", new_york("2026-01-05 18:00"), 99.99, 100.0, 100.0, 100.0))
     desk.feed(slices(new_york("2026-01-05 16:00"), 1))
-    assert desk.ear.heard == []
+    desk.pipeline.settle()
+    assert desk.details == [
+        (Feed.REJECTED, "outside hours"),
+        (Feed.REJECTED, "11 more refused since, the last: outside hours"),
+    ]
 
 
 def test_a_spike_that_is_refused_costs_its_minute() -> None:
@@ -220,10 +235,14 @@ def test_ticks_that_are_believed_pass_and_others_do_not() -> None:
         desk.pipeline.on_quote(tick)
     for print_ in (trade, replace(trade, price=50.0)):
         desk.pipeline.on_trade(print_)
-    assert [event for event in desk.ear.heard if not isinstance(event, FeedStatus)] == [quote, trade]
+    book = Depth("AAPL", OPEN + 3, ((99.99, 100.0),), ((100.0, 100.0),))
+    for levels in (book, replace(book, asks=())):
+        desk.pipeline.on_depth(levels)
+    assert [event for event in desk.ear.heard if not isinstance(event, FeedStatus)] == [quote, trade, book]
     assert desk.details == [
         (Feed.REJECTED, "crossed 100.01 (limit 100)"),
         (Feed.REJECTED, "outside quote 50 (limit 99.49)"),
+        (Feed.REJECTED, "depth of one side"),
     ]
 
 
@@ -255,3 +274,37 @@ def test_a_practice_day_cut_into_slices_comes_out_as_the_minutes_it_was(day: str
     assert told == list(zip(*(column.tolist() for column in columns), strict=True))
     assert desk.ear.statuses == []
     assert len(told) == (session.close - session.open) // MINUTE_NS
+
+
+def two_days(volume_of_the_second: float = 1.0) -> list[Bar]:
+    starts = [new_york(f"{day} 09:30") for day in ("2026-01-02", "2026-01-05")]
+    return [
+        flat(start + n * MINUTE_NS, 100.0 + n / 100, (50.0 + n % 7) * (volume_of_the_second if day else 1.0))
+        for day, start in enumerate(starts)
+        for n in range(1, 391)
+    ]
+
+
+def test_a_past_without_a_doubt_is_taken_without_a_word() -> None:
+    desk = Desk()
+    bars = two_days()
+    assert desk.pipeline.take_past("AAPL", bars, {bar.ts for bar in bars}) == bars
+    assert desk.ear.heard == []
+
+
+def test_a_past_that_lacks_bars_or_comes_of_another_feed_is_doubted_once() -> None:
+    desk = Desk()
+    bars = two_days(volume_of_the_second=1 / 30)
+    holed = [*bars[:100], *bars[103:]]
+    for _ in range(2):
+        assert desk.pipeline.take_past("AAPL", holed, {bar.ts for bar in holed}) == holed
+    (first, gap), (second, switch) = desk.details
+    assert first is second is Feed.DOUBTED
+    assert gap.startswith("gap: 3, told: bars missing within sessions, 0.38% of those due")
+    assert switch.startswith("feed switch: 1, told: volume is 30 times less from here")
+
+
+def test_a_past_that_was_stored_is_not_doubted_again() -> None:
+    desk = Desk()
+    desk.pipeline.take_past("AAPL", two_days()[5:400:3], ())
+    assert desk.ear.heard == []

@@ -55,6 +55,54 @@ def test_the_last_bar_of_a_day_may_close_half_a_percent_off_for_nothing_follows_
     assert check.bar(last).accepted == (last,)
 
 
+def jumping(bar: Bar, times: float) -> Bar:
+    """Return the bar with a high 2% up and so many times the volume."""
+    return replace(bar, high=bar.high * 1.02, volume=bar.volume * times)
+
+
+def test_a_jump_that_many_trade_is_believed_and_one_that_nobody_trades_is_not() -> None:
+    day = quiet(40)
+    for times, refused in ((1.0, ["spike"]), (2.0, ["spike"]), (8.0, [])):
+        assert reasons(validator(), [*day[:30], jumping(day[30], times), *day[31:]]) == refused
+
+
+def test_volume_lets_a_bar_go_further_and_not_anywhere() -> None:
+    day = quiet(40)
+    far = replace(day[30], high=day[30].high * 1.08, volume=day[30].volume * 8)
+    assert reasons(validator(), [*day[:30], far, *day[31:]]) == ["spike"]
+
+
+def test_a_volume_that_comes_and_goes_is_no_evidence() -> None:
+    day = [replace(bar, volume=bar.volume * (30.0 if n % 3 else 1.0)) for n, bar in enumerate(quiet(40))]
+    often = replace(day[30], high=day[30].high * 1.02, volume=day[29].volume * 4)
+    assert reasons(validator(), [*day[:30], often, *day[31:]]) == ["spike"]
+
+
+def test_the_closing_auction_may_go_further_and_a_bad_print_at_the_close_is_refused_at_once() -> None:
+    day = quiet(40, new_york("2026-01-05 15:20"))
+    for times, refused in ((1.0, ["spike"]), (5.0, [])):
+        check = validator()
+        assert reasons(check, day[:39]) == []
+        assert [one.reason for one in check.bar(jumping(day[39], times)).rejected] == refused
+
+
+def test_yesterdays_volume_is_no_measure_of_this_mornings() -> None:
+    yesterday = quiet(40, new_york("2026-01-02 15:20"))
+    morning = [replace(bar, volume=bar.volume * 20) for bar in quiet(10)]
+    bad = replace(morning[7], high=morning[7].high * 1.02)
+    assert reasons(validator(), [*yesterday, *morning[:7], bad, *morning[8:]]) == ["spike"]
+
+
+def test_closing_auctions_of_a_year_of_real_bars_are_kept_and_known_bad_prints_are_not() -> None:
+    kept = {"META": "2026-01-22 16:00", "AMZN": "2025-07-24 16:00", "NFLX": "2025-11-24 16:00"}
+    bad = {"SPY": "2025-05-27 13:15", "LMT": "2025-11-18 10:25", "XOM": "2025-11-28 10:20"}
+    for symbol, at in {**kept, **bad}.items():
+        stream = from_parquet("bars_5min_ibkr_2025_2026.parquet", symbol)
+        bars = [replace(bar, ts=bar.ts + 4 * MINUTE_NS, interval_ns=5 * MINUTE_NS) for bar in stream]
+        refused = {refusal.ts for refusal in validator().history(symbol, bars).rejected}
+        assert (new_york(at) in refused) == (symbol in bad), symbol
+
+
 def test_bars_without_trades_do_not_make_the_next_trade_look_like_a_spike() -> None:
     bouncing = [flat(OPEN + n * MINUTE_NS, 100.0 + n % 2 / 2, 5.0) for n in range(1, 15)]
     silent = [flat(OPEN + n * MINUTE_NS, 100.0, 0.0) for n in range(15, 60)]

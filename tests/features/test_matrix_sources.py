@@ -100,6 +100,14 @@ def test_bars_come_back_from_a_database_as_they_were_stored(tmp_path, universe):
         read_bars(path, ["SPY", "XX"])
 
 
+def test_a_file_without_volumes_is_told_for_what_it_is(tmp_path):
+    rows = [f"2026-01-05T{14 + n // 60:02d}:{n % 60:02d}:00Z,100,101,99,100.{n}" for n in range(30, 90)]
+    path = tmp_path / "NVDA.csv"
+    path.write_text("\n".join(["ts,open,high,low,close", *rows]) + "\n")
+    with pytest.raises(DataError, match="the bars of NVDA have no volume, and features need it"):
+        read_bars(path)
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_bars_of_a_file_give_the_matrix_of_the_same_bars_in_memory(tmp_path, kind):
     import pandas as pd

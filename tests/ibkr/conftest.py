@@ -11,6 +11,7 @@ import pytest
 from robo_trader.core.events import (
     MINUTE_NS,
     Bar,
+    Depth,
     Event,
     FeedStatus,
     Fill,
@@ -74,6 +75,8 @@ class ListPipeline:
         self.on_bar = self.bars.append
         self.on_quote = self.quotes.append
         self.on_trade = self.trades.append
+        self.depths: list[Depth] = []
+        self.on_depth = self.depths.append
         self.on_status = self.statuses.append
 
     def backfill(self, symbol: str, bars: Iterable[Bar]) -> int:

@@ -239,3 +239,22 @@ def test_a_reference_is_of_fixed_size_and_a_file_that_is_none_is_refused(
     for name in ("other.npz", "none.npz", "missing.npz"):
         with pytest.raises(DataError, match="train again"):
             Reference.load(tmp_path / name)
+
+
+def test_corrected_rows_are_read_as_if_they_had_come_so(reference: Reference):
+    rows, symbol, _ = days(6, sessions=3)
+    wrong, right = watching(reference), watching(reference)
+    spoilt = rows.copy()
+    late = np.flatnonzero(symbol == 0)[-17:]
+    spoilt[late] *= 9.0
+    spoilt[late, 2] = -3.0
+    for watch, told in ((wrong, spoilt), (right, rows)):
+        watch.add_many(told.astype(float), symbol)
+    assert wrong.readings()[:2] != pytest.approx(right.readings()[:2])
+    wrong.correct(SYMBOLS[0], np.vstack([rows[late].astype(float), np.full((1, 4), np.nan)]))
+    assert wrong.readings()[:2] == pytest.approx(right.readings()[:2])
+    assert (wrong.readings()[2] == 0).all()
+    new, of, _ = days(7, sessions=2)
+    for watch in (wrong, right):
+        watch.add_many(new.astype(float), of)
+    assert wrong.readings()[:2] == pytest.approx(right.readings()[:2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from robo_trader.core.events import DAY_NS, MINUTE_NS, Bar, ModelChanged, Role
 from robo_trader.core.protocols import Session
 from robo_trader.core.steps import Drifted, DriftSummary
 from robo_trader.ml import drift
-from robo_trader.ml.drift import Reference, ReferenceOptions
+from robo_trader.ml.drift import TESTS, Reference, ReferenceOptions
 from robo_trader.ml.drift_watch import DriftOptions, DriftWatch, SuccessiveWatch
 
 MINUTES, HORIZON = 60, 10
@@ -116,6 +118,25 @@ def test_one_test_alone_is_told_but_makes_no_drifted_column() -> None:
     *drifted, summary = told(watch, session(101, {4: 0.9}))
     assert [(fact.feature, fact.test) for fact in drifted] == [("f4", "page_hinkley")]
     assert (summary.drifting, summary.alarm) == (0, False)
+
+
+@pytest.mark.parametrize(("silent", "drifting"), [("psi", 0), ("ks", 0), ("page_hinkley", 1)])
+def test_a_column_has_drifted_where_both_tests_of_its_distribution_say_so(
+    reference: Reference, silent: str, drifting: int
+):
+    limits = reference.limits.copy()
+    limits[:, TESTS.index(silent)] = np.inf
+    watch = watch_of(replace(reference, limits=limits))
+    facts = told(watch, session(100), session(101, {3: 5.0}))
+    assert facts[-1].drifting == drifting
+    assert facts[-1].worst[0].feature == "f3"
+
+
+def test_an_alarm_goes_on_while_more_than_half_of_what_it_takes_has_drifted(reference: Reference):
+    watch = watch_of(reference, share=0.2)
+    told(watch, session(100), session(101, dict.fromkeys(range(8), 6.0)))
+    fewer = told(watch, *(session(day, dict.fromkeys(range(3), 6.0)) for day in (102, 103, 104)))
+    assert (fewer[-1].drifting, fewer[-1].alarm) == (3, True)
 
 
 def test_the_past_fills_the_window_and_calls_for_nothing(reference: Reference):

@@ -14,6 +14,7 @@ from robo_trader.core.events import (
     AccountSnapshot,
     Bar,
     Cancel,
+    Depth,
     Event,
     Feed,
     FeedStatus,
@@ -37,6 +38,7 @@ from robo_trader.core.events import (
     Role,
     SetTimer,
     Side,
+    Split,
     Submit,
     Timer,
     Trade,
@@ -62,6 +64,8 @@ from robo_trader.core.steps import (
     Resumed,
     Shadow,
     Signal,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -109,6 +113,7 @@ def day() -> list[tuple[Event, Step]]:
         (Bar("AAPL", at[1], 180.0, 181.0, 179.5, 180.5, 1200.0, history=True), Step()),
         (Quote("AAPL", at[2], 180.11, 180.13, 300.0, 200.0), Step()),
         (Trade("AAPL", at[2], 180.12, 100.0), Step()),
+        (Depth("AAPL", at[2], ((180.11, 300.0), (180.1, 20.5)), ((180.13, 200.0),)), Step()),
         (
             Bar("AAPL", at[3], 180.5, 181.5, 180.25, 181.0, 900.0),
             Step(
@@ -172,6 +177,13 @@ def day() -> list[tuple[Event, Step]]:
         ),
         (ModelChanged(at[11], Role.CHALLENGER, "v2", "ab" * 32, "proven", "night"), Step()),
         (Retrained(at[11], "v2", "challenger", "it is proven"), Step()),
+        (
+            Split(at[12], "MSFT", 4, 1, at[0], 40, "announced", "operator"),
+            Step((), (
+                SplitSuspected(at[12], "MSFT", 4, 1, "opened at a quarter"),
+                SplitBooked(at[12], "MSFT", 4, 1, at[0], Decimal("91.10"), "operator: announced"),
+            )),
+        ),
     ]  # fmt: skip
 
 
