@@ -171,6 +171,9 @@ class Settings(BaseSettings):
     strategy_allow_short: bool = Field(False, description="Whether strategies may sell short")
 
     ml_threshold: float = Field(0.65, gt=0.5, lt=1, description="Calibrated probability a vote must reach")
+    ml_allow_unproven: bool = Field(
+        False, description="Trade on a model that has proven nothing, each signal marked UNPROVEN; never live"
+    )
     ml_history_days: int = Field(60, ge=3, description="Sessions of bars to train on when there is no model")
     ml_drift_share: float = Field(
         0.05, gt=0, lt=1, description="Share of the model's features that may drift before there is an alarm"
@@ -310,6 +313,11 @@ def load(**flags: Any) -> Settings:
         raise ConfigurationError(f"robo_trader.toml or .env cannot be read: {error}") from error
     if settings.strategy_fast >= settings.strategy_slow:
         raise ConfigurationError("STRATEGY_FAST must be shorter than STRATEGY_SLOW")
+    if settings.ml_allow_unproven and settings.execution_mode == "live":
+        raise ConfigurationError(
+            "ML_ALLOW_UNPROVEN is for paper and practice: live, a model that has proven nothing is never traded on; take "
+            "it out, or leave EXECUTION_MODE=live"
+        )
     return settings
 
 

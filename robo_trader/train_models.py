@@ -34,6 +34,7 @@ from robo_trader.ml import registry, trainer
 from robo_trader.ml.dataset import Dataset, build_dataset
 from robo_trader.ml.labels import LabelOptions, session_numbers
 from robo_trader.ml.members import MemberOptions
+from robo_trader.ml.report import Report
 from robo_trader.ml.validation import Selected
 from robo_trader.storage.database import SQLITE_ERRORS, readonly
 
@@ -222,26 +223,41 @@ def _window(dataset: Dataset, bars: Mapping[str, Bars], days: int) -> str:
 
 def _tell(console: Console, trained: trainer.Trained, directory: Path) -> None:
     report, card = trained.report, trained.ensemble.card
+    console.print(_scores(report))
+    console.print(_criteria(report))
+    console.print(f"{'PROVEN' if card.proven else 'UNPROVEN'}: {card.reason}", style="bold", highlight=False)
+    if not card.proven:
+        console.print(
+            "The daemon will load this model and abstain: it has not shown what it must. --allow-unproven trades on it "
+            "all the same, on paper, and marks every signal."
+        )
+    console.print(f"saved {directory}", soft_wrap=True, highlight=False)
+
+
+def _scores(report: Report) -> Table:
     table = Table(
         "score", "test block", title=f"{report.rows} bars that no model has seen", title_justify="left"
     )
     for member, area in report.member_auc.items():
         table.add_row(f"AUC {member}", str(area))
-    table.add_row("AUC ensemble", str(report.auc))
     table.add_row("AUC on its own training rows", f"{report.train_auc:.3f}")
-    table.add_row("bars that went up", f"{report.base_rate:.1%}")
+    table.add_row("bars that went up first", f"{report.base_rate:.1%}")
     table.add_row("Brier", f"{report.brier:.4f}")
-    table.add_row("Brier skill over the base rate", f"{report.brier_skill.value:+.4f}")
     table.add_row("calibration error", f"{report.calibration_error:.3f}")
-    table.add_row(f"votes up, P >= {trained.options.threshold:.2f}", _acted_on(report.long))
-    table.add_row(f"votes down, P <= {1 - trained.options.threshold:.2f}", _acted_on(report.short))
-    console.print(table)
-    console.print(f"{'PROVEN' if card.proven else 'UNPROVEN'}: {card.reason}", style="bold", highlight=False)
-    if not card.proven:
-        console.print(
-            "The daemon will load this model and abstain: it has shown nothing that chance could not."
-        )
-    console.print(f"saved {directory}", soft_wrap=True, highlight=False)
+    table.add_row(f"votes up, P >= {report.threshold:.2f}", _acted_on(report.long))
+    table.add_row(f"votes down, P <= {1 - report.threshold:.2f}", _acted_on(report.short))
+    return table
+
+
+def _criteria(report: Report) -> Table:
+    """Lay out what the gate asked, over the test block and, fold by fold, the sessions before it."""
+    table = Table(title=f"{report.sessions} sessions unseen", title_justify="left")
+    for name in ("", "criterion", "found", "must be"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("because")
+    for one in report.criteria:
+        table.add_row("ok" if one.passed else "NO", one.name, one.value, one.limit, one.meaning)
+    return table
 
 
 def _acted_on(found: Selected) -> str:
@@ -249,7 +265,7 @@ def _acted_on(found: Selected) -> str:
         return "none"
     return (
         f"{found.coverage:.1%} of bars, right {found.precision:.1%} (said {found.confidence:.1%}), "
-        f"{found.move_bps:+.1f} bp each"
+        f"{found.move_bps:+.1f} bp each before costs"
     )
 
 
@@ -282,6 +298,15 @@ def command(
     ] = "",
     bar_seconds: Annotated[int, typer.Option(min=1, help="Size of the bars.")] = 60,
     horizon: Annotated[int, typer.Option(min=1, help="Bars ahead that are forecast.")] = 30,
+    threshold: Annotated[
+        float | None, typer.Option(help="Vote to be judged at; ML_THRESHOLD where not given.")
+    ] = None,
+    trials: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Models tried until this one, it included, where that is more than are recorded."
+        ),
+    ] = 1,
     market: Annotated[
         str | None, typer.Option(help="What shares are compared with; FEATURES_MARKET where not given.")
     ] = None,
@@ -304,10 +329,10 @@ def command(
     _give_way(nice)
     # Read by the libraries when they are imported, in the trainer.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    settings = load(features_market=market, features_sectors=sectors)
+    settings = load(features_market=market, features_sectors=sectors, ml_threshold=threshold)
     database = db or default_database()
     console = Console(soft_wrap=not sys.stdout.isatty())
-    lesson = Lesson(database, models, name or default_name(database), by, seed, promote)
+    lesson = Lesson(database, models, name or default_name(database), by, seed, promote, trials)
     lesson.begin(lambda said: console.print(said, highlight=False))
     try:
         train_from_database(
@@ -315,7 +340,7 @@ def command(
             [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()],
             lesson.name,
             models,
-            trainer.TrainingOptions(members=MemberOptions(seed=seed)),
+            trainer.TrainingOptions(threshold=settings.ml_threshold, members=MemberOptions(seed=seed)),
             console,
             days,
             bar_seconds * SECOND_NS,

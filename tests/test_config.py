@@ -23,6 +23,7 @@ OTHER = {
     "strategy_fast": 5,
     "strategy_slow": 50,
     "strategy_allow_short": True,
+    "ml_allow_unproven": True,
     "ml_models_dir": Path("elsewhere"),
     "ml_retrain": "off",
     "features_market": "QQQ",
@@ -148,6 +149,13 @@ def test_vectors_are_kept_for_no_longer_than_a_century():
 def test_the_fast_average_must_be_the_shorter_one():
     with pytest.raises(ConfigurationError, match="shorter"):
         load(strategy_fast=20, strategy_slow=20)
+
+
+def test_a_model_that_has_proven_nothing_is_never_traded_on_live(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ML_ALLOW_UNPROVEN", "true")
+    assert load().ml_allow_unproven
+    with pytest.raises(ConfigurationError, match="never traded on"):
+        load(execution_mode="live")
 
 
 def test_the_fingerprint_tells_configurations_apart():

@@ -49,8 +49,8 @@ class Lesson:
         roles.sweep(self.models, self.name)
         self._champion = roles.champion(self.models, self.name)
         began = Began(self.name, self.by, time.time_ns(), self.seed)
-        self.trials = kept = _kept_trials(self.models, self.name)
-        self.trials += began.trials
+        kept = max(self.trials - 1, _kept_trials(self.models, self.name))
+        self.trials = kept + began.trials
         if self.source.suffix in DATABASES and self.source.is_file():
             try:
                 self._number, self.trials = self._write(lambda base: trainings.begin(base, began, kept))

@@ -164,7 +164,10 @@ def build_plan(
             s.strategy_fast, s.strategy_slow, allow_short=s.strategy_allow_short
         ),
         ml_options=MLStrategyOptions(
-            threshold=s.ml_threshold, allow_short=s.strategy_allow_short, max_age_days=s.ml_max_age_days
+            threshold=s.ml_threshold,
+            allow_short=s.strategy_allow_short,
+            allow_unproven=s.ml_allow_unproven,
+            max_age_days=s.ml_max_age_days,
         ),
         settings=s.fingerprint(),
         market=s.features_market,

@@ -122,7 +122,7 @@ class Retraining:
     def _why_idle(self, champion: str) -> str:
         """Say why the champion enters nothing, empty where it does. Raises DataError where it is damaged."""
         manifest = registry.read_manifest(self._home / champion)
-        if not manifest.proven:
+        if not (manifest.proven or self._settings.ml_allow_unproven):
             return f"{champion} is unproven"
         last, most = manifest.split["test"].last, self._settings.ml_max_age_days
         return too_old(champion, last, self._link.market_now(), most)
@@ -158,7 +158,18 @@ class Retraining:
             *("--db", str(self._database.path), "--symbols", ",".join(self._plan.traded)),
             *("--name", self._home.name, "--days", str(self._settings.ml_history_days)),
             *("--models", str(self._home.parent), "--bar-seconds", str(self._plan.bar_s)),
-            *("--by", BY, "--nice", "19", "--workers", "1", "--parent-pid", str(os.getpid())),
+            *(
+                "--threshold",
+                str(self._settings.ml_threshold),
+                "--by",
+                BY,
+                "--nice",
+                "19",
+                "--workers",
+                "1",
+                "--parent-pid",
+                str(os.getpid()),
+            ),
         ]
 
     def _hear(self, line: str) -> None:

@@ -42,7 +42,12 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
     model = registry.load(found, version)
     _warn_of_a_short_past(settings.features_sessions, model.feature_names, bar_s)
     card = model.card
-    verdict = "proven" if card.proven else "UNPROVEN: it will abstain"
+    unproven = (
+        "UNPROVEN: traded all the same, as asked"
+        if settings.ml_allow_unproven
+        else "UNPROVEN: it will abstain"
+    )
+    verdict = "proven" if card.proven else unproven
     log.info("model", name=name, version=card.version, verdict=verdict, why=card.reason)
     sha256 = registry.manifest_sha256(found)
     await database.record_model(name, card.version, sha256, str(found), card.reason, time.time_ns())
@@ -92,7 +97,8 @@ async def _train(settings: Settings, link: Link, database: Database, name: str, 
         [
             *("--db", str(database.path), "--symbols", ",".join(symbols)),
             *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
-            *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid()), "--by", "first start"),
+            *("--threshold", str(settings.ml_threshold), "--by", "first start"),
+            *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid())),
         ],
         # Not as flags: what TWS refused has no bars, and is then not compared with.
         {"FEATURES_MARKET": settings.features_market, "FEATURES_SECTORS": settings.features_sectors},

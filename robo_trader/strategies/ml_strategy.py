@@ -14,13 +14,15 @@ from robo_trader.core.steps import Abstained, Fact, Signal
 from robo_trader.ml.model import Answer, Ensemble, too_old
 
 NO_MODEL = "no model: train one with `python -m robo_trader.train_models`"
+UNPROVEN = "UNPROVEN"
 EXIT_RETRY_BARS = 2
 
 
 @dataclass(frozen=True)
 class MLStrategyOptions:
-    """When to act: the vote needed, whether to go short, and patience in bars.
+    """When to act: the vote needed, whether to go short, whether on a model that has proven nothing, and patience in bars.
 
+    A model acts at the vote it was judged at (`Card.threshold`); a stricter one holds, a laxer one nobody has judged.
     From `closing_bars` before the session's end everything is given up, and nothing is entered that could not live its
     horizon before that. `retry_bars` pass before an entry that came to nothing is asked for again; `summary_bars` without
     a vote are told in one fact. A model whose knowledge ends more than `max_age_days` ago enters nothing; 0 for never.
@@ -28,6 +30,7 @@ class MLStrategyOptions:
 
     threshold: float = 0.65
     allow_short: bool = False
+    allow_unproven: bool = False
     closing_bars: int = 5
     retry_bars: int = 10
     summary_bars: int = 30
@@ -91,6 +94,14 @@ class MLStrategy:
         self._columns = model.columns(feature_names)
         self._model = model
 
+    @property
+    def _vote(self) -> float:
+        """The probability that a vote must reach."""
+        asked = self._options.threshold
+        if self._model is None or asked > self._model.card.asked:
+            return asked
+        return self._model.card.threshold
+
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]:
         """Return the signal or abstention this closed bar calls for; history and other hours call for nothing."""
         session = view.session()
@@ -100,7 +111,7 @@ class MLStrategy:
         if self._model is None:
             return self._abstain_once(stand, bar, NO_MODEL)
         self._follow(stand, bar, view.position(bar.symbol) + view.working(bar.symbol))
-        obstacle = _obstacle(self._model, bar)
+        obstacle = _obstacle(self._model, bar, self._options.allow_unproven)
         if obstacle and not stand.asked:
             return self._abstain_once(stand, bar, obstacle)
         # What is held lives out its horizon and is given up, though the model is heard no more.
@@ -152,7 +163,7 @@ class MLStrategy:
         self, model: Ensemble, stand: _Stand, bar: Bar, said: Answer | None, left: int
     ) -> Sequence[Signal | Fact]:
         roomy = left >= model.card.horizon + self._options.closing_bars
-        vote = 0 if said is None else model.side(said, self._options.threshold)
+        vote = 0 if said is None else model.side(said, self._vote)
         entry = vote if roomy and (vote > 0 or self._options.allow_short) else 0
         if stand.direction:
             wanted, why = self._hold(model, stand, bar, vote, entry, left)
@@ -198,7 +209,8 @@ class MLStrategy:
 
     def _signal(self, model: Ensemble, bar: Bar, direction: int, why: str, said: Answer | None) -> Signal:
         probability = None if said is None else said.probability
-        reasons = [why] if why else []
+        reasons = [] if model.card.proven else [UNPROVEN]
+        reasons += [why] if why else []
         if said is not None:
             minutes = model.card.horizon * bar.interval_ns // MINUTE_NS
             each = " ".join(f"{name} {vote:.2f}" for name, vote in zip(model.names, said.votes, strict=True))
@@ -217,7 +229,7 @@ class MLStrategy:
         )
 
     def _threshold(self, direction: int) -> float:
-        return 1 - self._options.threshold if direction < 0 else self._options.threshold
+        return 1 - self._vote if direction < 0 else self._vote
 
     def _summarise(self, stand: _Stand, bar: Bar, probability: float) -> Sequence[Fact]:
         """Count a bar without a vote; tell of `summary_bars` of them at once."""
@@ -225,9 +237,7 @@ class MLStrategy:
         stand.highest, stand.lowest = max(stand.highest, probability), min(stand.lowest, probability)
         if stand.quiet < self._options.summary_bars:
             return ()
-        reason = (
-            f"no vote of {self._options.threshold:.2f} in {stand.quiet} bars, highest {stand.highest:.3f}"
-        )
+        reason = f"no vote of {self._vote:.2f} in {stand.quiet} bars, highest {stand.highest:.3f}"
         if self._options.allow_short:
             reason += f", lowest {stand.lowest:.3f}"
         stand.start_summary()
@@ -252,10 +262,10 @@ def bet_size(probability: float) -> float:
     return math.erf(abs(probability - 0.5) / spread) if spread else 1.0
 
 
-def _obstacle(model: Ensemble, bar: Bar) -> str:
+def _obstacle(model: Ensemble, bar: Bar, allow_unproven: bool) -> str:
     """Say why this model cannot speak of this bar at all, empty when it can."""
     card = model.card
-    if not card.proven:
+    if not (card.proven or allow_unproven):
         return f"model {card.version} is unproven: {card.reason}"
     if card.interval_ns != bar.interval_ns:
         trained, here = card.interval_ns // SECOND_NS, bar.interval_ns // SECOND_NS
