@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from robo_trader.bootstrap.lesson import Lesson
@@ -95,7 +96,10 @@ def test_with_roles_a_proven_model_challenges_and_is_compared_on_rows_neither_le
     assert ended is not None
     assert (ended.result, ended.champion, ended.version) == ("trained", first, second)
     assert ended.compared == len(trained().blocks.test)
-    assert ended.loss == ended.champion_loss == pytest.approx(trained().report.log_loss)
+    rows = trained().blocks.test
+    said = trained().ensemble.predict_many(trained().dataset.rows[rows])
+    right = np.where(trained().dataset.label[rows] == 1, said, 1 - said)
+    assert ended.loss == ended.champion_loss == pytest.approx(-np.log(right).mean())
 
 
 def test_an_unproven_model_gets_no_role_not_even_when_it_was_to_be_promoted(
