@@ -204,6 +204,20 @@ def features(
 
 
 @app.command()
+def models(
+    action: Annotated[str, typer.Argument(help="`promote` or `rollback`; without it they are listed.")] = "",
+    version: Annotated[str, typer.Argument(help="The version to promote.")] = "",
+    name: Annotated[str, typer.Option(help="Whose models; default: the only ones there are.")] = "",
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the models with their verdicts and roles, trade on another one, or go back to the one before."""
+    from robo_trader.bootstrap import versions
+
+    end(lambda: versions.command(settings_of(), action, version, name, reason, as_json))
+
+
+@app.command()
 def doctor() -> None:
     """Check this machine: packages, settings, ports, data directory, database, models, TWS."""
     from robo_trader import config, logger

@@ -178,6 +178,26 @@ class Settings(BaseSettings):
     ml_drift_share: float = Field(
         0.05, gt=0, lt=1, description="Share of the model's features that may drift before there is an alarm"
     )
+    ml_max_age_days: int = Field(
+        30,
+        ge=0,
+        description="Days of market time after which a model that was not renewed expires: it enters nothing; 0 for never",
+    )
+    ml_retrain: Literal["on", "off"] = Field(
+        "on",
+        description="Whether the daemon trains a challenger after each close, which replaces the model if it is better",
+    )
+    ml_retrain_after_min: int = Field(
+        30,
+        ge=0,
+        le=900,
+        description="How long after the close of the exchange that begins, minutes of market time",
+    )
+    ml_shadow_bars: int = Field(
+        300,
+        ge=30,
+        description="Bars on which a challenger must have voted beside the model, outcome known, to replace it",
+    )
     ml_models_dir: Path = Field(Path("trained_models"), description="Where trained models live")
 
     features_market: Annotated[str, AfterValidator(_market)] = Field(

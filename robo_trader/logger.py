@@ -22,9 +22,11 @@ from robo_trader.core.events import (
     Feed,
     FeedStatus,
     Fill,
+    ModelChanged,
     Modify,
     Order,
     OrderStatus,
+    Retrained,
     Submit,
     TradingState,
 )
@@ -149,6 +151,12 @@ class DeskLog:
                 )
                 tell = self._log.info if is_well else self._log.warning
                 tell("feed", what=event.symbol or "all", state=str(event.state), why=event.detail)
+            case ModelChanged():
+                what = f"{event.role} {event.version or 'none'}"
+                self._log.info("model", what=what, by=event.by, why=event.reason)
+            case Retrained():
+                tell = self._log.warning if event.result == "failed" else self._log.info
+                tell("retrained", what=event.version, result=event.result, why=event.reason)
             case AccountSnapshot():
                 self._stops.update(found.order.id for found in event.orders if found.order.protects)
             case _:

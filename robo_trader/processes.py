@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -24,10 +24,14 @@ class Child:
         self._arguments = list(arguments)
         self._environment = {**os.environ, **(environment or {})}
         self._process: asyncio.subprocess.Process | None = None
+        self._drain: asyncio.Task[None] | None = None
 
-    async def start(self, ready: str = "", budget_s: float = 20.0) -> str:
+    async def start(
+        self, ready: str = "", budget_s: float = 20.0, heard: Callable[[str], None] | None = None
+    ) -> str:
         """Start it; where `ready` is given wait for the line that contains it and return that line.
 
+        Without it, all that is said goes where ours goes, or line by line to `heard`.
         Raises RoboTraderError with what it said where it ends, or stays silent, before it is ready.
         """
         # A session of its own: Ctrl-C in the terminal is for us, and we stop our children in order.
@@ -38,11 +42,14 @@ class Child:
             *self._arguments,
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE if ready else None,
-            stderr=asyncio.subprocess.STDOUT if ready else None,
+            stdout=asyncio.subprocess.PIPE if ready or heard else None,
+            stderr=asyncio.subprocess.STDOUT if ready or heard else None,
             start_new_session=True,
         )
         if not ready:
+            if heard:
+                assert self._process.stdout is not None, "its output is piped"
+                self._drain = asyncio.create_task(self._pass_on(self._process.stdout, heard))
             return ""
         said: list[str] = []
         try:
@@ -56,7 +63,10 @@ class Child:
     async def wait(self) -> int:
         """Return its exit code once it has ended."""
         assert self._process is not None, "started before it is waited for"
-        return await self._process.wait()
+        code = await self._process.wait()
+        if self._drain is not None:
+            await self._drain
+        return code
 
     @property
     def started(self) -> bool:
@@ -90,10 +100,13 @@ class Child:
         code = await self._process.wait()
         raise RoboTraderError(f"{self.module} ended with code {code}: {_tail(said)}")
 
-    async def _pass_on(self, output: asyncio.StreamReader) -> None:
+    async def _pass_on(
+        self, output: asyncio.StreamReader, heard: Callable[[str], None] | None = None
+    ) -> None:
         # Left unread, a full pipe would stop the child.
+        tell = heard or (lambda said: log.info(self.module.rpartition(".")[2], said=said))
         while line := await output.readline():
-            log.info(self.module.rpartition(".")[2], said=line.decode(errors="replace").rstrip())
+            tell(line.decode(errors="replace").rstrip())
 
 
 def _tail(said: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from robo_trader.bootstrap.lesson import BY_HAND, Lesson
 from robo_trader.bootstrap.places import model_name
 from robo_trader.config import load
 from robo_trader.core.errors import ConfigurationError, DataError, RoboTraderError
@@ -36,6 +37,8 @@ from robo_trader.ml.members import MemberOptions
 from robo_trader.ml.report import Report
 from robo_trader.ml.validation import Selected
 from robo_trader.storage.database import SQLITE_ERRORS, readonly
+
+ALL = 1_000_000  # sessions
 
 
 @dataclass(frozen=True)
@@ -140,16 +143,23 @@ def train_from_database(
     interval_ns: int = 60 * SECOND_NS,
     horizon: int = 30,
     comparison: Comparison | None = None,
-    trials: int = 1,
+    start: date | None = None,
+    lesson: Lesson | None = None,
+    workers: int | None = None,
 ) -> Path:
     """Train on the bars of a database or file, save under `models/name/` and tell the verdict; return the model's directory.
 
-    Learnt from are the last `days` sessions; what is there of the WARM_SESSIONS before them warms the features. Raises
-    DataError where the bars are too few or unreadable. An unproven model is saved too: the daemon loads it and abstains,
-    saying why.
+    Learnt from are the last `days` sessions, or with `start` those from that New York date on; what is there of the
+    WARM_SESSIONS before them warms the features. Raises DataError where the bars are too few or unreadable. An unproven
+    model is saved too: the daemon loads it and abstains, saying why. The `lesson` says how many were tried, and hears
+    what came of it.
     """
     compared = comparison or Comparison()
-    bars = read_bars(database, symbols, interval_ns, days, compared.symbols)
+    bars = read_bars(database, symbols, interval_ns, ALL if start else days, compared.symbols)
+    if start:
+        days = _sessions_from(database, bars, start)
+        calendar, needed = XnysCalendar(), days + WARM_SESSIONS
+        bars = {symbol: _last_sessions(symbol, one, calendar, needed) for symbol, one in bars.items()}
     # Of what others are compared with nothing is learnt.
     of = frozenset(symbols or bars.keys() - compared.symbols or bars)
     _tell_missing(console, database, compared, bars.keys(), of)
@@ -158,10 +168,22 @@ def train_from_database(
         matrix = MatrixOptions(compared.market, compared.sectors, of, np.float32, since=since)
         dataset = build_dataset(bars, XnysCalendar(), LabelOptions(horizon), interval_ns, matrix, progress)
         console.print(_window(dataset, bars, days), highlight=False)
-        trained = trainer.train(dataset, options, progress, trials)
+        trials = lesson.trials if lesson else 1
+        trained = trainer.train(dataset, options, progress, trials, workers)
         directory = registry.save(trained, models, name, datetime.now(UTC))
     _tell(console, trained, directory)
+    if lesson:
+        lesson.trained(trained, directory)
     return directory
+
+
+def _sessions_from(source: Path, bars: Mapping[str, Bars], start: date) -> int:
+    first = (start - date(1970, 1, 1)).days
+    days = np.unique(np.concatenate([one.ts for one in bars.values()]) // DAY_NS)
+    found = int((days >= first).sum())
+    if not found:
+        raise DataError(f"{source} has no bars since --from {start}")
+    return found
 
 
 def _start_of_last(bars: Sequence[Bars], days: int) -> int:
@@ -268,12 +290,23 @@ def command(
             help=f"Sessions to learn from, the last there are; up to {WARM_SESSIONS} before them warm the features.",
         ),
     ] = 60,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="DATE", help="Learn from the sessions since then, and not from so many days."
+        ),
+    ] = "",
     bar_seconds: Annotated[int, typer.Option(min=1, help="Size of the bars.")] = 60,
     horizon: Annotated[int, typer.Option(min=1, help="Bars ahead that are forecast.")] = 30,
     threshold: Annotated[
         float | None, typer.Option(help="Vote to be judged at; ML_THRESHOLD where not given.")
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="Models tried until this one, it included.")] = 1,
+    trials: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Models tried until this one, it included, where that is more than are recorded."
+        ),
+    ] = 1,
     market: Annotated[
         str | None, typer.Option(help="What shares are compared with; FEATURES_MARKET where not given.")
     ] = None,
@@ -281,28 +314,59 @@ def command(
         str | None, typer.Option(help="What stands for their sectors; FEATURES_SECTORS where not given.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of all random draws; the same seed gives the same models.")] = 7,
+    promote: Annotated[
+        bool,
+        typer.Option("--promote", help="If it proves itself, trade on it at once; without it may challenge."),
+    ] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Folds learnt at once; 0 for all processors.")] = 0,
+    nice: Annotated[int, typer.Option(min=0, max=19, help="How far to give way to other processes.")] = 0,
+    by: Annotated[str, typer.Option(help="Who wants it; it is recorded.")] = BY_HAND,
     parent_pid: Annotated[int, typer.Option(min=0, help="End when this process ends.")] = 0,
 ) -> None:
-    """Train random forest, XGBoost and LightGBM on stored bars, calibrate and judge them, and save them."""
+    """Train models on stored bars, calibrate and judge them, and save them; each training counts as a trial."""
     if parent_pid:
         threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
+    _give_way(nice)
     # Read by the libraries when they are imported, in the trainer.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     settings = load(features_market=market, features_sectors=sectors, ml_threshold=threshold)
     database = db or default_database()
-    train_from_database(
-        database,
-        [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()],
-        name or default_name(database),
-        models,
-        trainer.TrainingOptions(threshold=settings.ml_threshold, members=MemberOptions(seed=seed)),
-        Console(soft_wrap=not sys.stdout.isatty()),
-        days,
-        bar_seconds * SECOND_NS,
-        horizon,
-        Comparison(settings.features_market, settings.sectors(), required=bool(market or sectors)),
-        trials,
-    )
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    lesson = Lesson(database, models, name or default_name(database), by, seed, promote, trials)
+    lesson.begin(lambda said: console.print(said, highlight=False))
+    try:
+        train_from_database(
+            database,
+            [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()],
+            lesson.name,
+            models,
+            trainer.TrainingOptions(threshold=settings.ml_threshold, members=MemberOptions(seed=seed)),
+            console,
+            days,
+            bar_seconds * SECOND_NS,
+            horizon,
+            Comparison(settings.features_market, settings.sectors(), required=bool(market or sectors)),
+            _date(start),
+            lesson,
+            workers or None,
+        )
+    except RoboTraderError as error:
+        lesson.failed(str(error))
+        raise
+
+
+def _give_way(nice: int) -> None:
+    os.nice(nice)
+    if nice:  # where Linux shares the processors among sessions first, and then within each
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(nice))
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ConfigurationError(f"--from {text!r}: expected a date such as 2026-01-05") from None
 
 
 def _end_with(parent_pid: int) -> None:

@@ -25,6 +25,7 @@ OTHER = {
     "strategy_allow_short": True,
     "ml_allow_unproven": True,
     "ml_models_dir": Path("elsewhere"),
+    "ml_retrain": "off",
     "features_market": "QQQ",
     "features_sectors": "AAPL=XLK,JPM=XLF",
     "market_data_depth": "AAPL,NVDA",

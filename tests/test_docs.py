@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from robo_trader import config
 from robo_trader.__main__ import app
-from robo_trader.bootstrap import daemon, watch
+from robo_trader.bootstrap import appointments, daemon, retraining, watch
 from robo_trader.bootstrap.link_state import Phase
 from robo_trader.config import Settings
 from robo_trader.core import errors
@@ -178,7 +178,9 @@ def test_every_state_of_the_link_is_documented_in_its_order():
 
 def test_every_matter_of_an_alert_is_documented():
     told = re.findall(r"^\| `(\w+)` \|", section(OPERATIONS, "Alerts"), re.MULTILINE)
-    source = "".join(Path(module.__file__).read_text() for module in (watch, daemon))
+    source = "".join(
+        Path(module.__file__).read_text() for module in (watch, daemon, appointments, retraining)
+    )
     begun = set(re.findall(r'\.(?:begin|tell)\(\s*f?"(\w+)', source)) | set(
         re.findall(r'(?:key|doubt) = f"(\w+):', source)
     )

@@ -15,10 +15,13 @@ from robo_trader.core.events import (
     Feed,
     FeedStatus,
     Fill,
+    ModelChanged,
     Modify,
     Order,
     OrderStatus,
     OrderType,
+    Retrained,
+    Role,
     Side,
     Submit,
     Timer,
@@ -263,3 +266,16 @@ async def test_drift_is_told_as_it_comes_and_goes_and_an_alarm_is_a_warning(told
     await log.record(Timer(at, "t"), step(*both))
     assert (told.pop()["back"], len(told)) == ("gap ks 0.1 (limit 0.2)", 4)
     assert told[-1]["drifting"] == "3 of 34 features"
+
+
+async def test_who_got_which_role_and_what_a_night_came_to_are_told_a_failure_as_a_warning(told):
+    log = DeskLog()
+    await log.record(ModelChanged(1, Role.CHAMPION, "v2", "ab", "it was better", "night"), NOTHING)
+    await log.record(Retrained(2, "v3", "refused", "it has proven nothing"), NOTHING)
+    await log.record(Retrained(3, "", "failed", "too few bars"), NOTHING)
+    assert [(line["event"], line["what"], line["log_level"]) for line in told] == [
+        ("model", "champion v2", "info"),
+        ("retrained", "v3", "info"),
+        ("retrained", "", "warning"),
+    ]
+    assert [line["why"] for line in told] == ["it was better", "it has proven nothing", "too few bars"]

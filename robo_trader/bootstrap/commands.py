@@ -168,6 +168,7 @@ def _in_words(state: dict[str, Any]) -> str:
         for row in state["splits"]
     ]
     lines += _drift(state["drift"])
+    lines += _models(state)
     lines.append("this session: " + "  ".join(f"{name} {count}" for name, count in state["counts"].items()))
     return "\n".join(lines)
 
@@ -254,6 +255,26 @@ def _drift(drift: dict[str, Any]) -> list[str]:
         f"  {row['feature']} {row['test']} {row['value']:.3g}, limit {row['limit']:.3g}, since {row['ts']}"
         for row in standing[:_NAMED]
     ]
+
+
+def _models(state: dict[str, Any]) -> list[str]:
+    """Say which model is traded on, which challenges it, and how the nights go; nothing without models."""
+    jobs = {row["name"]: row for row in state["jobs"]}
+    lines = [f"model  {job['state']}, {job['detail']}" for job in [jobs.get("model")] if job]
+    return lines + [_nights(job) for job in [jobs.get("retraining")] if job]
+
+
+def _nights(job: dict[str, Any]) -> str:
+    """Say when the next challenger is trained, or how far the present one is.
+
+    >>> _nights({"state": "off", "detail": "", "next_run_ns": None})
+    'retraining off'
+    >>> _nights({"state": "running", "detail": "training: folds", "next_run_ns": 0})
+    'retraining running  training: folds'
+    """
+    due = job["next_run_ns"] if job["state"] != "running" else None
+    when = f", next at {iso(due)} market time" if due else ""
+    return f"retraining {job['state']}{when}  {job['detail']}".rstrip()
 
 
 def _age(seconds: float | None) -> str:

@@ -10,18 +10,21 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from robo_trader.alerts import Alerts, Severity
 from robo_trader.bootstrap import books, places, plan, reach, screens, training
+from robo_trader.bootstrap.appointments import Appointments
 from robo_trader.bootstrap.control import Control
 from robo_trader.bootstrap.endings import end_task, reason
 from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link, link_options
 from robo_trader.bootstrap.past import take, warm_features
 from robo_trader.bootstrap.plan import Plan, Warmth
+from robo_trader.bootstrap.retraining import Retraining
 from robo_trader.bootstrap.session import TradingSession
 from robo_trader.bootstrap.watch import alert_options
 from robo_trader.config import Settings
@@ -156,9 +159,10 @@ class Daemon:
         settings, request = self._settings, self._request
         dry_run = settings.execution_mode == "dry-run"
         ticks = await link.ticks()
-        model = (
-            await training.trained_model(settings, link, database, request.bar_s) if request.use_ml else None
-        )
+        model = challenger = None
+        if request.use_ml:
+            model = await training.trained_model(settings, link, database, request.bar_s)
+            challenger = training.challenger_of(settings, model, request.bar_s)
         account_name = link.account_name(dry_run)
         books.require_own(database.path, account_name)
         the_plan = plan.build_plan(
@@ -171,6 +175,7 @@ class Daemon:
             interval_s=request.interval_s,
             use_ml=request.use_ml,
             model=model,
+            challenger=challenger,
             split=books.splits_of(database.path),
         )
         warmth, last = await self._warm(link, database, the_plan)
@@ -186,12 +191,18 @@ class Daemon:
             settings.alert_blind_s,
             settings.features_keep_days * DAY_NS,
         )
+        show = None
         if request.dashboard:
             # Of a gateway that somebody else runs we know no speed; the slowest never calls the fresh stale.
             speed = settings.practice_speed if link.practising else 1.0
             screen = await screens.open_screens(stack, settings, database.path, the_plan, speed)
             screens.show_link(screen, link.state)
             session.listeners.append(screen)
+            show = partial(screens.show_learning, screen)
+        if the_plan.model:
+            appointments = Appointments(the_plan, session.shelf, link.inbox, database, self._alerts)
+            retraining = Retraining(settings, the_plan, link, database, self._alerts, show)
+            session.chores += [appointments.run, retraining.run]
         await session.begin()
         account = await link.opening_account(dry_run)
         session.open(books.stored_books(database.path, account), account, last, request.resume)

@@ -22,7 +22,7 @@ from robo_trader.features.compiled import kernels_cached
 from robo_trader.features.feature_engine import FeatureEngine
 from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.refusals import NothingListening
-from robo_trader.ml import registry
+from robo_trader.ml import registry, roles
 from robo_trader.storage import lock, queries
 
 PACKAGES = ("ib_async", "numba", "numpy", "lightgbm", "scikit-learn", "aiosqlite", "websockets", "fastapi")
@@ -121,8 +121,8 @@ def _models(settings: Settings) -> Iterator[Finding]:
     names = sorted(path.name for path in settings.ml_models_dir.glob("*/") if path.is_dir())
     version_now = FeatureEngine(XnysCalendar()).version
     for name in names:
-        found = registry.latest(settings.ml_models_dir, name)
         try:
+            found = roles.champion(settings.ml_models_dir, name)
             card = registry.load(found, version_now).card if found else None
             yield True, f"{name}: {card.version + ', ' + card.reason if card else 'none yet'}"
         except RoboTraderError as error:

@@ -241,6 +241,10 @@ class Link:
             if isinstance(fact, SplitBooked):
                 self.pipeline.split(fact.symbol, fact.new / fact.old, fact.since)
 
+    def market_now(self) -> int:
+        """Return the market's time, UTC ns: the wall's, for a practice market the last it told of its own."""
+        return self._feed.market_now()
+
     def stop_listening(self) -> None:
         """Hear no more of the market, but still what becomes of our orders."""
         self.connection.market = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.parts import Parts
-from robo_trader.core.protocols import Sizer, Strategy, Vector
+from robo_trader.core.protocols import Sizer, Strategy, Successor, Vector, Watch
 from robo_trader.data.nights import DAY, Nights
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.execution.algorithms import Algorithm, MarketAlgorithm, TwapAlgorithm, TwapOptions
@@ -25,7 +26,7 @@ from robo_trader.features.base import Floats, Ints
 from robo_trader.features.feature_engine import FeatureEngine, schema_version
 from robo_trader.ml import registry
 from robo_trader.ml.drift import Columns
-from robo_trader.ml.drift_watch import DriftOptions, DriftWatch
+from robo_trader.ml.drift_watch import DriftOptions, DriftWatch, SuccessiveWatch
 from robo_trader.ml.model import Ensemble
 from robo_trader.risk.gates import GateOptions, all_gates
 from robo_trader.risk.sizing import AtrSizer, FixedSizer, SizingOptions
@@ -33,6 +34,7 @@ from robo_trader.risk.stops import AtrStop, StopOptions
 from robo_trader.strategies.cadence import Cadence
 from robo_trader.strategies.ml_strategy import MLStrategy, MLStrategyOptions
 from robo_trader.strategies.moving_average import CrossoverOptions, MovingAverageCrossover
+from robo_trader.strategies.succession import Succession
 
 _ZLIB = b"\x78"  # no map of msgpack begins with it
 _QUICK = 1  # a start waits for it
@@ -113,6 +115,7 @@ class Plan(msgspec.Struct, frozen=True):
     features: str = ""  # version of the features; sessions of before it was noted have none
     drift_options: DriftOptions = DriftOptions()
     split: dict[str, int] = {}  # by symbol, since when the last split that the books knew of
+    challenger: str = ""  # directory of the model that votes in shadow, empty without one
 
 
 def build_plan(
@@ -127,6 +130,7 @@ def build_plan(
     use_ml: bool,
     model: Path | None,
     split: dict[str, int] | None = None,
+    challenger: Path | None = None,
 ) -> Plan:
     """Freeze the settings into the plan of one session."""
     s = settings
@@ -160,7 +164,10 @@ def build_plan(
             s.strategy_fast, s.strategy_slow, allow_short=s.strategy_allow_short
         ),
         ml_options=MLStrategyOptions(
-            threshold=s.ml_threshold, allow_short=s.strategy_allow_short, allow_unproven=s.ml_allow_unproven
+            threshold=s.ml_threshold,
+            allow_short=s.strategy_allow_short,
+            allow_unproven=s.ml_allow_unproven,
+            max_age_days=s.ml_max_age_days,
         ),
         settings=s.fingerprint(),
         market=s.features_market,
@@ -168,6 +175,7 @@ def build_plan(
         features=schema_version(bar_s * SECOND_NS, s.features_market, s.sectors()),
         drift_options=DriftOptions(s.ml_drift_share),
         split=split or {},
+        challenger=str(challenger.resolve()) if challenger else "",
     )
 
 
@@ -183,14 +191,62 @@ def new_watch(plan: Plan, features: FeatureEngine) -> DriftWatch | None:
     """
     if not (plan.use_ml and plan.model):
         return None
-    manifest = registry.read_manifest(Path(plan.model))
-    reference = registry.load_reference(Path(plan.model))
+    return _watch_of(Path(plan.model), plan, features)
+
+
+def _watch_of(directory: Path, plan: Plan, features: FeatureEngine) -> DriftWatch:
+    manifest = registry.read_manifest(directory)
+    reference = registry.load_reference(directory)
     columns = np.array([features.names.index(name) for name in reference.names], dtype=np.intp)
     return DriftWatch(reference, columns, plan.traded, XnysCalendar(), manifest.horizon, plan.drift_options)
 
 
-def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
+class Shelf:
+    """Gets the versions of a plan's model, which never change: one that the journal names is the same in a replay."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._features = new_features(plan)
+        self._models: dict[str, Ensemble] = {}
+        self.home = Path(plan.model).parent
+
+    def fetch(self, version: str) -> str:
+        """Load a version, so that it is at hand when the desk goes over to it; return the sha256 that vouches for it.
+
+        Raises DataError where it must not be used.
+        """
+        before = list(self._models.items())[-1:]  # both roles may change at once
+        self._models = dict(before) | {version: registry.load(self.home / version, self._features.version)}
+        _watch_of(self.home / version, self._plan, self._features)
+        return registry.manifest_sha256(self.home / version)
+
+    def model(self, version: str, sha256: str) -> Ensemble:
+        """Return the version that `sha256` vouches for. Raises DataError where it is gone or altered."""
+        self._require(version, sha256)
+        return self._models.get(version) or registry.load(self.home / version, self._features.version)
+
+    def watch(self, version: str, sha256: str) -> DriftWatch:
+        """Return the watch over what that version was trained on. Raises DataError where it is gone or altered."""
+        self._require(version, sha256)
+        return _watch_of(self.home / version, self._plan, self._features)
+
+    def _require(self, version: str, sha256: str) -> None:
+        directory = self.home / version
+        if not directory.is_dir():
+            raise DataError(
+                f"the session went over to model {version}, which is not in {self.home} any more: put it back to replay it"
+            )
+        if registry.manifest_sha256(directory) != sha256:
+            raise DataError(
+                f"the session went over to model {version} with a manifest of sha256 {sha256[:12]}…, the one in "
+                f"{directory} is another one: put the right one back"
+            )
+
+
+def build_engine(plan: Plan, warmth: Warmth | None = None, shelf: Shelf | None = None) -> Engine:
     """Build the desk of a plan, its features as warm as they were when its session began.
+
+    Models that it goes over to come from the `shelf`, where the caller may have put them ready.
 
     Raises DataError where its model is missing, altered or of other features, or where it was recorded with other ones.
     """
@@ -201,11 +257,7 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
     if warmth is not None:
         features.restore(warmth.features)
     algorithms: dict[str, Algorithm] = {"market": MarketAlgorithm(), "twap": TwapAlgorithm(plan.twap_options)}
-    model = registry.load(Path(plan.model), features.version) if plan.use_ml and plan.model else None
-    watch = new_watch(plan, features)
-    if watch is not None and warmth is not None:
-        width = len(features.names)
-        watch.recall({symbol: kept.read(watch.columns, width) for symbol, kept in warmth.recent.items()})
+    strategy, watch, successors = _voices(plan, features, warmth, shelf)
     sizer: Sizer = AtrSizer(plan.sizing_options)
     if plan.sizing == "fixed":
         sizer = FixedSizer(plan.sizing_options)
@@ -216,13 +268,16 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
             instruments={symbol: Instrument(symbol, tick) for symbol, tick in plan.ticks.items()},
             calendar=calendar,
             features=features,
-            strategy=_strategy(plan, features, model),
+            strategy=Cadence(strategy, plan.interval_s * SECOND_NS)
+            if plan.interval_s > plan.bar_s
+            else strategy,
             sizer=sizer,
             gates=all_gates(plan.gate_options),
             executor=SmartExecutor(algorithms, plan.executor_options),
             stop_rule=AtrStop(plan.stop_options),
             warmed=warmth.read_vectors() if warmth else {},
             watch=watch,
+            successors=successors,
             nights=Nights(calendar, plan.market, warmth.read_days() if warmth else None),
             split=plan.split,
         )
@@ -271,8 +326,24 @@ def other_features(session_id: str, theirs: str, ours: str) -> DataError:
     )
 
 
-def _strategy(plan: Plan, features: FeatureEngine, model: Ensemble | None) -> Strategy:
-    strategy: Strategy = MovingAverageCrossover(plan.crossover_options)
-    if plan.use_ml:
-        strategy = MLStrategy(model, features.names, plan.ml_options)
-    return Cadence(strategy, plan.interval_s * SECOND_NS) if plan.interval_s > plan.bar_s else strategy
+def _voices(
+    plan: Plan, features: FeatureEngine, warmth: Warmth | None, shelf: Shelf | None
+) -> tuple[Strategy, Watch | None, Sequence[Successor]]:
+    """Return who speaks on the features of a plan, who watches them, and which of these go over to other models."""
+    if not plan.use_ml:
+        return MovingAverageCrossover(plan.crossover_options), None, ()
+    if not plan.model:
+        return MLStrategy(None, features.names, plan.ml_options), None, ()
+    shelf = shelf or Shelf(plan)
+    model = registry.load(Path(plan.model), features.version)
+    challenger = registry.load(Path(plan.challenger), features.version) if plan.challenger else None
+    trading = MLStrategy(model, features.names, plan.ml_options)
+    strategy = Succession(trading, model, features.names, shelf.model, challenger)
+    used = [Path(path) for path in (plan.model, plan.challenger) if path]
+    watches = [_watch_of(directory, plan, features) for directory in used]
+    for one in watches:
+        if warmth is not None and np.array_equal(one.columns, watches[0].columns):
+            width = len(features.names)
+            one.recall({symbol: kept.read(one.columns, width) for symbol, kept in warmth.recent.items()})
+    watch = SuccessiveWatch(watches[0], shelf.watch, Path(plan.challenger).name, *watches[1:])
+    return strategy, watch, (strategy, watch)

@@ -78,6 +78,11 @@ def show_link(journal: HubJournal, state: LinkState) -> None:
     show()
 
 
+def show_learning(journal: HubJournal, said: str) -> None:
+    """Have the pages told how the training of the next model goes."""
+    journal.describe(learning=said)
+
+
 async def _keep(child: Child) -> None:
     """Say when a screen has ended, and start it again after growing pauses; trading does not wait for it."""
     pause = FIRST_PAUSE_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ from robo_trader.bootstrap import endings
 from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link
 from robo_trader.bootstrap.link_state import Phase
-from robo_trader.bootstrap.plan import Plan, Warmth, build_engine, to_json, write_warmth
+from robo_trader.bootstrap.plan import Plan, Shelf, Warmth, build_engine, to_json, write_warmth
 from robo_trader.bootstrap.pulse import Pulse, settle
 from robo_trader.bootstrap.watch import AlertJournal, Look, Watch
 from robo_trader.core.errors import ConnectionLost, DeskHalted
@@ -76,7 +76,8 @@ class TradingSession:
         self._database = database
         self._warmth = warmth
         self._keep_ns = keep_ns
-        self._engine = build_engine(plan, warmth)
+        self.shelf = Shelf(plan)
+        self._engine = build_engine(plan, warmth, self.shelf)
         self._book = SqliteJournal(database, plan.session_id)
         self._first_bars = FirstBars(plan.traded)
         self._alerts = alerts
@@ -87,6 +88,7 @@ class TradingSession:
         self._killed = ""
         # They hear of a step once it is on disk and on its way.
         self.listeners: list[Listener] = [DeskLog(), self._first_bars, self._heard, link]
+        self.chores: list[Callable[[], Coroutine[Any, Any, None]]] = []  # of others, beside the desk
         self._stop = asyncio.Event()
         self._outcome = ""
         self._qualities: list[Quality] = []  # as they were written down last
@@ -167,6 +169,7 @@ class TradingSession:
             self._forget(),
             self._pulse.run(),
             self._until(once, run_for_s),
+            *(chore() for chore in self.chores),
         ]
 
     # -------------------------------------------------------------------------------------------------- the ends

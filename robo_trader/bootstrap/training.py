@@ -18,7 +18,7 @@ from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.features.feature_engine import schema_version
 from robo_trader.features.technical_indicators import CATALOGUE, WARM_SESSIONS
-from robo_trader.ml import registry
+from robo_trader.ml import registry, roles
 from robo_trader.processes import Child
 from robo_trader.storage.database import Database
 
@@ -32,10 +32,10 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
     Raises DataError where it is altered or of other features, or where training fails.
     """
     name = model_name(link.connection.account)
-    found = registry.latest(settings.ml_models_dir, name)
+    found = roles.champion(settings.ml_models_dir, name)
     if found is None:
         await _train(settings, link, database, name, bar_s)
-        found = registry.latest(settings.ml_models_dir, name)
+        found = roles.champion(settings.ml_models_dir, name)
     if found is None:
         raise DataError(f"training left no model in {settings.ml_models_dir / name}")
     version = schema_version(bar_s * SECOND_NS, settings.features_market, settings.sectors())
@@ -51,6 +51,21 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
     log.info("model", name=name, version=card.version, verdict=verdict, why=card.reason)
     sha256 = registry.manifest_sha256(found)
     await database.record_model(name, card.version, sha256, str(found), card.reason, time.time_ns())
+    return found
+
+
+def challenger_of(settings: Settings, champion: Path, bar_s: int) -> Path | None:
+    """Return the directory of the version that votes in shadow, None without one that is fit for it."""
+    standing = roles.read(champion.parent)
+    if standing is None or not standing.challenger:
+        return None
+    found = champion.parent / standing.challenger
+    try:
+        registry.load(found, schema_version(bar_s * SECOND_NS, settings.features_market, settings.sectors()))
+        registry.load_reference(found)
+    except DataError as error:
+        log.warning("challenger", what=standing.challenger, why=f"not heard: {error}")
+        return None
     return found
 
 
@@ -82,7 +97,7 @@ async def _train(settings: Settings, link: Link, database: Database, name: str, 
         [
             *("--db", str(database.path), "--symbols", ",".join(symbols)),
             *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
-            *("--threshold", str(settings.ml_threshold)),
+            *("--threshold", str(settings.ml_threshold), "--by", "first start"),
             *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid())),
         ],
         # Not as flags: what TWS refused has no bars, and is then not compared with.

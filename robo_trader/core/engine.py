@@ -22,6 +22,7 @@ from robo_trader.core.events import (
     Fill,
     Flatten,
     Halt,
+    ModelChanged,
     Order,
     OrderStatus,
     OrderUpdate,
@@ -29,6 +30,7 @@ from robo_trader.core.events import (
     Remedy,
     Resolve,
     Resume,
+    Retrained,
     SetTimer,
     Side,
     Split,
@@ -91,8 +93,11 @@ class Engine:
                 self._features.on_trade(event)
             case Depth():
                 self._features.on_depth(event)
-            case FeedStatus():
+            case FeedStatus() | Retrained():
                 pass
+            case ModelChanged():
+                for successor in self._parts.successors:
+                    successor.adopt(event)
             case Fill():
                 self._on_fill(event, draft)
             case OrderUpdate():
@@ -212,15 +217,9 @@ class Engine:
         self._way_out.emit(self._executor.start(order, self.desk), draft)
 
     def _decision(
-        self,
-        signal: Signal,
-        order_id: str,
-        side: Side,
-        quantity: int,
-        algorithm: str,
-        reason: str,
+        self, signal: Signal, order_id: str, side: Side, quantity: int, algorithm: str, reason: str,
         steps: dict[str, float],
-    ) -> Decision:
+    ) -> Decision:  # fmt: skip
         return Decision(
             self.desk.now, signal.symbol, signal.strategy, order_id, side, quantity, algorithm, reason, steps
         )

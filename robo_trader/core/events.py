@@ -291,6 +291,33 @@ class Resolve(Message, frozen=True, tag=True, gc=False):
     until: int = 0
 
 
+class Role(StrEnum):
+    """What a version of a model is to the desk."""
+
+    CHAMPION = "champion"  # it is traded on
+    CHALLENGER = "challenger"  # it votes in shadow
+
+
+class ModelChanged(Message, frozen=True, tag=True, gc=False):
+    """A version has a role from now on, an empty one: nobody has it. `sha256` of its manifest vouches for all of it."""
+
+    ts: int
+    role: Role
+    version: str
+    sha256: str
+    reason: str
+    by: str
+
+
+class Retrained(Message, frozen=True, tag=True, gc=False):
+    """What a night came to: a challenger found, promoted, refused or waiting for more bars, or no model at all; and why."""
+
+    ts: int
+    version: str
+    result: str
+    reason: str
+
+
 class Split(Message, frozen=True, tag=True, gc=False):
     """A person says that a share was split: `new` shares for `old` ones; prices told after `since` (ns UTC) are new.
 
@@ -310,7 +337,7 @@ class Split(Message, frozen=True, tag=True, gc=False):
 
 Event = (
     Bar | Quote | Depth | Trade | FeedStatus | OrderUpdate | Fill | AccountSnapshot | Timer
-    | Halt | Resume | Flatten | Resolve | Split
+    | Halt | Resume | Flatten | Resolve | Split | ModelChanged | Retrained
 )  # fmt: skip
 # ------------------------------------------------------------------------------------------------- commands
 

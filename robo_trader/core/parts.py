@@ -16,6 +16,7 @@ from robo_trader.core.protocols import (
     Sizer,
     StopRule,
     Strategy,
+    Successor,
     Vector,
     Watch,
 )
@@ -36,5 +37,6 @@ class Parts(msgspec.Struct, frozen=True):
     stop_rule: StopRule | None = None  # None: positions have no stop at the broker
     warmed: Mapping[str, Vector] = {}  # by symbol, of the last bar that its features were warmed with
     watch: Watch | None = None
+    successors: Sequence[Successor] = ()
     nights: Nights | None = None
     split: Mapping[str, int] = {}  # by symbol, since when the last split that the books know of

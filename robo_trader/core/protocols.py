@@ -17,6 +17,7 @@ from robo_trader.core.events import (
     Depth,
     Event,
     Fill,
+    ModelChanged,
     Order,
     OrderUpdate,
     Quote,
@@ -100,6 +101,13 @@ class Strategy(Protocol):
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]: ...
     def forget(self, symbol: str) -> None:
         """What was seen of a share so far was told in other shares."""
+
+
+class Successor(Protocol):
+    """Goes over to another model, which it gets by its version and hash: the same one in a replay."""
+
+    def adopt(self, change: ModelChanged) -> None:
+        """Give the model that role. Raises DataError where it is gone or altered."""
 
 
 class Watch(Protocol):

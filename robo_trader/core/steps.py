@@ -254,10 +254,21 @@ class DriftSummary(Message, frozen=True, tag=True):
     worst: tuple[Drifted, ...]
 
 
+class Shadow(Message, frozen=True, tag=True, gc=False):
+    """What champion and challenger, by their versions, said of the same bar; only the champion was listened to."""
+
+    ts: int
+    symbol: str
+    champion: str
+    challenger: str
+    said: float
+    shadow: float
+
+
 Fact = (
     Signal | Abstained | Decision | Denied | FeatureRow | Equity | PositionChanged | OrderChanged
     | Halted | Resumed | Anomaly | Mismatch | Agreed | Ignored | CashMoved | Corrected | Unprotected
-    | Drifted | DriftSummary | SplitBooked | SplitSuspected
+    | Drifted | DriftSummary | SplitBooked | SplitSuspected | Shadow
 )  # fmt: skip
 
 

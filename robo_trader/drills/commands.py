@@ -132,6 +132,24 @@ def soak(
     judge(lambda home: drill.run(wish, home), directory)
 
 
+@app.command()
+def nights(
+    count: Annotated[
+        int, typer.Option("--nights", help="Nights; the last is killed in the midst.", min=2)
+    ] = 3,
+    days: Annotated[int, typer.Option(help="Sessions to learn from.", min=12)] = 60,
+    seed: Seed = 1,
+    speed: Speed = 600.0,
+    as_json: AsJson = False,
+    directory: Where = None,
+) -> None:
+    """Retrain each night: a challenger is promoted, one refused, a training killed, a model rolled back, all replayed."""
+    from robo_trader.drills import nights as drill
+
+    wish = drill.Wish(count, days, speed, seed, as_json)
+    judge(lambda home: drill.run(wish, home), directory)
+
+
 def judge(work: Callable[[Path], bool], directory: Path | None) -> None:
     """Run a drill in a directory and leave with its verdict: exit 0 where it is clean, 7 where not, files kept then."""
     home = directory or Path(tempfile.mkdtemp(prefix="robo-drill-"))

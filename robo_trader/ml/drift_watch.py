@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from robo_trader.core.events import Bar
+from robo_trader.core.events import Bar, ModelChanged, Role
 from robo_trader.core.protocols import Calendar, Session, Vector
 from robo_trader.core.steps import Drifted, DriftSummary, Fact
 from robo_trader.ml.drift import TESTS, Columns, Drift, Floats, Ints, Reference
@@ -144,3 +144,40 @@ class DriftWatch:
     def _reading(self, ts: int, readings: Floats, test: int, column: int) -> Drifted:
         value, limit = readings.item(test, column), self._drift.limits.item(test, column)
         return Drifted(ts, self._names[column], TESTS[test], value, limit)
+
+
+class SuccessiveWatch:
+    """Watches as the champion's `DriftWatch` does, and fills the window of a challenger's for the day it takes over.
+
+    `of` makes the watch of a version, vouched for by its hash; it raises DataError where that is gone or altered.
+    """
+
+    def __init__(
+        self, champion: DriftWatch, of: Callable[[str, str], DriftWatch], challenger: str = "",
+        waiting: DriftWatch | None = None,
+    ) -> None:  # fmt: skip
+        self._champion = champion
+        self._of = of
+        self._challenger = challenger
+        self._waiting = waiting
+
+    def adopt(self, change: ModelChanged) -> None:
+        """Give the model that role: a champion that was the challenger has seen the market already."""
+        if change.role is Role.CHAMPION:
+            known = self._waiting if change.version == self._challenger else None
+            self._champion = known or self._of(change.version, change.sha256)
+        else:
+            self._challenger = change.version
+            self._waiting = self._of(change.version, change.sha256) if change.version else None
+
+    def on_bar(self, bar: Bar, vector: Vector) -> Sequence[Fact]:
+        """Take a bar's features; return what the champion's watch says."""
+        if self._waiting is not None:
+            self._waiting.on_bar(bar, vector)
+        return self._champion.on_bar(bar, vector)
+
+    def correct(self, symbol: str, vectors: Vector) -> None:
+        """Replace a symbol's newest vectors in both windows."""
+        for watch in (self._champion, self._waiting):
+            if watch is not None:
+                watch.correct(symbol, vectors)

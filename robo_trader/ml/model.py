@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
+from robo_trader.core.events import DAY_NS
 from robo_trader.core.protocols import Vector
 from robo_trader.ml import blend, dense, forest, guard, kernels
 from robo_trader.ml.dense import BOUND, Net
@@ -23,7 +24,8 @@ Singles = NDArray[np.float32]
 class Card:
     """What a user of the model must know of it: what it answers, from which features, and whether it proved itself.
 
-    It was judged by votes of `threshold`, which is lower than the vote `asked` for where that was hardly ever reached.
+    It was judged by votes of `threshold`, which is lower than the vote `asked` for where that was hardly ever reached, and
+    knows the market until `last` (UTC ns, 0 where unknown).
     """
 
     version: str
@@ -34,6 +36,17 @@ class Card:
     reason: str
     threshold: float = 0.65
     asked: float = 0.65
+    last: int = 0
+
+
+def too_old(version: str, last: int, now: int, max_age_days: int) -> str:
+    """Say that what a model knows ends too long ago, empty where not; of 0 days nothing is. Market times, UTC ns."""
+    age = (now - last) / DAY_NS
+    if not max_age_days or age <= max_age_days:
+        return ""
+    return (
+        f"model {version} has expired: what it knows ends {age:.0f} days ago, ML_MAX_AGE_DAYS={max_age_days}"
+    )
 
 
 @dataclass(frozen=True)

@@ -261,6 +261,7 @@ def _assemble(manifest: Manifest, arrays: dict[str, Any]) -> Ensemble:
         reason=manifest.reason,
         threshold=manifest.report.threshold,
         asked=manifest.report.asked,
+        last=manifest.split["test"].last,
     )
     parts = Parts(
         Trees(**_named(arrays, Trees._fields)),

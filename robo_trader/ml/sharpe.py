@@ -135,8 +135,11 @@ def overfitting(earned: Floats, blocks: int = 8) -> float:
     """Return the probability that the best of n configurations in half of the time is no better than the median in the rest.
 
     `earned` (t, n) is what each earned in each period; every half of `blocks` (even) stretches of time is taken once. Ties
-    count half. Source: Bailey, Borwein, López de Prado & Zhu, The Probability of Backtest Overfitting (2015), by CSCV.
+    count half. Of fewer periods than blocks nothing is known: 1. Source: Bailey, Borwein, López de Prado & Zhu, The
+    Probability of Backtest Overfitting (2015), by CSCV.
     """
+    if len(earned) < blocks:
+        return 1.0
     parts = np.array_split(earned, blocks)
     count = np.array([len(part) for part in parts], dtype=np.float64)
     total = np.array([part.sum(axis=0) for part in parts])

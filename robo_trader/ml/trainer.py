@@ -80,11 +80,16 @@ def silent(stage: str) -> None:
 
 
 def train(
-    dataset: Dataset, options: TrainingOptions | None = None, progress: Progress = silent, trials: int = 1
+    dataset: Dataset,
+    options: TrainingOptions | None = None,
+    progress: Progress = silent,
+    trials: int = 1,
+    workers: int | None = None,
 ) -> Trained:
     """Train, calibrate and judge on the dataset's blocks in time; the same input gives the same models.
 
-    `progress` is told each of STAGES as it begins; `trials` is how many models were tried until this one, it included.
+    `progress` is told each of STAGES as it begins; `trials` is how many models were tried until this one, it included;
+    `workers` learn folds at the same time, as many as there are processors where not given.
     Raises DataError where a block has too few rows or one class only, or where a feature knows the future.
     """
     options = options or TrainingOptions()
@@ -94,7 +99,7 @@ def train(
     leaks.refuse(dataset, blocks.train)
     native = _grow(dataset, blocks.train, options, progress)
     progress("folds")
-    rows, odds = _out_of_fold(dataset, blocks, options)
+    rows, odds = _out_of_fold(dataset, blocks, options, workers or os.cpu_count())
     past = _said_of_past(dataset, rows, odds, options)
     progress("calibration")
     part = blend.weights(odds, dataset.label[rows], _counts(dataset, rows))
@@ -178,7 +183,9 @@ def _counts(dataset: Dataset, rows: Rows) -> Floats:
     return labels.average_uniqueness(dataset.ts[rows], dataset.known_at[rows], dataset.symbol[rows])
 
 
-def _out_of_fold(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> tuple[Rows, Floats]:
+def _out_of_fold(
+    dataset: Dataset, blocks: Blocks, options: TrainingOptions, workers: int | None
+) -> tuple[Rows, Floats]:
     """Let models of the same kind speak of rows before the test block, each of rows that its fold has not learnt from.
 
     Returns those rows and their log-odds (n, m).
@@ -186,7 +193,7 @@ def _out_of_fold(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> 
     before = np.concatenate([blocks.train, blocks.calibration])
     cut = folds.split(dataset.ts[before], dataset.known_at[before], options.folds)
     total, count = np.zeros((len(before), len(MEMBERS))), np.zeros(len(before))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         odds = pool.map(partial(_odds_of_fold, dataset, before, options), cut)
         for fold, said in zip(cut, odds, strict=True):
             total[fold.test] += said

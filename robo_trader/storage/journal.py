@@ -21,6 +21,7 @@ from robo_trader.core.events import (
     Flatten,
     Halt,
     Lot,
+    ModelChanged,
     Modify,
     OpenOrder,
     Order,
@@ -29,6 +30,7 @@ from robo_trader.core.events import (
     Quote,
     Resolve,
     Resume,
+    Retrained,
     SetTimer,
     Split,
     Submit,
@@ -57,6 +59,7 @@ from robo_trader.core.steps import (
     OrderChanged,
     PositionChanged,
     Resumed,
+    Shadow,
     Signal,
     SplitBooked,
     SplitSuspected,
@@ -68,7 +71,9 @@ from robo_trader.storage import statements as sql
 from robo_trader.storage.database import Database
 
 _NOTHING_TEXT = encode(NOTHING).decode()
-_URGENT_EVENTS = (Fill, OrderUpdate, AccountSnapshot, Halt, Resume, Flatten, Resolve, Split)
+_URGENT_EVENTS = (
+    Fill, OrderUpdate, AccountSnapshot, Halt, Resume, Flatten, Resolve, Split, ModelChanged
+)  # fmt: skip
 _URGENT_STEPS = (
     Submit, Modify, Cancel, Halted, Resumed, Mismatch, Agreed, Ignored, CashMoved, Corrected, Unprotected,
     SplitBooked, SplitSuspected,
@@ -196,6 +201,8 @@ class SqliteJournal:
                 pass  # kept whole in the journal row
             case FeedStatus() | Timer() | Halt() | Resume() | Flatten() | Resolve() | Split():
                 pass  # what they change is told by the facts of their step
+            case ModelChanged() | Retrained():
+                pass  # kept whole in the journal row; roles and trainings have a place of their own
             case _:
                 assert_never(event)
 
@@ -333,6 +340,9 @@ class SqliteJournal:
                 self._stream(
                     sql.DRIFT_SUMMARY, (self._session_id, fact.ts, fact.session, *counts, _json(fact.worst))
                 )
+            case Shadow():
+                versions = (fact.champion, fact.challenger, fact.said, fact.shadow)
+                self._stream(sql.SHADOW, (self._session_id, fact.ts, fact.symbol, *versions))
             case SplitBooked():
                 stop = (fact.since, _money(fact.stop_price), fact.why)
                 self._book(sql.SPLIT, (self._session_id, fact.ts, fact.symbol, fact.new, fact.old, *stop))

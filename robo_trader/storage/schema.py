@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from robo_trader.core.errors import DataError
+from robo_trader.storage.schema_of_learning import LEARNING
 
 # Marks a file as ours ("Robo" in ASCII), so that another program's database is never migrated.
 APPLICATION_ID = 0x526F626F
@@ -352,7 +353,7 @@ _SUMS = """
 ALTER TABLE features ADD COLUMN crc INTEGER;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS, _SUMS)
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS, _SUMS, LEARNING)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -57,9 +57,14 @@ DRIFT_SUMMARY = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
+SHADOW = (
+    "INSERT INTO shadows (session_id, ts, symbol, champion, challenger, said, shadow) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+
 # Rows that only ever come anew: those of one statement are written together, and first.
 STREAMS = (
-    EVENT, INSERT_BAR, QUOTE, TRADE, FEATURES, SIGNAL, DECISION, VIOLATION, EQUITY, DRIFTED, DRIFT_SUMMARY
+    EVENT, INSERT_BAR, QUOTE, TRADE, FEATURES, SIGNAL, DECISION, VIOLATION, EQUITY, DRIFTED, DRIFT_SUMMARY, SHADOW,
 )  # fmt: skip
 
 # The books: each of these finds what the one before it left, so they are written in the order they were told.

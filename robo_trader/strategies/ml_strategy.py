@@ -11,7 +11,7 @@ import numpy as np
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
 from robo_trader.core.protocols import Session, Vector, View
 from robo_trader.core.steps import Abstained, Fact, Signal
-from robo_trader.ml.model import Answer, Ensemble
+from robo_trader.ml.model import Answer, Ensemble, too_old
 
 NO_MODEL = "no model: train one with `python -m robo_trader.train_models`"
 UNPROVEN = "UNPROVEN"
@@ -25,7 +25,7 @@ class MLStrategyOptions:
     A model acts at the vote it was judged at (`Card.threshold`); a stricter one holds, a laxer one nobody has judged.
     From `closing_bars` before the session's end everything is given up, and nothing is entered that could not live its
     horizon before that. `retry_bars` pass before an entry that came to nothing is asked for again; `summary_bars` without
-    a vote are told in one fact.
+    a vote are told in one fact. A model whose knowledge ends more than `max_age_days` ago enters nothing; 0 for never.
     """
 
     threshold: float = 0.65
@@ -34,12 +34,14 @@ class MLStrategyOptions:
     closing_bars: int = 5
     retry_bars: int = 10
     summary_bars: int = 30
+    max_age_days: int = 0
 
 
 class _Stand:
     """Where the strategy stands in one symbol; times in UTC ns."""
 
     __slots__ = (
+        "asked",
         "direction",
         "highest",
         "leaving",
@@ -56,8 +58,10 @@ class _Stand:
         self.said: set[str] = set()  # told once a session
         self.take(0, 0, 0)
 
-    def take(self, direction: int, ts: int, wait_ns: int, *, leaving: bool = False) -> None:
-        self.direction, self.leaving = direction, leaving
+    def take(
+        self, direction: int, ts: int, wait_ns: int, *, leaving: bool = False, asked: bool = False
+    ) -> None:
+        self.direction, self.leaving, self.asked = direction, leaving, asked
         self.since, self.wait_until = ts, ts + wait_ns
         self.start_summary()
 
@@ -70,8 +74,8 @@ class MLStrategy:
 
     Enters on a vote, leaves when the horizon has passed unless the same vote stands then, or at once on the opposite
     vote. It follows the position, not its memory: an entry that came to nothing is asked for again only after a pause,
-    and what is held without having been asked for is kept for one horizon. Without a model that has proven itself it
-    never trades and says why, once a session and symbol.
+    and what is held without having been asked for is kept for one horizon. Without a model that has proven itself, or
+    with one that has expired, it enters nothing and says why, once a session and symbol.
     """
 
     name = "ml"
@@ -84,6 +88,11 @@ class MLStrategy:
         self._options = options or MLStrategyOptions()
         self._columns = model.columns(feature_names) if model else np.empty(0, dtype=np.intp)
         self._stands: dict[str, _Stand] = {}
+
+    def adopt(self, model: Ensemble, feature_names: Sequence[str]) -> None:
+        """Go over to another model; what is held stays held, for its horizon. Raises DataError like the constructor."""
+        self._columns = model.columns(feature_names)
+        self._model = model
 
     @property
     def _vote(self) -> float:
@@ -101,12 +110,15 @@ class MLStrategy:
         stand = self._stand(bar.symbol, session)
         if self._model is None:
             return self._abstain_once(stand, bar, NO_MODEL)
-        obstacle = _obstacle(self._model, bar, self._options.allow_unproven)
-        if obstacle:
-            return self._abstain_once(stand, bar, obstacle)
         self._follow(stand, bar, view.position(bar.symbol) + view.working(bar.symbol))
-        said, unknown = self._ask(self._model, view.vector(bar.symbol))
-        if said is None and not stand.direction:
+        obstacle = _obstacle(self._model, bar, self._options.allow_unproven)
+        if obstacle and not stand.asked:
+            return self._abstain_once(stand, bar, obstacle)
+        # What is held lives out its horizon and is given up, though the model is heard no more.
+        card, most = self._model.card, self._options.max_age_days
+        obstacle = obstacle or too_old(card.version, card.last, bar.ts, most)
+        said, unknown = (None, obstacle) if obstacle else self._ask(self._model, view.vector(bar.symbol))
+        if said is None and not (stand.direction or stand.leaving):
             return self._abstain_once(stand, bar, unknown)
         return self._decide(self._model, stand, bar, said, (session.close - bar.ts) // bar.interval_ns)
 
@@ -161,7 +173,8 @@ class MLStrategy:
             wanted, why = (entry if bar.ts >= stand.wait_until else 0), ""
         if wanted != stand.direction:
             leaving = wanted == 0
-            stand.take(wanted, bar.ts, EXIT_RETRY_BARS * bar.interval_ns if leaving else 0, leaving=leaving)
+            pause_ns = EXIT_RETRY_BARS * bar.interval_ns if leaving else 0
+            stand.take(wanted, bar.ts, pause_ns, leaving=leaving, asked=True)
             return (self._signal(model, bar, wanted, why, said),)
         if wanted or said is None:
             return ()
@@ -191,7 +204,7 @@ class MLStrategy:
     ) -> Sequence[Signal | Fact]:
         if bar.ts < stand.wait_until:
             return ()
-        stand.take(0, bar.ts, EXIT_RETRY_BARS * bar.interval_ns, leaving=True)
+        stand.take(0, bar.ts, EXIT_RETRY_BARS * bar.interval_ns, leaving=True, asked=True)
         return (self._signal(model, bar, 0, "still held, the exit came to nothing", said),)
 
     def _signal(self, model: Ensemble, bar: Bar, direction: int, why: str, said: Answer | None) -> Signal:

@@ -19,11 +19,13 @@ from robo_trader.core.events import (
     FeedStatus,
     Fill,
     Lot,
+    ModelChanged,
     Modify,
     Order,
     OrderStatus,
     OrderUpdate,
     Quote,
+    Retrained,
     Submit,
     Timer,
     Trade,
@@ -104,6 +106,13 @@ class Picture:
                 self._on_account(event)
             case OrderUpdate():
                 self._protect(self._protection.update(event))
+            case ModelChanged():
+                self._tell(
+                    "info", event.ts, f"{event.role} {event.version or 'none'} by {event.by}: {event.reason}"
+                )
+            case Retrained():
+                severity = "warn" if event.result == "failed" else "info"
+                self._tell(severity, event.ts, f"retraining, {event.result} {event.version}: {event.reason}")
             case _:  # halts and what else a person wants are told by the facts they lead to
                 return
 

@@ -177,3 +177,21 @@ async def test_what_is_only_watched_is_told_apart_from_what_is_traded(
         config = json.dumps({"traded": ["NVDA"]})
         await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA", "SPY", "XLK"], config)
     assert "symbols NVDA  only watched SPY, XLK  database" in said(database, capsys)[1]
+
+
+async def test_the_model_its_challenger_and_the_next_night_have_a_line_each(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "model  " not in said(database, capsys)[1]
+    async with await Database.open(database) as opened:
+        await opened.record_job("model", LATER, None, "EXPIRED", "v1, challenged by v2")
+        await opened.record_job("retraining", None, LATER, "waiting", "refused: it has proven nothing")
+    words = said(database, capsys)[1]
+    assert "model  EXPIRED, v1, challenged by v2" in words
+    assert (
+        "retraining waiting, next at 2026-01-05T14:31:00Z market time  refused: it has proven nothing"
+        in words
+    )
+    async with await Database.open(database) as opened:
+        await opened.record_job("retraining", None, LATER, "running", "training: folds")
+    assert "retraining running  training: folds" in said(database, capsys)[1]

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from robo_trader.core.events import DAY_NS, MINUTE_NS, Bar
+from robo_trader.core.events import DAY_NS, MINUTE_NS, Bar, ModelChanged, Role
 from robo_trader.core.protocols import Session
 from robo_trader.core.steps import Drifted, DriftSummary
 from robo_trader.ml import drift
 from robo_trader.ml.drift import TESTS, Reference, ReferenceOptions
-from robo_trader.ml.drift_watch import DriftOptions, DriftWatch
+from robo_trader.ml.drift_watch import DriftOptions, DriftWatch, SuccessiveWatch
 
 MINUTES, HORIZON = 60, 10
 OPEN = 15 * 60 * MINUTE_NS
@@ -200,3 +200,25 @@ def test_rows_that_are_not_complete_make_no_part_of_the_newest(reference: Refere
     ts, rows = np.array([bar.ts for bar, _ in pairs]), np.array([vector for _, vector in pairs])
     rows[5, 1], rows[6, 0] = np.nan, np.nan  # the model does not see the first column
     assert watch.newest(ts, rows, MINUTE_NS).tolist() == [i for i in range(MINUTES) if i != 5]
+
+
+def test_a_challenger_that_takes_over_is_watched_as_if_it_had_been_the_champion(reference: Reference):
+    made: list[str] = []
+
+    def of(version: str, sha256: str) -> DriftWatch:
+        made.append(version)
+        return watch_of(reference)
+
+    changed = {3: 5.0, 4: 6.0, 9: 6.0}
+    watch, alone = SuccessiveWatch(watch_of(reference), of), watch_of(reference)
+    watch.adopt(ModelChanged(1, Role.CHALLENGER, "v2", "", "", "test"))
+    assert told(watch, session(100)) == told(watch_of(reference), session(100))  # the challenger says nothing
+    told(alone, session(100))
+    watch.adopt(ModelChanged(2, Role.CHAMPION, "v2", "", "", "test"))
+    watch.adopt(ModelChanged(2, Role.CHALLENGER, "", "", "", "test"))
+    assert told(watch, session(101, changed)) == told(alone, session(101, changed)) != []
+    assert made == ["v2"]
+    watch.adopt(ModelChanged(3, Role.CHAMPION, "v1", "", "", "test"))
+    assert made == ["v2", "v1"]
+    half = [pair for pair in session(102, changed) if pair[0].ts <= 102 * DAY_NS + OPEN + 30 * MINUTE_NS]
+    assert told(watch, half) == []  # its window is to be filled first

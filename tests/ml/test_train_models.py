@@ -212,3 +212,56 @@ def test_models_are_named_after_the_account_that_traded_whatever_the_file_is_cal
 def test_models_of_bars_that_nobody_traded_on_are_nobodys(bars: Path, tmp_path: Path) -> None:
     assert default_name(bars) == "file-practice-DUP123456"
     assert default_name(tmp_path / "ibkr.csv") == "file-ibkr"
+
+
+def train(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "robo_trader.train_models", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_sessions_from_a_date_on_are_learnt_from_and_the_trial_is_told(bars: Path, tmp_path: Path) -> None:
+    since = XnysCalendar().before("2026-01-05", 11)[0].label
+    words = (
+        "--db",
+        str(bars),
+        "--models",
+        str(tmp_path),
+        "--name",
+        "m",
+        "--from",
+        since,
+        "--workers",
+        "1",
+        "--nice",
+        "1",
+    )
+    done = train(*words)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "learning from 11 sessions" in done.stdout
+    directory = registry.latest(tmp_path, "m")
+    assert directory is not None
+    assert registry.read_manifest(directory).report.trials == 1
+    again = train(*words)
+    assert "trial 2 of m" in again.stdout
+    newest = registry.latest(tmp_path, "m")
+    assert newest is not None
+    assert registry.read_manifest(newest).report.trials == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "code", "said"),
+    [
+        ("yesterday", ConfigurationError.exit_code, "expected a date"),
+        ("2026-03-01", 5, "has no bars since --from"),
+    ],
+)
+def test_a_date_to_learn_from_that_is_none_or_has_no_bars_is_refused(
+    bars: Path, tmp_path: Path, start: str, code: int, said: str
+) -> None:
+    done = train("--db", str(bars), "--models", str(tmp_path), "--name", "m", "--from", start)
+    assert done.returncode == code
+    assert said in done.stderr

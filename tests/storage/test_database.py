@@ -24,6 +24,7 @@ TABLES = {
     "sessions", "journal", "bars", "ticks", "features", "signals", "decisions", "orders", "fills", "positions",
     "equity", "violations", "halts", "models", "jobs", "quarantines", "cash_moves", "unprotected",
     "feature_states", "feature_columns", "histories", "drifted", "drift_summaries", "qualities", "splits",
+    "trainings", "shadows",
 }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_status_shows_the_session_at_a_glance(connection: Connection) -> None:
     assert found["session"]["id"] == SESSION
     assert found["equity"]["cash"] == "87191.80"
     assert found["halt"]["halted"] is False
-    assert found["last_event"]["seq"] == 17
+    assert found["last_event"]["seq"] == 19
     assert {row["symbol"]: row["quantity"] for row in found["positions"]} == {"AAPL": 50, "MSFT": 10}
     assert [row["id"] for row in found["open_orders"]] == [
         "20260105-1-3.1", "20260105-1-2.1", "20260105-1-1.1", "yesterday-4.2"

@@ -305,6 +305,42 @@ def test_what_is_held_when_the_market_turns_strange_is_given_up_when_the_forecas
     assert run.directions == [(1, 1), (31, 0)]
 
 
+def test_an_expired_model_enters_nothing_and_says_so_once() -> None:
+    old = replace(CARD, last=OPEN - 40 * 1440 * MINUTE_NS)
+    run = Run(MLStrategyOptions(max_age_days=30), ensemble(old)).play(1, 60, UP)
+    assert run.directions == []
+    ((minute, reason),) = run.abstained
+    assert minute == 1
+    assert "expired" in reason
+    assert "40 days" in reason
+    assert Run(MLStrategyOptions(max_age_days=0), ensemble(old)).play(1, 5, UP).directions == [(1, 1)]
+
+
+def test_what_is_held_when_a_model_expires_lives_out_its_horizon_and_is_given_up() -> None:
+    last = OPEN + 10 * MINUTE_NS - 30 * 1440 * MINUTE_NS
+    run = Run(MLStrategyOptions(max_age_days=30), ensemble(replace(CARD, last=last))).play(1, 60, UP)
+    assert run.directions == [(1, 1), (31, 0)]
+    assert run.desk.shares == 0
+
+
+def test_a_model_adopted_in_the_session_is_asked_from_then_on() -> None:
+    run = Run(model=ensemble(replace(CARD, version="v0"), high=0.0)).play(1, 5, UP)
+    assert run.directions == []
+    run.strategy.adopt(ensemble(replace(CARD, version="v2")), NAMES)
+    run.play(6, 10, UP)
+    ((minute, signal),) = [(m, s) for m, s in run.said if isinstance(s, Signal)]
+    assert (minute, signal.direction, signal.model) == (6, 1, "v2")
+
+
+def test_what_was_entered_lives_out_its_horizon_when_an_unproven_model_is_adopted() -> None:
+    run = Run().play(1, 5, UP)
+    assert run.directions == [(1, 1)]
+    run.strategy.adopt(ensemble(replace(CARD, version="v2", proven=False)), NAMES)
+    run.play(6, 60, UP)
+    assert run.directions == [(1, 1), (31, 0)]
+    assert ["unproven" in reason for _, reason in run.abstained] == [True]
+
+
 def test_an_unproven_model_is_traded_only_where_that_was_asked_for_and_says_so_in_every_signal() -> None:
     unproven = replace(CARD, proven=False, reason="it is a coin")
     assert not Run(model=ensemble(unproven)).play(1, 5, UP).directions

@@ -216,7 +216,7 @@ function drawStrip() {
   $("trading").className = `chip ${{ active: "gain", reducing: "lively" }[trading?.state] ?? "loss"} ${feed.fresh() || desk.alive() ? "" : "stale"}`;
   $("resume").hidden = !trading || trading.state === "active";
   const session = now.session ?? past.session?.id;
-  $("session").textContent = session ? `Session ${session}, account ${now.account ?? past.session?.account ?? NOTHING}.` : "No session.";
+  $("session").textContent = session ? `Session ${session}, account ${now.account ?? past.session?.account ?? NOTHING}.${now.learning ? ` ${now.learning}.` : ""}` : "No session.";
   document.title = books?.equity ? `${money(books.equity)} · RoboTrader` : "RoboTrader";
 }
 
