@@ -28,8 +28,8 @@ from robo_trader.features.base import Bars
 from robo_trader.features.feature_pipeline import MatrixOptions
 from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry, trainer
-from robo_trader.ml.dataset import LabelOptions, build_dataset
-from robo_trader.ml.labels import session_numbers
+from robo_trader.ml.dataset import build_dataset
+from robo_trader.ml.labels import LabelOptions, session_numbers
 from robo_trader.ml.members import MemberOptions
 from robo_trader.ml.validation import Selected
 

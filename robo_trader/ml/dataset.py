@@ -14,17 +14,10 @@ from robo_trader.core.events import MINUTE_NS
 from robo_trader.core.protocols import Calendar
 from robo_trader.features.base import Bars
 from robo_trader.features.feature_pipeline import MatrixOptions, Progress, build_matrix
-from robo_trader.ml.labels import forward_sign, session_numbers
+from robo_trader.ml.labels import LabelOptions, session_numbers, triple_barrier
 
 Ints = NDArray[np.int64]
 Rows = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class LabelOptions:
-    """What is asked: is the price higher after `horizon` more bars of the same session?"""
-
-    horizon: int = 30
 
 
 @dataclass(frozen=True)
@@ -32,7 +25,8 @@ class Dataset:
     """Labelled rows of several symbols in order of time; all arrays run over the same n rows.
 
     `rows` (n, n_features) float32, `ts` when a row was known and `known_at` when its label was (UTC ns), `forward` the
-    log return that decided it; row i is of `symbols[symbol[i]]`. `bars_sha256` fingerprints the bars it was made of.
+    log return that decided it, `nearest` that of the next bar; row i is of `symbols[symbol[i]]`. `asked` is what the
+    labels answer. `bars_sha256` fingerprints the bars it was made of.
     """
 
     rows: NDArray[np.float32]
@@ -40,15 +34,21 @@ class Dataset:
     ts: Ints
     known_at: Ints
     forward: NDArray[np.float64]
+    nearest: NDArray[np.float64]
     feature_names: tuple[str, ...]
     feature_version: str
     symbols: tuple[str, ...]
     symbol: Ints
-    horizon: int
+    asked: LabelOptions
     interval_ns: int
     sessions: int
     bars: int
     bars_sha256: str
+
+    @property
+    def horizon(self) -> int:
+        """The bars that a label looks ahead."""
+        return self.asked.horizon
 
 
 def build_dataset(
@@ -67,19 +67,20 @@ def build_dataset(
     matrix = build_matrix(bars, calendar, interval_ns, matrix_options, progress)
     keep = np.zeros(len(matrix.ts), dtype=np.bool_)
     label, known_at = np.zeros(len(keep), dtype=np.int8), np.zeros(len(keep), dtype=np.int64)
-    forward = np.zeros(len(keep))
+    forward, nearest = np.zeros((2, len(keep)))
     sessions = 0
     for number, one in enumerate(bars.values()):
         session = session_numbers(one.ts, calendar)
         sessions = max(sessions, int(session.max(initial=-1)) + 1)
-        found = forward_sign(one.close, one.ts, session, options.horizon)
+        found = triple_barrier(one, session, options)
         mine, at = _meet(np.flatnonzero(matrix.symbol == number), matrix.bar, found.row, len(one.ts))
         keep[mine] = True
-        label[mine], known_at[mine], forward[mine] = found.label[at], found.known_at[at], found.forward[at]
+        label[mine], known_at[mine] = found.label[at], found.known_at[at]
+        forward[mine], nearest[mine] = found.forward[at], found.nearest[at]
     if not keep.any():
         raise DataError(
             f"no bar of {', '.join(bars) or 'no symbol'} has both features and {options.horizon} more bars in its "
-            "session to be judged by; fetch more history"
+            f"session to be judged by, after {options.sigma_bars} that say how far the price swings; fetch more history"
         )
     return Dataset(
         rows=matrix.x[keep].astype(np.float32, copy=False),
@@ -87,11 +88,12 @@ def build_dataset(
         ts=matrix.ts[keep],
         known_at=known_at[keep],
         forward=forward[keep],
+        nearest=nearest[keep],
         feature_names=matrix.names,
         feature_version=matrix.version,
         symbols=matrix.symbols,
         symbol=matrix.symbol[keep],
-        horizon=options.horizon,
+        asked=options,
         interval_ns=interval_ns,
         sessions=sessions,
         bars=sum(len(one.ts) for one in bars.values()),

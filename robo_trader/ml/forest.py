@@ -1,16 +1,20 @@
-"""Turns trained scikit-learn, XGBoost and LightGBM models into plain arrays that answer like them."""
+"""Turns trained XGBoost and LightGBM trees into plain arrays that answer like them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robo_trader.ml.kernels import Trees
+from robo_trader.core.errors import DataError
+from robo_trader.ml import kernels
+from robo_trader.ml.parts import FEATURE_BITS, FEATURE_MASK, LEFT_BITS, LEFT_MASK, THRESHOLD_AT, Trees
+
+Longs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -49,28 +53,28 @@ def below(threshold: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.nextafter(threshold, np.float32(-np.inf))
 
 
-def from_forest(forest: Any) -> Member:
-    """Flatten a binary sklearn RandomForestClassifier: float32 rows, `<=` on float64, leaves average their shares."""
-    trees = []
-    for estimator in forest.estimators_:
-        tree = estimator.tree_
-        counts = tree.value[:, 0, :]
-        trees.append(
-            Tree(
-                feature=tree.feature.tolist(),
-                threshold=at_most(tree.threshold),
-                left=tree.children_left.tolist(),
-                right=tree.children_right.tolist(),
-                value=(counts[:, 1] / counts.sum(axis=1)).tolist(),
-            )
-        )
-    return Member("rf", trees, averages=True)
+def from_forest(booster: Any) -> Member:
+    """Flatten a forest of XGBoost: parallel trees of one round on 0/1 labels, their leaves shares of an average."""
+    learner = _learner(booster)
+    trees = _xgboost_trees(learner)
+    shares = [replace(tree, value=[len(trees) * leaf for leaf in tree.value]) for tree in trees]
+    return Member("rf", shares, averages=True)
 
 
 def from_xgboost(booster: Any) -> Member:
-    """Flatten a `binary:logistic` Booster: `<` on float32, leaves add to the log-odds of the base score."""
-    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    """Flatten a `binary:logistic` Booster: leaves add to the log-odds of the base score."""
+    learner = _learner(booster)
     start = float(learner["learner_model_param"]["base_score"].strip("[]"))
+    return Member("xgb", _xgboost_trees(learner), base=float(np.log(start / (1.0 - start))))
+
+
+def _learner(booster: Any) -> dict[str, Any]:
+    learner: dict[str, Any] = json.loads(bytes(booster.save_raw("json")))["learner"]
+    return learner
+
+
+def _xgboost_trees(learner: dict[str, Any]) -> list[Tree]:
+    """Read the trees: `<` on float32, and where a node is a leaf its condition is its value."""
     trees = []
     for tree in learner["gradient_booster"]["model"]["trees"]:
         conditions = np.array(tree["split_conditions"], dtype=np.float32)
@@ -83,7 +87,7 @@ def from_xgboost(booster: Any) -> Member:
                 value=conditions.tolist(),
             )
         )
-    return Member("xgb", trees, base=float(np.log(start / (1.0 - start))))
+    return trees
 
 
 def from_lightgbm(booster: Any) -> Member:
@@ -111,36 +115,58 @@ def _lightgbm_tree(top: dict[str, Any]) -> Tree:
 
 
 def flatten(members: Sequence[Member]) -> Trees:
-    """Lay the nodes of all members' trees in one row, breadth first, so that siblings are neighbours."""
-    trees = [tree for member in members for tree in member.trees]
+    """Lay the nodes of all members' trees in one row, breadth first, so that siblings are neighbours.
+
+    A member's trees stand by their depth, so that those walked together end together. Raises DataError where there are
+    more features or nodes than a node can name.
+    """
     feature: list[int] = []
     threshold: list[np.float32] = []
     left: list[int] = []
     value: list[float] = []
-    root, depth = [], []
-    for tree in trees:
-        offset = len(feature)
-        order, levels = _breadth_first(tree)
-        place = {node: offset + i for i, node in enumerate(order)}
-        for node in order:
-            leaf = tree.left[node] < 0
-            feature.append(0 if leaf else tree.feature[node])
-            threshold.append(np.float32(np.inf) if leaf else tree.threshold[node])
-            left.append(place[node] if leaf else place[tree.left[node]])
-            value.append(tree.value[node] if leaf else 0.0)
-        root.append(offset)
-        depth.append(levels)
+    tree_at = []
+    for member in members:
+        ordered = sorted(((*_breadth_first(tree), tree) for tree in member.trees), key=lambda found: found[1])
+        for order, levels, tree in ordered:
+            offset = len(feature)
+            place = {node: offset + i for i, node in enumerate(order)}
+            for node in order:
+                leaf = tree.left[node] < 0
+                feature.append(0 if leaf else tree.feature[node])
+                threshold.append(np.float32(np.inf) if leaf else tree.threshold[node])
+                left.append(place[node] if leaf else place[tree.left[node]])
+                value.append(tree.value[node] if leaf else 0.0)
+            tree_at.append((offset, levels))
     return Trees(
-        feature=np.array(feature, dtype=np.int32),
-        threshold=np.array(threshold, dtype=np.float32),
-        left=np.array(left, dtype=np.int32),
+        node=pack(
+            np.array(threshold, dtype=np.float32), np.array(left, np.int64), np.array(feature, np.int64)
+        ),
         value=np.array(value, dtype=np.float64),
-        root=np.array(root, dtype=np.int32),
-        depth=np.array(depth, dtype=np.int32),
-        first_tree=np.cumsum([0, *(len(member.trees) for member in members)]).astype(np.int32),
-        averages=np.array([member.averages for member in members]),
+        tree=np.array(tree_at, dtype=np.int64).reshape(-1, 2),
+        first_tree=np.cumsum([0, *(len(member.trees) for member in members)]),
+        averages=np.array([member.averages for member in members], dtype=np.int64),
         base=np.array([member.base for member in members], dtype=np.float64),
     )
+
+
+def pack(threshold: NDArray[np.float32], left: Longs, feature: Longs) -> Longs:
+    """Put each node's threshold, left child and feature into one number. Raises DataError where one does not fit."""
+    for what, numbers, bits in (("features", feature, FEATURE_BITS), ("nodes", left, LEFT_BITS)):
+        if numbers.max(initial=0) >> bits:
+            raise DataError(
+                f"the trees have more {what} than the {2**bits} that can be told apart: train with fewer columns or "
+                "smaller trees"
+            )
+    ordered = np.empty(len(threshold), dtype=np.int32)
+    kernels.keys(threshold, ordered)
+    return ordered.astype(np.int64) << THRESHOLD_AT | left << FEATURE_BITS | feature
+
+
+def unpack(node: Longs) -> tuple[NDArray[np.float32], Longs, Longs]:
+    """Return threshold, left child and feature of each node, as `pack` took them."""
+    ordered = (node >> THRESHOLD_AT).astype(np.int32)
+    bits = ordered ^ ((ordered >> 31) & 0x7FFFFFFF)
+    return bits.view(np.float32), node >> FEATURE_BITS & LEFT_MASK, node & FEATURE_MASK
 
 
 def _breadth_first(tree: Tree) -> tuple[list[int], int]:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -18,12 +19,14 @@ import numpy as np
 
 from robo_trader.core.errors import DataError
 from robo_trader.ml.drift import Reference
-from robo_trader.ml.kernels import Trees
+from robo_trader.ml.labels import LabelOptions
+from robo_trader.ml.members import MEMBERS
 from robo_trader.ml.model import Card, Ensemble
+from robo_trader.ml.parts import Nets, Parts, Space, Tables, Trees
 from robo_trader.ml.report import Report
 from robo_trader.ml.trainer import Trained, TrainingOptions
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST = "manifest.json"
 ARRAYS = "ensemble.npz"
 REFERENCE = "reference.npz"
@@ -53,14 +56,15 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols: tuple[str, ...]
     interval_ns: int
     horizon: int
-    label: str
+    label: LabelOptions
     bars: int
     sessions: int
     bars_sha256: str
     split: dict[str, Window]
     options: TrainingOptions
     report: Report
-    calibration: dict[str, tuple[float, float]]
+    calibration: dict[str, str]
+    weights: dict[str, float]
     libraries: dict[str, str]
     files: dict[str, str]
 
@@ -115,7 +119,7 @@ def load(directory: Path, expected_feature_version: str) -> Ensemble:
         _require_hash(directory / file, expected)
     with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
         ensemble = _assemble(manifest, dict(arrays))
-        _require_same_answers(ensemble, arrays["probe_rows"], arrays["probe_votes"], directory)
+        _require_same_answers(ensemble, arrays["probe_rows"], arrays["probe_answers"], directory)
     return ensemble
 
 
@@ -149,28 +153,22 @@ def manifest_sha256(directory: Path) -> str:
 
 
 def _write_models(trained: Trained, directory: Path) -> None:
-    import skops.io
-
-    skops.io.dump(trained.native["rf"], directory / "rf.skops")
-    trained.native["xgb"].save_model(directory / "xgb.ubj")
-    trained.native["lgb"].save_model(directory / "lgb.txt")
+    for name, member in MEMBERS.items():
+        member.keep(trained.native[name], directory / f"{name}{member.suffix}")
     trained.reference.save(directory / REFERENCE)
     ensemble = trained.ensemble
     probes = trained.dataset.rows[trained.blocks.test][:PROBES]
     np.savez(
         directory / ARRAYS,
         names=np.array(ensemble.names),
-        slope=ensemble.slope,
-        intercept=ensemble.intercept,
         probe_rows=probes,
-        probe_votes=ensemble.votes_many(probes),
-        **ensemble.trees._asdict(),
+        probe_answers=ensemble.answers(probes),
+        **{name: array for part in ensemble.parts for name, array in part._asdict().items()},
     )
 
 
 def _describe(trained: Trained, created: datetime, files: dict[str, str]) -> Manifest:
     dataset, ensemble, blocks = trained.dataset, trained.ensemble, trained.blocks
-    lines = zip(ensemble.slope.tolist(), ensemble.intercept.tolist(), strict=True)
     manifest = Manifest(
         schema=SCHEMA,
         version="",
@@ -182,14 +180,15 @@ def _describe(trained: Trained, created: datetime, files: dict[str, str]) -> Man
         symbols=dataset.symbols,
         interval_ns=dataset.interval_ns,
         horizon=dataset.horizon,
-        label=f"log return over {dataset.horizon} bars of one session > 0",
+        label=dataset.asked,
         bars=dataset.bars,
         sessions=dataset.sessions,
         bars_sha256=dataset.bars_sha256,
         split={name: _window(dataset.ts[getattr(blocks, name)]) for name in ("train", "calibration", "test")},
         options=trained.options,
         report=trained.report,
-        calibration=dict(zip(ensemble.names, lines, strict=True)),
+        calibration=dict(zip(ensemble.names, trained.methods, strict=True)),
+        weights=dict(zip(ensemble.names, ensemble.weight.tolist(), strict=True)),
         libraries=_libraries(),
         files=files,
     )
@@ -249,14 +248,24 @@ def _assemble(manifest: Manifest, arrays: dict[str, Any]) -> Ensemble:
         interval_ns=manifest.interval_ns,
         proven=manifest.proven,
         reason=manifest.reason,
+        threshold=manifest.report.threshold,
+        asked=manifest.report.asked,
     )
-    trees = Trees(**{name: arrays[name] for name in Trees._fields})
-    names = arrays["names"].tolist()
-    return Ensemble(names, manifest.feature_names, trees, arrays["slope"], arrays["intercept"], card)
+    parts = Parts(
+        Trees(**_named(arrays, Trees._fields)),
+        Nets(**_named(arrays, Nets._fields)),
+        Space(**_named(arrays, Space._fields)),
+        Tables(**_named(arrays, Tables._fields)),
+    )
+    return Ensemble(arrays["names"].tolist(), manifest.feature_names, parts, card)
 
 
-def _require_same_answers(ensemble: Ensemble, rows: Any, votes: Any, directory: Path) -> None:
-    worst = float(np.abs(ensemble.votes_many(rows) - votes).max())
+def _named(arrays: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: arrays[name] for name in names}
+
+
+def _require_same_answers(ensemble: Ensemble, rows: Any, answers: Any, directory: Path) -> None:
+    worst = float(np.abs(ensemble.answers(rows) - answers).max())
     if not worst <= 1e-9:
         raise DataError(
             f"model {directory} answers its own test rows differently here than where it was trained (by {worst:.1e}); "

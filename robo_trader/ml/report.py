@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robo_trader.ml import validation
-from robo_trader.ml.dataset import Dataset
-from robo_trader.ml.model import Ensemble, sides
-from robo_trader.ml.validation import Blocks, Interval, Overlap, Selected
+import numpy as np
+
+from robo_trader.ml import gate, validation
+from robo_trader.ml.gate import Criterion, GateOptions, Learnt, Record
+from robo_trader.ml.trades import Evidence, trade
+from robo_trader.ml.validation import Interval, Overlap, Selected
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the test block said: the ensemble's scores, each member's AUC, and the rows it would have acted on."""
+    """What the ensemble was worth: scores of the test block; `record` and most `criteria` of all unseen rows.
+
+    Votes of `threshold` count, where `asked` is hardly ever reached; at `break_even` a trade just earns its cost.
+    `trials` is how many models were tried for this, `sessions` how many the unseen rows reach over.
+    """
 
     rows: int
     base_rate: float
@@ -25,50 +31,85 @@ class Report:
     long: Selected
     short: Selected
     member_auc: dict[str, Interval]
+    sessions: int
+    asked: float
+    threshold: float
+    break_even: float
+    trials: int
+    record: Record
+    criteria: tuple[Criterion, ...]
 
 
-def judge(ensemble: Ensemble, dataset: Dataset, blocks: Blocks, threshold: float) -> Report:
-    """Score the ensemble on the test block; `threshold` is the vote it would act on."""
-    overlap = Overlap(dataset.horizon * dataset.interval_ns, dataset.interval_ns)
-    label, ts = dataset.label[blocks.test], dataset.ts[blocks.test]
-    votes = ensemble.votes_many(dataset.rows[blocks.test])
-    probability, forward = votes.mean(axis=1), dataset.forward[blocks.test]
-    side = sides(votes, threshold)
+def judge(
+    learnt: Learnt,
+    past: Evidence,
+    test: Evidence,
+    names: tuple[str, ...],
+    overlap: Overlap,
+    cost_bps: float,
+    asked: float,
+    trials: int,
+    options: GateOptions,
+) -> Report:
+    """Judge the ensemble by what was said of the test block and, fold by fold, of the rows before it (`past`)."""
+    threshold = gate.acting_threshold(past, asked, cost_bps, options)
+    seen = past.and_then(test)
+    trades = trade(seen, threshold, cost_bps)
+    even = gate.break_even(seen.forward, cost_bps)
+    auc = validation.auc_interval(test.label, test.probability, test.ts, overlap)
+    skill = validation.brier_skill(test.label, test.probability, test.session)
+    group, side = validation.equal_mass(test.probability), test.side(threshold)
     return Report(
-        rows=len(label),
-        base_rate=float(label.mean()),
-        auc=validation.auc_interval(label, probability, ts, overlap),
-        train_auc=validation.auc(
-            dataset.label[blocks.train], ensemble.predict_many(dataset.rows[blocks.train])
-        ),
-        brier=validation.brier(label, probability),
-        brier_skill=validation.brier_skill(label, probability, ts, overlap),
-        log_loss=validation.log_loss(label, probability),
-        calibration_error=validation.calibration_error(label, probability),
-        long=validation.selected(side, 1, label, probability, forward),
-        short=validation.selected(side, -1, label, probability, forward),
+        rows=len(test.label),
+        base_rate=float(test.label.mean()),
+        auc=auc,
+        train_auc=validation.auc(learnt.label, learnt.probability),
+        brier=validation.brier(test.label, test.probability),
+        brier_skill=skill,
+        log_loss=validation.log_loss(test.label, test.probability),
+        calibration_error=validation.calibration_error(test.label, test.probability, group),
+        long=validation.selected(side, 1, test.label, test.probability, test.forward),
+        short=validation.selected(side, -1, test.label, test.probability, test.forward),
         member_auc={
-            name: validation.auc_interval(label, votes[:, i], ts, overlap)
-            for i, name in enumerate(ensemble.names)
+            name: validation.auc_interval(test.label, test.votes[:, i], test.ts, overlap)
+            for i, name in enumerate(names)
         },
+        sessions=len(np.unique(seen.session)),
+        asked=asked,
+        threshold=threshold,
+        break_even=even,
+        trials=trials,
+        record=gate.record(seen, trades),
+        criteria=(
+            *gate.forecasts(seen, auc, skill, learnt, overlap, options),
+            *gate.trading(seen, trades, even, options),
+            *gate.luck(seen, trades, names, trials, options),
+        ),
     )
 
 
 def verdict(report: Report) -> tuple[bool, str]:
-    """Say whether the model has proven anything on the test block, and why in words."""
+    """Say whether the model has proven itself by every criterion, and in words which it failed."""
     if report.auc.low == report.auc.high:
         return (
             False,
             "it gives every bar the same odds: on the calibration block no member did better than chance",
         )
-    doubts = []
-    if report.auc.low <= 0.5:
-        doubts.append(f"AUC {report.auc} may be chance")
-    if report.brier_skill.value <= 0:
-        doubts.append(f"Brier skill {report.brier_skill.value:+.4f} is no better than saying the base rate")
-    if doubts:
-        return False, ", ".join(doubts)
+    failed = [one for one in report.criteria if not one.passed]
+    if failed:
+        said = [f"{one.name} {one.value} (must be {one.limit})" for one in failed[:3]]
+        return False, ", ".join(said) + (f" and {len(failed) - 3} more" if len(failed) > 3 else "")
+    return True, f"AUC {report.auc}, {_acting(report)}"
+
+
+def _acting(report: Report) -> str:
+    made = report.record
+    lowered = (
+        f", break-even, for {report.asked:g} is hardly ever reached"
+        if report.threshold < report.asked
+        else ""
+    )
     return (
-        True,
-        f"AUC {report.auc}, Brier skill {report.brier_skill.value:+.4f} on {report.rows} rows never seen",
+        f"{made.trades} trades in {report.sessions} sessions never seen, right {made.precision:.1%}, {made.net_bps:+.1f} bp "
+        f"each after costs at P >= {report.threshold:.2f}{lowered}"
     )

@@ -115,17 +115,30 @@ def auc_interval(label: NDArray[np.int8], score: Floats, ts: Ints, overlap: Over
     return _interval(area, overlapping_variance(influence, ts, overlap), 0.0, 1.0)
 
 
-def brier_skill(label: NDArray[np.int8], probability: Floats, ts: Ints, overlap: Overlap) -> Interval:
-    """Return 1 - Brier / Brier of always saying the block's own base rate, with its 95 % interval.
+def brier_skill(
+    label: NDArray[np.int8], probability: Floats, block: Ints, draws: int = 2_000, seed: int = 7
+) -> Interval:
+    """Return 1 - Brier / Brier of always saying the rows' own base rate, with the 95 % interval of a block bootstrap.
 
-    The base rate of the block that is judged is a harder opponent than that of the past: only resolution beats it.
+    The base rate of the rows that are judged is a harder opponent than that of the past: only resolution beats it. Rows of
+    one `block`, a session of all symbols, are drawn together, for they share their future. Source: Künsch, Annals of
+    Statistics 17 (1989) 1217.
     """
-    climate = float(label.mean())
-    worst = climate * (1 - climate)
-    gain = (climate - label) ** 2 - (probability - label) ** 2
-    skill = float(gain.mean()) / worst
-    influence = (gain - gain.mean()) / (len(label) * worst)
-    return _interval(skill, overlapping_variance(influence, ts, overlap), -np.inf, 1.0)
+    _, place = np.unique(block, return_inverse=True)
+    sums = np.stack(
+        [np.bincount(place, weights=one) for one in (np.ones(len(label)), label, (probability - label) ** 2)]
+    )
+    drawn = np.random.default_rng(seed).multinomial(
+        sums.shape[1], np.full(sums.shape[1], 1 / sums.shape[1]), draws
+    )
+    low, high = np.quantile(_skill(np.asarray(sums @ drawn.T, dtype=np.float64)), (0.025, 0.975))
+    return Interval(float(_skill(sums.sum(axis=1))), float(low), float(high))
+
+
+def _skill(sums: Floats) -> Floats:
+    rows, ones, squares = sums
+    climate = ones / rows
+    return np.asarray(1 - squares / np.maximum(rows * climate * (1 - climate), 1e-12), dtype=np.float64)
 
 
 def brier(label: NDArray[np.int8], probability: Floats) -> float:
@@ -139,11 +152,46 @@ def log_loss(label: NDArray[np.int8], probability: Floats) -> float:
     return float(-np.log(said).mean())
 
 
-def calibration_error(label: NDArray[np.int8], probability: Floats, bins: int = 10) -> float:
-    """Return the expected calibration error over equal-mass bins: mean |frequency - mean probability|."""
-    groups = np.array_split(np.argsort(probability, kind="stable"), bins)
-    gaps = [abs(float(label[g].mean() - probability[g].mean())) * len(g) for g in groups if len(g)]
-    return sum(gaps) / len(label)
+def equal_mass(probability: Floats, bins: int = 10) -> Ints:
+    """Return which of `bins` groups of as many rows each row's probability falls into, lowest first."""
+    group = np.empty(len(probability), dtype=np.int64)
+    group[np.argsort(probability, kind="stable")] = np.arange(len(probability)) * bins // len(probability)
+    return group
+
+
+def calibration_error(label: NDArray[np.int8], probability: Floats, group: Ints) -> float:
+    """Return the expected calibration error: mean |frequency - mean probability| over groups, by their rows."""
+    gap = np.bincount(group, weights=label - probability)
+    return float(np.abs(gap).sum()) / len(label)
+
+
+def calibration_noise(probability: Floats, group: Ints, independent: float) -> float:
+    """Return the error that calibrated probabilities would show in so many independent rows, in expectation."""
+    share = np.bincount(group) / len(group)
+    spread = np.bincount(group, weights=probability * (1 - probability)) / np.maximum(np.bincount(group), 1)
+    return float(np.sqrt(2 / np.pi * share * spread / independent).sum())
+
+
+def reliability_slope(label: NDArray[np.int8], probability: Floats, ts: Ints, overlap: Overlap) -> Interval:
+    """Return the slope of the outcomes' log-odds on those said, with its 95 % interval; 1 is calibrated, less too sure.
+
+    Where the same is said of every row there is no slope, and 0 stands for it. Source: Cox, Biometrika 45 (1958) 562.
+    """
+    said = np.clip(probability, 1e-9, 1 - 1e-9)
+    odds = np.log(said / (1 - said))
+    if np.ptp(odds) < 1e-9:
+        return Interval(0.0, 0.0, 0.0)
+    design = np.column_stack([odds, np.ones(len(odds))])
+    line = np.array([1.0, 0.0])
+    for _ in range(50):
+        now = 1 / (1 + np.exp(-(design @ line)))
+        curvature = (design.T * (now * (1 - now))) @ design + np.diag([1e-9, 1e-9])
+        step = np.linalg.solve(curvature, design.T @ (label - now))
+        line += step
+        if np.abs(step).max() < 1e-10:
+            break
+    influence = (label - now) * (design @ np.linalg.inv(curvature)[:, 0])
+    return _interval(float(line[0]), overlapping_variance(influence, ts, overlap), -np.inf, np.inf)
 
 
 @dataclass(frozen=True)

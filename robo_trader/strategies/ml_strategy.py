@@ -7,23 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
-from robo_trader.core.protocols import Session, View
+from robo_trader.core.protocols import Session, Vector, View
 from robo_trader.core.steps import Abstained, Fact, Signal
-from robo_trader.ml.model import Ensemble, side
-
-Votes = NDArray[np.float64]
+from robo_trader.ml.model import Answer, Ensemble
 
 NO_MODEL = "no model: train one with `python -m robo_trader.train_models`"
+UNPROVEN = "UNPROVEN"
 EXIT_RETRY_BARS = 2
 
 
 @dataclass(frozen=True)
 class MLStrategyOptions:
-    """When to act: the vote needed, whether to go short, and patience in bars.
+    """When to act: the vote needed, whether to go short, whether on a model that has proven nothing, and patience in bars.
 
+    A model acts at the vote it was judged at (`Card.threshold`); a stricter one holds, a laxer one nobody has judged.
     From `closing_bars` before the session's end everything is given up, and nothing is entered that could not live its
     horizon before that. `retry_bars` pass before an entry that came to nothing is asked for again; `summary_bars` without
     a vote are told in one fact.
@@ -31,6 +30,7 @@ class MLStrategyOptions:
 
     threshold: float = 0.65
     allow_short: bool = False
+    allow_unproven: bool = False
     closing_bars: int = 5
     retry_bars: int = 10
     summary_bars: int = 30
@@ -85,6 +85,14 @@ class MLStrategy:
         self._columns = model.columns(feature_names) if model else np.empty(0, dtype=np.intp)
         self._stands: dict[str, _Stand] = {}
 
+    @property
+    def _vote(self) -> float:
+        """The probability that a vote must reach."""
+        asked = self._options.threshold
+        if self._model is None or asked > self._model.card.asked:
+            return asked
+        return self._model.card.threshold
+
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]:
         """Return the signal or abstention this closed bar calls for; history and other hours call for nothing."""
         session = view.session()
@@ -93,14 +101,14 @@ class MLStrategy:
         stand = self._stand(bar.symbol, session)
         if self._model is None:
             return self._abstain_once(stand, bar, NO_MODEL)
-        obstacle = _obstacle(self._model, bar)
+        obstacle = _obstacle(self._model, bar, self._options.allow_unproven)
         if obstacle:
             return self._abstain_once(stand, bar, obstacle)
         self._follow(stand, bar, view.position(bar.symbol) + view.working(bar.symbol))
-        votes = self._votes(self._model, view.vector(bar.symbol))
-        if votes is None and not stand.direction:
-            return self._abstain_once(stand, bar, self._unknown(self._model, view.vector(bar.symbol)))
-        return self._decide(self._model, stand, bar, votes, (session.close - bar.ts) // bar.interval_ns)
+        said, unknown = self._ask(self._model, view.vector(bar.symbol))
+        if said is None and not stand.direction:
+            return self._abstain_once(stand, bar, unknown)
+        return self._decide(self._model, stand, bar, said, (session.close - bar.ts) // bar.interval_ns)
 
     def _stand(self, symbol: str, session: Session) -> _Stand:
         stand = self._stands.get(symbol)
@@ -122,43 +130,43 @@ class MLStrategy:
         elif not stand.leaving:  # found at a start, or a reversal came to nothing
             stand.take(actual, bar.ts, pause_ns)
 
-    def _votes(self, model: Ensemble, vector: Votes | None) -> Votes | None:
+    def _ask(self, model: Ensemble, vector: Vector | None) -> tuple[Answer | None, str]:
+        """Return what the model says of a bar, or None and why nothing can be said."""
         if vector is None:
-            return None
+            return None, "no features of this bar"
         row = vector[self._columns]
-        return model.votes(row) if np.isfinite(row).all() else None
-
-    def _unknown(self, model: Ensemble, vector: Votes | None) -> str:
-        """Say which of the model's features are not known."""
-        if vector is None:
-            return "no features of this bar"
-        missing = [model.feature_names[i] for i in np.flatnonzero(~np.isfinite(vector[self._columns]))]
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        return f"not known yet, or not any more: {', '.join(missing[:3])}{more}"
+        if not np.isfinite(row).all():
+            missing = [model.feature_names[i] for i in np.flatnonzero(~np.isfinite(row))]
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            return None, f"not known yet, or not any more: {', '.join(missing[:3])}{more}"
+        said = model.answer(row)
+        if said.strangeness > 1:
+            return None, f"unlike all it was trained on, most of all {', '.join(model.worst(row))}"
+        return said, ""
 
     def _decide(
-        self, model: Ensemble, stand: _Stand, bar: Bar, votes: Votes | None, left: int
+        self, model: Ensemble, stand: _Stand, bar: Bar, said: Answer | None, left: int
     ) -> Sequence[Signal | Fact]:
         roomy = left >= model.card.horizon + self._options.closing_bars
-        vote = 0 if votes is None else side(votes, self._options.threshold)
+        vote = 0 if said is None else model.side(said, self._vote)
         entry = vote if roomy and (vote > 0 or self._options.allow_short) else 0
         if stand.direction:
             wanted, why = self._hold(model, stand, bar, vote, entry, left)
         elif stand.leaving:
-            return self._leave_again(model, stand, bar, votes)
+            return self._leave_again(model, stand, bar, said)
         else:
             wanted, why = (entry if bar.ts >= stand.wait_until else 0), ""
         if wanted != stand.direction:
             leaving = wanted == 0
             stand.take(wanted, bar.ts, EXIT_RETRY_BARS * bar.interval_ns if leaving else 0, leaving=leaving)
-            return (self._signal(model, bar, wanted, why, votes),)
-        if wanted or votes is None:
+            return (self._signal(model, bar, wanted, why, said),)
+        if wanted or said is None:
             return ()
         if not roomy:
             return self._abstain_once(
                 stand, bar, f"too near the close for a forecast of {model.card.horizon} bars"
             )
-        return self._summarise(stand, bar, votes)
+        return self._summarise(stand, bar, said.probability)
 
     def _hold(
         self, model: Ensemble, stand: _Stand, bar: Bar, vote: int, entry: int, left: int
@@ -176,21 +184,22 @@ class MLStrategy:
         return 0, f"held {(bar.ts - stand.since) // MINUTE_NS} min, the forecast reaches no further"
 
     def _leave_again(
-        self, model: Ensemble, stand: _Stand, bar: Bar, votes: Votes | None
+        self, model: Ensemble, stand: _Stand, bar: Bar, said: Answer | None
     ) -> Sequence[Signal | Fact]:
         if bar.ts < stand.wait_until:
             return ()
         stand.take(0, bar.ts, EXIT_RETRY_BARS * bar.interval_ns, leaving=True)
-        return (self._signal(model, bar, 0, "still held, the exit came to nothing", votes),)
+        return (self._signal(model, bar, 0, "still held, the exit came to nothing", said),)
 
-    def _signal(self, model: Ensemble, bar: Bar, direction: int, why: str, votes: Votes | None) -> Signal:
-        probability = None if votes is None else float(votes.mean())
-        said = [why] if why else []
-        if votes is not None:
+    def _signal(self, model: Ensemble, bar: Bar, direction: int, why: str, said: Answer | None) -> Signal:
+        probability = None if said is None else said.probability
+        reasons = [] if model.card.proven else [UNPROVEN]
+        reasons += [why] if why else []
+        if said is not None:
             minutes = model.card.horizon * bar.interval_ns // MINUTE_NS
-            each = " ".join(f"{name} {vote:.2f}" for name, vote in zip(model.names, votes, strict=True))
-            said.append(
-                f"P(up {minutes}m)={votes.mean():.2f} {each}, threshold {self._threshold(direction):.2f}"
+            each = " ".join(f"{name} {vote:.2f}" for name, vote in zip(model.names, said.votes, strict=True))
+            reasons.append(
+                f"P(up {minutes}m)={probability:.2f} {each}, threshold {self._threshold(direction):.2f}"
             )
         return Signal(
             ts=bar.ts,
@@ -198,24 +207,21 @@ class MLStrategy:
             strategy=self.name,
             direction=direction,
             strength=bet_size(probability) if direction and probability is not None else 0.0,
-            reason="; ".join(said),
+            reason="; ".join(reasons),
             probability=probability,
             model=model.card.version,
         )
 
     def _threshold(self, direction: int) -> float:
-        return 1 - self._options.threshold if direction < 0 else self._options.threshold
+        return 1 - self._vote if direction < 0 else self._vote
 
-    def _summarise(self, stand: _Stand, bar: Bar, votes: Votes) -> Sequence[Fact]:
+    def _summarise(self, stand: _Stand, bar: Bar, probability: float) -> Sequence[Fact]:
         """Count a bar without a vote; tell of `summary_bars` of them at once."""
-        probability = float(votes.mean())
         stand.quiet += 1
         stand.highest, stand.lowest = max(stand.highest, probability), min(stand.lowest, probability)
         if stand.quiet < self._options.summary_bars:
             return ()
-        reason = (
-            f"no vote of {self._options.threshold:.2f} in {stand.quiet} bars, highest {stand.highest:.3f}"
-        )
+        reason = f"no vote of {self._vote:.2f} in {stand.quiet} bars, highest {stand.highest:.3f}"
         if self._options.allow_short:
             reason += f", lowest {stand.lowest:.3f}"
         stand.start_summary()
@@ -240,10 +246,10 @@ def bet_size(probability: float) -> float:
     return math.erf(abs(probability - 0.5) / spread) if spread else 1.0
 
 
-def _obstacle(model: Ensemble, bar: Bar) -> str:
+def _obstacle(model: Ensemble, bar: Bar, allow_unproven: bool) -> str:
     """Say why this model cannot speak of this bar at all, empty when it can."""
     card = model.card
-    if not card.proven:
+    if not (card.proven or allow_unproven):
         return f"model {card.version} is unproven: {card.reason}"
     if card.interval_ns != bar.interval_ns:
         trained, here = card.interval_ns // SECOND_NS, bar.interval_ns // SECOND_NS

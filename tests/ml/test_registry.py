@@ -15,9 +15,12 @@ import pytest
 
 from robo_trader.core.errors import DataError
 from robo_trader.ml import registry
-from robo_trader.ml.members import native_probabilities
+from robo_trader.ml.calibration import METHODS
+from robo_trader.ml.members import MEMBERS, native_probabilities
 from robo_trader.ml.trainer import Trained
 
+FILES = ("ensemble.npz", "reference.npz", "rf.ubj", "xgb.ubj", "lgb.txt", "mlp.skops", "logit.skops")
+TRUSTED = ["numpy.clip", "sklearn.neural_network._stochastic_optimizers.AdamOptimizer"]
 CREATED = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 
 
@@ -34,7 +37,7 @@ def copy(saved: Path, tmp_path: Path) -> Path:
 def test_a_loaded_model_answers_like_the_one_that_was_saved(saved: Path, proven: Trained) -> None:
     loaded = registry.load(saved, "features-1")
     rows = proven.dataset.rows
-    assert np.array_equal(loaded.votes_many(rows), proven.ensemble.votes_many(rows))
+    assert np.array_equal(loaded.answers(rows), proven.ensemble.answers(rows))
     assert loaded.feature_names == proven.dataset.feature_names
     assert loaded.card.version == saved.name
     assert (loaded.card.proven, loaded.card.reason) == (True, proven.ensemble.card.reason)
@@ -63,9 +66,11 @@ def test_the_native_files_answer_like_the_flattened_ones(saved: Path, proven: Tr
     import xgboost
 
     native = {
-        "rf": skops.io.load(saved / "rf.skops", trusted=["sklearn.tree._tree.Tree"]),
+        "rf": xgboost.Booster(model_file=saved / "rf.ubj"),
         "xgb": xgboost.Booster(model_file=saved / "xgb.ubj"),
         "lgb": lightgbm.Booster(model_file=saved / "lgb.txt"),
+        "mlp": skops.io.load(saved / "mlp.skops", trusted=TRUSTED),
+        "logit": skops.io.load(saved / "logit.skops", trusted=TRUSTED),
     }
     rows = proven.dataset.rows[:200]
     odds = registry.load(saved, "features-1").log_odds(rows)
@@ -78,12 +83,15 @@ def test_the_manifest_tells_what_was_learned_from_what(saved: Path, proven: Trai
     assert manifest.report == proven.report
     assert manifest.split["train"].last < manifest.split["calibration"].first
     assert manifest.split["calibration"].last < manifest.split["test"].first
-    assert set(manifest.files) == {"ensemble.npz", "reference.npz", "rf.skops", "xgb.ubj", "lgb.txt"}
+    assert set(manifest.files) == set(FILES)
+    assert set(manifest.calibration.values()) <= set(METHODS)
+    assert manifest.weights.keys() == manifest.calibration.keys() == MEMBERS.keys()
+    assert sum(manifest.weights.values()) == pytest.approx(1)
     assert {"scikit-learn", "lightgbm", "numpy"} < set(manifest.libraries)
     assert manifest.options.members.seed == 7
 
 
-@pytest.mark.parametrize("file", ["ensemble.npz", "reference.npz", "rf.skops", "xgb.ubj", "lgb.txt"])
+@pytest.mark.parametrize("file", FILES)
 def test_one_altered_byte_in_any_file_is_refused(copy: Path, file: str) -> None:
     data = bytearray((copy / file).read_bytes())
     data[len(data) // 2] ^= 1

@@ -9,7 +9,6 @@ import pytest
 
 from robo_trader.core.errors import DataError
 from robo_trader.ml import trainer
-from robo_trader.ml.calibration import fit_platt
 from robo_trader.ml.trainer import Trained
 from tests.ml.conftest import QUICK, planted
 
@@ -54,8 +53,9 @@ def test_the_test_block_changes_neither_models_nor_calibration(proven: Trained) 
 def test_the_same_seed_gives_the_same_models(proven: Trained) -> None:
     again = trainer.train(planted(skill=0.6), QUICK)
     assert again.report == proven.report
-    for mine, theirs in zip(again.ensemble.trees, proven.ensemble.trees, strict=True):
-        assert np.array_equal(mine, theirs)
+    for part, same in zip(again.ensemble.parts, proven.ensemble.parts, strict=True):
+        for mine, theirs in zip(part, same, strict=True):
+            assert np.array_equal(mine, theirs)
 
 
 def test_each_stage_is_told_as_it_begins() -> None:
@@ -70,26 +70,3 @@ def test_too_few_rows_or_one_outcome_only_are_refused_with_a_remedy() -> None:
     data = planted(skill=0.6)
     with pytest.raises(DataError, match="both outcomes"):
         trainer.train(replace(data, label=np.ones_like(data.label)), QUICK)
-
-
-def test_platt_recovers_a_known_line_and_flattens_a_falling_one() -> None:
-    rng = np.random.default_rng(5)
-    odds = rng.normal(size=40_000)
-    label = (rng.random(40_000) < 1 / (1 + np.exp(-0.5 * odds))).astype(np.int8)
-    slope, intercept = fit_platt(label, odds, overlap=1)
-    assert slope == pytest.approx(0.5, abs=0.04)
-    assert intercept == pytest.approx(0, abs=0.04)
-    assert fit_platt(label, -odds, overlap=1) == (0.0, 0.0)
-
-
-def test_platt_believes_overlapping_labels_less() -> None:
-    rng = np.random.default_rng(6)
-    odds = rng.normal(size=600)
-    label = (rng.random(600) < 1 / (1 + np.exp(-odds))).astype(np.int8)
-    assert 0 < fit_platt(label, odds, overlap=30)[0] < fit_platt(label, odds, overlap=1)[0]
-
-
-def test_platt_survives_odds_that_separate_perfectly() -> None:
-    odds = np.repeat([-13.8, 13.8], 500)
-    slope, _ = fit_platt((odds > 0).astype(np.int8), odds, overlap=30)
-    assert np.isfinite(slope)

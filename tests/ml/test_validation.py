@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,6 +15,7 @@ from robo_trader.ml.validation import Overlap, SplitOptions
 HORIZON = 30
 OVERLAP = Overlap(HORIZON * MINUTE_NS, MINUTE_NS)
 DAY = 1440 * MINUTE_NS
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def days(n: int, symbols: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -72,8 +76,48 @@ def test_scores_agree_with_scikit_learn() -> None:
 
 def test_calibration_error_is_the_gap_between_said_and_seen() -> None:
     label = np.tile(np.array([1, 0, 0, 0], dtype=np.int8), 100)
-    assert validation.calibration_error(label, np.full(400, 0.25)) < 0.01
-    assert validation.calibration_error(label, np.full(400, 0.75)) == pytest.approx(0.5, abs=0.01)
+    for said, expected in ((0.25, 0.0), (0.75, 0.5)):
+        group = validation.equal_mass(np.full(400, said))
+        assert np.bincount(group).tolist() == [40] * 10
+        assert validation.calibration_error(label, np.full(400, said), group) == pytest.approx(
+            expected, abs=0.01
+        )
+
+
+def test_published_calibration_numbers_are_met() -> None:
+    golden = json.loads((GOLDEN / "28_calibration_drift.json").read_text())["data"]
+    label, said = np.array(golden["y"], dtype=np.int8), np.array(golden["p"])
+    assert validation.brier(label, said) == pytest.approx(golden["brier"], abs=1e-9)
+    assert validation.log_loss(label, said) == pytest.approx(golden["log_loss"], abs=1e-9)
+    equal_width = np.digitize(said, [0.2, 0.4, 0.6, 0.8])
+    error = validation.calibration_error(label, said, equal_width)
+    assert error == pytest.approx(golden["ece_5_equal_width"], abs=1e-9)
+
+
+def test_calibrated_probabilities_err_by_no_more_than_chance_lets_them() -> None:
+    rng = np.random.default_rng(8)
+    said = rng.uniform(0.3, 0.7, 2_000)
+    group = validation.equal_mass(said)
+    seen = [
+        validation.calibration_error((rng.random(2_000) < said).astype(np.int8), said, group)
+        for _ in range(200)
+    ]
+    assert validation.calibration_noise(said, group, 2_000) == pytest.approx(np.mean(seen), rel=0.05)
+
+
+def test_the_reliability_slope_is_that_of_a_logistic_regression_and_covers_the_truth() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(9)
+    odds = rng.normal(size=4_000)
+    label = (rng.random(4_000) < 1 / (1 + np.exp(-0.6 * odds - 0.1))).astype(np.int8)
+    ts = np.arange(4_000) * MINUTE_NS
+    found = validation.reliability_slope(label, 1 / (1 + np.exp(-odds)), ts, Overlap(MINUTE_NS, MINUTE_NS))
+    oracle = LogisticRegression(C=1e9, tol=1e-8).fit(odds[:, None], label)
+    assert found.value == pytest.approx(oracle.coef_[0, 0], abs=1e-4)
+    assert found.low < 0.6 < found.high
+    assert found.high - found.low < 0.35
+    assert validation.reliability_slope(label, np.full(4_000, 0.5), ts, OVERLAP).value == 0
 
 
 def test_the_auc_interval_covers_one_half_as_often_as_it_says_where_there_is_no_skill() -> None:
@@ -92,9 +136,26 @@ def test_the_auc_interval_covers_one_half_as_often_as_it_says_where_there_is_no_
 
 def test_saying_the_base_rate_has_no_skill_and_knowing_has_all() -> None:
     ts, label, _ = days(3, 1, np.random.default_rng(4))
-    assert validation.brier_skill(label, np.full(len(label), label.mean()), ts, OVERLAP).value == 0
-    assert validation.brier_skill(label, label.astype(float), ts, OVERLAP).value == pytest.approx(1)
-    assert validation.brier_skill(label, np.full(len(label), 0.9), ts, OVERLAP).value < 0
+    day = ts // DAY
+    assert validation.brier_skill(label, np.full(len(label), label.mean()), day).value == pytest.approx(0)
+    assert validation.brier_skill(label, label.astype(float), day).value == pytest.approx(1)
+    assert validation.brier_skill(label, np.full(len(label), 0.9), day).value < 0
+
+
+def test_the_interval_of_the_brier_skill_is_drawn_by_sessions_and_the_same_each_time() -> None:
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(60):
+        luck = np.repeat(rng.normal(size=30), 100)  # a session's rows share all they do
+        label = (luck > 0).astype(np.int8)
+        said = np.clip(
+            0.5 + 0.1 * np.repeat(rng.choice([-1, 1], 30), 100) + 1e-3 * rng.normal(size=3_000), 0, 1
+        )
+        found = validation.brier_skill(label, said, np.repeat(np.arange(30), 100))
+        covered += found.low > 0
+    assert covered <= 4  # it knows nothing; rows taken one by one would be sure of it half the time
+    again = validation.brier_skill(label, said, np.repeat(np.arange(30), 100))
+    assert again == found
 
 
 def test_selected_rows_are_judged_on_their_own_side() -> None:

@@ -13,8 +13,9 @@ from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, Bar
 from robo_trader.core.protocols import Session, Vector
 from robo_trader.core.steps import Abstained, Fact, Signal
-from robo_trader.ml import forest
+from robo_trader.ml import forest, model
 from robo_trader.ml.model import Card, Ensemble
+from robo_trader.ml.parts import Space
 from robo_trader.strategies.ml_strategy import EXIT_RETRY_BARS, MLStrategy, MLStrategyOptions, bet_size
 
 OPEN = 1_767_623_400_000_000_000
@@ -80,10 +81,7 @@ def ensemble(card: Card = CARD, high: float = 1.0) -> Ensemble:
         right=[2, -1, 4, -1, -1],
         value=[0.0, -1.0, 0.0, 0.0, high],
     )
-    members = [forest.Member(name, [tree]) for name in ("rf", "xgb", "lgb")]
-    return Ensemble(
-        [member.name for member in members], ("pull",), forest.flatten(members), np.ones(3), np.zeros(3), card
-    )
+    return model.raw([forest.Member(name, [tree]) for name in ("rf", "xgb", "lgb")], ("pull",), card)
 
 
 class Run:
@@ -283,3 +281,23 @@ def test_the_same_bars_say_the_same() -> None:
 def test_a_feature_that_is_not_computed_is_refused() -> None:
     with pytest.raises(DataError, match="pull"):
         MLStrategy(ensemble(), ("other",))
+
+
+def guarded() -> Ensemble:
+    """The same members, taught that a pull stays between -3 and 3."""
+    made = ensemble()
+    standard = np.array([[0.0], [1.0], [-3.0], [3.0]])
+    space = Space(standard, np.zeros((0, 1)), np.array([0.5, 1.0]))
+    return Ensemble(made.names, made.feature_names, made.parts._replace(space=space), CARD)
+
+
+def test_a_bar_unlike_all_of_training_is_not_voted_on_and_the_column_is_named() -> None:
+    run = Run(model=guarded()).play(1, 5, 50.0)
+    assert run.directions == []
+    assert run.abstained == [(1, "unlike all it was trained on, most of all pull")]
+    assert run.play(6, 6, UP).directions == [(6, 1)]
+
+
+def test_what_is_held_when_the_market_turns_strange_is_given_up_when_the_forecast_ends() -> None:
+    run = Run(model=guarded()).play(1, 1, UP).play(2, 40, 50.0)
+    assert run.directions == [(1, 1), (31, 0)]

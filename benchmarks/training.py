@@ -1,0 +1,153 @@
+"""How long the models take to train, beside the stock libraries: `python -m benchmarks.training [--large] [--stock-large]`.
+
+Three sizes: 3,624 rows of 60 columns, 20 folds of 3,000 rows, and with `--large` 200,000 rows. Stock is a random forest of
+scikit-learn, XGBoost and LightGBM as their own defaults have them but for the same number and depth of trees, without the
+net and the linear model that ours train too. Folds run on as many threads as there are cores, as the trainer runs them, and
+must say what they say one after the other. The last line is one JSON object: seconds, and log-loss on rows nobody has seen.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the libraries are imported
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from benchmarks.rows import dataset
+from robo_trader.ml.dataset import Dataset
+from robo_trader.ml.members import MEMBERS, MemberOptions
+
+TREES, DEPTH, LEAF = 200, 8, 20
+OPTIONS = MemberOptions(
+    forest_trees=TREES, forest_depth=DEPTH, boosted_trees=TREES, boosted_depth=5, leaf_rows=LEAF
+)
+Said = dict[str, np.ndarray]
+
+
+def ours(data: Dataset, fresh: Dataset) -> Said:
+    """Train the five members one after the other and let them speak of fresh rows."""
+    return {name: one(name, data, fresh) for name in MEMBERS}
+
+
+def one(name: str, data: Dataset, fresh: Dataset) -> np.ndarray:
+    """Train one member and let it speak."""
+    kind = MEMBERS[name]
+    model = kind.fit(data.rows, data.label, np.ones(len(data.label)), data.feature_names, OPTIONS)
+    return kind.says(model, fresh.rows)
+
+
+def ours_on_threads(data: Dataset, fresh: Dataset) -> Said:
+    """Train the five members side by side."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(MEMBERS, pool.map(lambda name: one(name, data, fresh), MEMBERS), strict=True))
+
+
+def stock(data: Dataset, fresh: Dataset) -> Said:
+    """Train the stock libraries one after the other, on one core."""
+    from lightgbm import LGBMClassifier
+    from sklearn.ensemble import RandomForestClassifier
+    from xgboost import XGBClassifier
+
+    models = {
+        "rf": RandomForestClassifier(TREES, max_depth=DEPTH, min_samples_leaf=LEAF, n_jobs=1, random_state=7),
+        "xgb": XGBClassifier(n_estimators=TREES, max_depth=5, learning_rate=0.05, n_jobs=1, random_state=7),
+        "lgb": LGBMClassifier(n_estimators=TREES, learning_rate=0.05, n_jobs=1, random_state=7, verbose=-1),
+    }
+    for model in models.values():
+        model.fit(data.rows, data.label)
+    return {name: model.predict_proba(fresh.rows)[:, 1] for name, model in models.items()}
+
+
+def losses(said: Said, fresh: Dataset) -> dict[str, float]:
+    """Return each model's log-loss on rows it has not learnt from."""
+    right = {name: np.where(fresh.label == 1, p, 1 - p) for name, p in said.items()}
+    return {name: round(float(-np.log(np.clip(p, 1e-6, 1)).mean()), 4) for name, p in right.items()}
+
+
+def timed(
+    work: Callable[[Dataset, Dataset], Said], data: Dataset, fresh: Dataset, rounds: int = 1
+) -> tuple[float, Said]:
+    """Return the seconds of the best of some rounds, and what was said."""
+    best, said = np.inf, {}
+    for _ in range(rounds):
+        started = time.perf_counter()
+        said = work(data, fresh)
+        best = min(best, time.perf_counter() - started)
+    return best, said
+
+
+def folds(count: int = 20, rows: int = 3000) -> dict[str, float]:
+    """Train twenty folds in threads and one after the other, compare what they say, and time stock libraries on a few."""
+    cut = [dataset(rows, seed=seed) for seed in range(count)]
+    fresh = dataset(500, seed=99)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        beside = list(pool.map(lambda data: ours(data, fresh), cut))
+    threads = time.perf_counter() - started
+    few = 5
+    serial = [timed(ours, data, fresh) for data in cut[:few]]
+    same = all(
+        np.array_equal(said[name], other[name])
+        for (_, said), other in zip(serial, beside, strict=False)
+        for name in MEMBERS
+    )
+    return {
+        "folds_s": round(threads, 2),
+        "folds_serial_s": round(sum(seconds for seconds, _ in serial) / few * count, 2),
+        "folds_stock_s": round(sum(timed(stock, data, fresh)[0] for data in cut[:few]) / few * count, 2),
+        "folds_same": same,
+    }
+
+
+def small() -> dict[str, float | dict[str, float]]:
+    """Train on the seed's size."""
+    data, fresh = dataset(3624), dataset(20_000, seed=8)
+    theirs, stock_said = timed(stock, data, fresh, rounds=2)
+    serial, said = timed(ours, data, fresh, rounds=2)
+    threads, _ = timed(ours_on_threads, data, fresh, rounds=2)
+    return {
+        "small_s": round(threads, 2),
+        "small_serial_s": round(serial, 2),
+        "small_stock_s": round(theirs, 2),
+        "small_loss": losses(said, fresh),
+        "small_stock_loss": losses(stock_said, fresh),
+    }
+
+
+def large(with_stock: bool) -> dict[str, float | dict[str, float]]:
+    """Train on two hundred thousand rows."""
+    data, fresh = dataset(200_000), dataset(20_000, seed=8)
+    seconds, said = timed(ours_on_threads, data, fresh)
+    found: dict[str, float | dict[str, float]] = {
+        "large_s": round(seconds, 1),
+        "large_loss": losses(said, fresh),
+    }
+    if with_stock:
+        theirs, stock_said = timed(stock, data, fresh)
+        found |= {"large_stock_s": round(theirs, 1), "large_stock_loss": losses(stock_said, fresh)}
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--large", action="store_true", help="train on 200,000 rows too")
+    parser.add_argument(
+        "--stock-large", action="store_true", help="the stock libraries as well, some three minutes"
+    )
+    parser.add_argument("--folds", type=int, default=20)
+    chosen = parser.parse_args()
+    result = small() | folds(chosen.folds)
+    if chosen.large or chosen.stock_large:
+        result |= large(chosen.stock_large)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
