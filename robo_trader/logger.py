@@ -45,6 +45,8 @@ from robo_trader.core.steps import (
     Ignored,
     Mismatch,
     OrderChanged,
+    Regime,
+    RegimeChanged,
     Resumed,
     Signal,
     Step,
@@ -221,6 +223,9 @@ class DeskLog:
                     filled=fact.filled or None,
                     why=fact.reason,
                 )
+            case RegimeChanged():
+                tell = self._log.warning if fact.regime is Regime.CRASH else self._log.info
+                tell("regime", what=f"{fact.symbol} {fact.regime}", was=fact.was, why=fact.why)
             case Drifted() | DriftSummary():
                 self._drift(fact)
             case Halted():

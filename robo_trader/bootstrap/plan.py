@@ -29,6 +29,7 @@ from robo_trader.risk.stops import AtrStop, StopOptions
 from robo_trader.strategies.cadence import Cadence
 from robo_trader.strategies.ml_strategy import MLStrategy, MLStrategyOptions
 from robo_trader.strategies.moving_average import CrossoverOptions, MovingAverageCrossover
+from robo_trader.strategies.regime_detector import RegimeDetector
 
 
 class Recent(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ class Warmth(msgspec.Struct, frozen=True):
 
     `features` is `FeatureEngine.saved()`, `vectors` the bytes of each symbol's last vector, `since` and `until` the first
     and the last bar (ns UTC) that each symbol was warmed with. `recent` is of each traded symbol, and empty without a
-    model.
+    model. `regimes` is `RegimeDetector.saved()`, empty in sessions of before there was one.
     """
 
     features: bytes
@@ -56,6 +57,7 @@ class Warmth(msgspec.Struct, frozen=True):
     since: dict[str, int]
     until: dict[str, int]
     recent: dict[str, Recent] = {}
+    regimes: bytes = b""
 
     def read_vectors(self) -> dict[str, Vector]:
         """Return each symbol's last vector."""
@@ -160,6 +162,11 @@ def new_watch(plan: Plan, features: FeatureEngine) -> DriftWatch | None:
     return DriftWatch(reference, columns, plan.traded, XnysCalendar(), manifest.horizon, plan.drift_options)
 
 
+def new_regimes(plan: Plan) -> RegimeDetector:
+    """Return the regimes of a plan's symbols, of which no day is known yet."""
+    return RegimeDetector(plan.market, XnysCalendar())
+
+
 def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
     """Build the desk of a plan, its features as warm as they were when its session began.
 
@@ -176,6 +183,9 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
     watch = new_watch(plan, features)
     if watch is not None and warmth is not None:
         watch.recall({symbol: recent.read() for symbol, recent in warmth.recent.items()})
+    regimes = new_regimes(plan) if warmth is None or warmth.regimes else None
+    if regimes is not None and warmth is not None:
+        regimes.restore(warmth.regimes)
     sizer: Sizer = AtrSizer(plan.sizing_options)
     if plan.sizing == "fixed":
         sizer = FixedSizer(plan.sizing_options)
@@ -193,6 +203,7 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
             stop_rule=AtrStop(plan.stop_options),
             warmed=warmth.read_vectors() if warmth else {},
             watch=watch,
+            regimes=regimes,
         )
     )
 

@@ -48,6 +48,7 @@ from robo_trader.core.protocols import (
     Inbox,
     Journal,
     Listener,
+    Regimes,
     RiskGate,
     Sizer,
     StopRule,
@@ -58,6 +59,7 @@ from robo_trader.core.protocols import (
 from robo_trader.core.reconciliation import Reconciliation
 from robo_trader.core.steps import (
     NOTHING,
+    Abstained,
     Anomaly,
     Corrected,
     Decision,
@@ -87,6 +89,7 @@ class Parts(msgspec.Struct, frozen=True):
     stop_rule: StopRule | None = None  # None: positions have no stop at the broker
     warmed: Mapping[str, Vector] = {}  # by symbol, of the last bar that its features were warmed with
     watch: Watch | None = None
+    regimes: Regimes | None = None
 
 
 class Engine:
@@ -96,7 +99,8 @@ class Engine:
         self._parts = parts
         self._features = parts.features
         self._executor = parts.executor
-        self.desk = Desk(parts.session_id, parts.instruments, parts.calendar, parts.features.names)
+        known = (parts.instruments, parts.calendar, parts.features.names, parts.regimes)
+        self.desk = Desk(parts.session_id, *known)
         self.desk.vectors.update(parts.warmed)
         self._portfolio = self.desk.portfolio
         self._orders = self.desk.orders
@@ -157,6 +161,7 @@ class Engine:
         vector = self._features.update(bar)
         watch = self._parts.watch
         noticed = watch.on_bar(bar, vector) if watch is not None and vector is not None else ()
+        changed = self._parts.regimes.on_bar(bar) if self._parts.regimes is not None else ()
         if vector is not None:
             self.desk.vectors[bar.symbol] = vector
         elif not bar.history:  # the last bar of the warm-up comes once more, for its price
@@ -167,9 +172,11 @@ class Engine:
             self.desk.day_start = self._portfolio.equity()
         if vector is not None:
             draft.fact(FeatureRow(bar.ts, bar.symbol, self._features.version, vector.tobytes()))
-        for fact in noticed:
+        for fact in (*noticed, *changed):
             draft.fact(fact)
         for said in self._parts.strategy.on_bar(bar, self.desk) if bar.symbol in self._parts.traded else ():
+            if isinstance(said, Signal | Abstained):
+                said = msgspec.structs.replace(said, regime=self.desk.regime_name(bar.symbol))
             draft.fact(said)
             if isinstance(said, Signal):
                 self._act(said, draft)
@@ -211,7 +218,8 @@ class Engine:
         expected = self.desk.position(symbol) + coming
         side = Side.BUY if target > expected else Side.SELL
         if signal.direction and not target and expected * signal.direction >= 0:
-            draft.fact(self._decision(signal, "", side, 0, "", sizing.reason, sizing.steps))
+            none = Order("", "", symbol, side, 0, algorithm="", reason=sizing.reason)
+            draft.fact(self._decision(signal, none, sizing.steps))
             return
         if target == expected or target * expected > 0:
             return  # on that side already: a size that drifts is not worth a commission
@@ -234,22 +242,12 @@ class Engine:
         order = Order(parent_id, parent_id, signal.symbol, side, quantity, reason=signal.reason)
         algorithm = self._executor.choose(order, self.desk)
         order = msgspec.structs.replace(order, algorithm=algorithm)
-        draft.fact(self._decision(signal, parent_id, side, quantity, algorithm, signal.reason, steps))
+        draft.fact(self._decision(signal, order, steps))
         self._way_out.emit(self._executor.start(order, self.desk), draft)
 
-    def _decision(
-        self,
-        signal: Signal,
-        order_id: str,
-        side: Side,
-        quantity: int,
-        algorithm: str,
-        reason: str,
-        steps: dict[str, float],
-    ) -> Decision:
-        return Decision(
-            self.desk.now, signal.symbol, signal.strategy, order_id, side, quantity, algorithm, reason, steps
-        )
+    def _decision(self, signal: Signal, order: Order, steps: dict[str, float]) -> Decision:
+        worked = (order.id, order.side, order.quantity, order.algorithm, order.reason, steps)
+        return Decision(self.desk.now, signal.symbol, signal.strategy, *worked, signal.regime)
 
     # ------------------------------------------------------------------------------------- what comes back
 

@@ -25,7 +25,7 @@ from robo_trader.core.events import (
     Timer,
     Trade,
 )
-from robo_trader.core.steps import Fact, Signal, Step
+from robo_trader.core.steps import Fact, Regime, Signal, Step
 
 Vector = NDArray[np.float64]
 
@@ -36,6 +36,14 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     label: str
     open: int
     close: int
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
+    """A regime and the rule it follows from; NEUTRAL and not `known` where too little is known for that rule."""
+
+    regime: Regime
+    why: str
+    known: bool = True
 
 
 class Calendar(Protocol):
@@ -71,6 +79,8 @@ class View(Protocol):
     def day_start_equity(self) -> Decimal | None: ...
     def session(self) -> Session | None: ...
     def quarantined(self, symbol: str) -> bool: ...
+    def regime(self, symbol: str) -> Reading | None:
+        """What kind of market the symbol is in, None where nobody looks."""
 
 
 class FeatureEngine(Protocol):
@@ -100,6 +110,15 @@ class Watch(Protocol):
 
     def on_bar(self, bar: Bar, vector: Vector) -> Sequence[Fact]:
         """Take one closed bar's vector; what is returned for a bar of the past is not told."""
+
+
+class Regimes(Protocol):
+    """Knows what kind of market each symbol is in, by its bars alone, history included."""
+
+    def on_bar(self, bar: Bar) -> Sequence[Fact]:
+        """Take one closed bar; return the change it makes, none for a bar of the past."""
+
+    def reading(self, symbol: str) -> Reading: ...
 
 
 class Sizing(msgspec.Struct, frozen=True):

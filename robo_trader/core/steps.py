@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
 
 from robo_trader.core.events import Command, Lot, Message, OrderStatus, Side, TradingState
 
 
+class Regime(StrEnum):
+    """What kind of market it is, the most urgent first: where several hold, the first counts."""
+
+    CRASH = "crash"
+    VOLATILE = "volatile"
+    SQUEEZE = "squeeze"
+    BREAKOUT = "breakout"
+    BULL = "bull"
+    BEAR = "bear"
+    NEUTRAL = "neutral"
+
+
+class Payoff(msgspec.Struct, frozen=True, gc=False):
+    """What votes came to on bars nobody had seen: mean gain and loss net of cost, bps, of so many trades; both above 0."""
+
+    win_bps: float
+    loss_bps: float
+    trades: int
+
+
 class Signal(Message, frozen=True, tag=True, gc=False):
-    """What a strategy wants to hold: `direction` +1 long, 0 flat, -1 short; `strength` in [0, 1]; and why."""
+    """What a strategy wants to hold: `direction` +1 long, 0 flat, -1 short; `strength` in [0, 1]; and why.
+
+    `probability` is that of a rise, calibrated; `payoff` what such votes have come to; the desk adds the regime.
+    """
 
     ts: int
     symbol: str
@@ -21,6 +45,8 @@ class Signal(Message, frozen=True, tag=True, gc=False):
     reason: str
     probability: float | None = None
     model: str = ""
+    payoff: Payoff | None = None
+    regime: str = ""
 
 
 class Abstained(Message, frozen=True, tag=True, gc=False):
@@ -31,6 +57,7 @@ class Abstained(Message, frozen=True, tag=True, gc=False):
     strategy: str
     reason: str
     probability: float | None = None
+    regime: str = ""
 
 
 class Decision(Message, frozen=True, tag=True, gc=False):
@@ -45,6 +72,7 @@ class Decision(Message, frozen=True, tag=True, gc=False):
     algorithm: str
     reason: str
     steps: dict[str, float] = {}  # noqa: RUF012 msgspec gives each its own
+    regime: str = ""
 
 
 class Denied(Message, frozen=True, tag=True, gc=False):
@@ -190,6 +218,20 @@ class Unprotected(Message, frozen=True, tag=True, gc=False):
     why: str
 
 
+class RegimeChanged(Message, frozen=True, tag=True, gc=False):
+    """A symbol's market is of another kind than before (`was` empty: told for the first time), and by which rule.
+
+    Where it is not `known`, too little is known for that rule, and NEUTRAL stands for it.
+    """
+
+    ts: int
+    symbol: str
+    regime: Regime
+    was: str
+    why: str
+    known: bool = True
+
+
 class Drifted(Message, frozen=True, tag=True, gc=False):
     """A feature no longer looks as in training: a statistic (`test`) crossed its limit; below it, it has come back."""
 
@@ -219,7 +261,7 @@ class DriftSummary(Message, frozen=True, tag=True):
 Fact = (
     Signal | Abstained | Decision | Denied | FeatureRow | Equity | PositionChanged | OrderChanged
     | Halted | Resumed | Anomaly | Mismatch | Agreed | Ignored | CashMoved | Corrected | Unprotected
-    | Drifted | DriftSummary
+    | RegimeChanged | Drifted | DriftSummary
 )  # fmt: skip
 
 

@@ -326,7 +326,25 @@ CREATE TABLE qualities (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY)
+# What kind of market each symbol was in; `was` is empty where it is told for the first time in a session.
+_REGIMES = """
+CREATE TABLE regimes (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    regime TEXT NOT NULL,
+    was TEXT NOT NULL,
+    why TEXT NOT NULL,
+    known INTEGER NOT NULL
+) STRICT;
+CREATE INDEX regimes_by_symbol ON regimes (session_id, symbol);
+
+ALTER TABLE signals ADD COLUMN regime TEXT NOT NULL DEFAULT '';
+ALTER TABLE decisions ADD COLUMN regime TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _REGIMES)
 
 
 def version(connection: sqlite3.Connection) -> int:
