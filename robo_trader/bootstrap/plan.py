@@ -11,7 +11,7 @@ import numpy as np
 from robo_trader.bootstrap.places import kind_of
 from robo_trader.config import Settings
 from robo_trader.core.engine import Engine, Parts
-from robo_trader.core.errors import DataError
+from robo_trader.core.errors import ConfigurationError, DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.protocols import Sizer, Strategy, Vector
@@ -24,6 +24,7 @@ from robo_trader.ml import registry
 from robo_trader.ml.drift_watch import DriftOptions, DriftWatch
 from robo_trader.ml.model import Ensemble
 from robo_trader.risk.gates import GateOptions, all_gates
+from robo_trader.risk.kelly import KellyOptions, KellySizer
 from robo_trader.risk.sizing import AtrSizer, FixedSizer, SizingOptions
 from robo_trader.risk.stops import AtrStop, StopOptions
 from robo_trader.strategies.cadence import Cadence
@@ -90,6 +91,7 @@ class Plan(msgspec.Struct, frozen=True):
     sectors: dict[str, str] = {}
     features: str = ""  # version of the features; sessions of before it was noted have none
     drift_options: DriftOptions = DriftOptions()
+    kelly_options: KellyOptions = KellyOptions()
 
 
 def build_plan(
@@ -104,7 +106,11 @@ def build_plan(
     use_ml: bool,
     model: Path | None,
 ) -> Plan:
-    """Freeze the settings into the plan of one session."""
+    """Freeze the settings into the plan of one session. Raises ConfigurationError where they contradict each other."""
+    if settings.risk_position_sizing == "kelly" and not use_ml:
+        raise ConfigurationError(
+            "RISK_POSITION_SIZING=kelly sizes by a model's probabilities: trade with --use-ml, or size by atr or fixed"
+        )
     s = settings
     return Plan(
         session_id=session_id,
@@ -141,6 +147,7 @@ def build_plan(
         sectors=s.sectors(),
         features=schema_version(bar_s * SECOND_NS, s.features_market, s.sectors()),
         drift_options=DriftOptions(s.ml_drift_share),
+        kelly_options=KellyOptions(s.risk_kelly_fraction, s.regime_multipliers(), s.risk_max_heat_fraction),
     )
 
 
@@ -186,9 +193,6 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
     regimes = new_regimes(plan) if warmth is None or warmth.regimes else None
     if regimes is not None and warmth is not None:
         regimes.restore(warmth.regimes)
-    sizer: Sizer = AtrSizer(plan.sizing_options)
-    if plan.sizing == "fixed":
-        sizer = FixedSizer(plan.sizing_options)
     return Engine(
         Parts(
             session_id=plan.session_id,
@@ -197,7 +201,7 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
             calendar=calendar,
             features=features,
             strategy=_strategy(plan, features, model),
-            sizer=sizer,
+            sizer=_sizer(plan),
             gates=all_gates(plan.gate_options),
             executor=SmartExecutor(algorithms, plan.executor_options),
             stop_rule=AtrStop(plan.stop_options),
@@ -242,6 +246,12 @@ def other_features(session_id: str, theirs: str, ours: str) -> DataError:
         f"session {session_id} was recorded with features of version {theirs}, this RoboTrader computes {ours}: "
         "replay it with the RoboTrader that recorded it"
     )
+
+
+def _sizer(plan: Plan) -> Sizer:
+    if plan.sizing == "kelly":
+        return KellySizer(plan.sizing_options, plan.kelly_options)
+    return FixedSizer(plan.sizing_options) if plan.sizing == "fixed" else AtrSizer(plan.sizing_options)
 
 
 def _strategy(plan: Plan, features: FeatureEngine, model: Ensemble | None) -> Strategy:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
 from robo_trader.core.protocols import Vector
+from robo_trader.core.steps import Payoff
 from robo_trader.ml import blend, dense, forest, guard, kernels
 from robo_trader.ml.dense import BOUND, Net
 from robo_trader.ml.forest import Member
@@ -23,7 +24,8 @@ Singles = NDArray[np.float32]
 class Card:
     """What a user of the model must know of it: what it answers, from which features, and whether it proved itself.
 
-    It was judged by votes of `threshold`, which is lower than the vote `asked` for where that was hardly ever reached.
+    It was judged by votes of `threshold`, which is lower than the vote `asked` for where that was hardly ever reached;
+    `payoff` is what those votes came to.
     """
 
     version: str
@@ -34,6 +36,7 @@ class Card:
     reason: str
     threshold: float = 0.65
     asked: float = 0.65
+    payoff: Payoff | None = None
 
 
 @dataclass(frozen=True)

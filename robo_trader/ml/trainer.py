@@ -112,6 +112,7 @@ def train(
     said = _judge(ensemble, _believed(past, dataset, options), dataset, blocks, options, trials)
     proven, reason = report.verdict(said)
     card = replace(ensemble.card, proven=proven, reason=reason, threshold=said.threshold, asked=said.asked)
+    card = replace(card, payoff=report.payoff(said))
     progress("reference of drift")
     names, symbols = dataset.feature_names, dataset.symbols
     reference = drift.remember(dataset.rows, dataset.symbol, dataset.ts, names, symbols)

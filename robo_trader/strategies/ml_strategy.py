@@ -210,6 +210,7 @@ class MLStrategy:
             reason="; ".join(reasons),
             probability=probability,
             model=model.card.version,
+            payoff=model.card.payoff,
         )
 
     def _threshold(self, direction: int) -> float:

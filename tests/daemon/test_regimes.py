@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import signal
 
 import pytest
@@ -34,3 +36,24 @@ async def test_each_symbol_has_its_regime_from_days_of_tws_and_every_decision_ca
     replayed = await desk.command("replay")
     assert await replayed.end() == 0, replayed.text
     assert "PASS" in replayed.text
+
+
+async def test_kelly_sizes_by_what_the_model_was_worth_and_says_each_step(desk: Desk):
+    _, port = await desk.gateway(SyntheticMarket(1, edge=1.0))
+    run = await desk.daemon(port, "--use-ml", ml_history_days=30, risk_position_sizing="kelly")
+    await run.until("status=filled")
+    run.signal(signal.SIGTERM)
+    assert await run.end() == 0, run.text
+    (steps,) = desk.rows(
+        "SELECT steps FROM decisions JOIN orders ON orders.parent_id = decisions.order_id "
+        "WHERE decisions.quantity > 0 AND steps LIKE '%kelly%' LIMIT 1"
+    )
+    told = json.loads(steps[0])
+    expected = told["probability"] - (1 - told["probability"]) * told["loss_bps"] / told["win_bps"]
+    assert told["kelly_fraction"] == pytest.approx(expected)
+    assert 0 < told["evidence"] < 1
+    allowed = min(told[f"shares_by_{what}"] for what in ("kelly", "risk", "cap"))
+    bound = min(told["regime_multiplier"] * allowed, told["shares_by_heat"])
+    assert told["shares"] == math.floor(bound)
+    replayed = await desk.command("replay")
+    assert await replayed.end() == 0, replayed.text
