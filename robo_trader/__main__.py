@@ -54,6 +54,10 @@ Account = Annotated[
     str | None, typer.Option(help="Whose daemon; default: the one of the data directory.")
 ]  # fmt: skip
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+OfShare = Annotated[str, typer.Option("--symbol", help="Of which share.")]
+ByThen = Annotated[
+    str, typer.Option("--at", help="The last one by then, such as 2026-01-05T10:31 (New York); default: the newest.")
+]  # fmt: skip
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -163,17 +167,15 @@ def replay(
 
 
 @app.command()
-def features(
-    symbol: Annotated[str, typer.Option(help="Of which share.")],
-    at: Annotated[
-        str,
-        typer.Option(
-            help="Of the last bar by then, such as 2026-01-05T10:31 (New York); default: the newest."
-        ),
-    ] = "",
-    db: Db = None,
-    as_json: AsJson = False,
-) -> None:
+def explain(symbol: OfShare, at: ByThen = "", db: Db = None, as_json: AsJson = False) -> None:
+    """Say why a share was traded, or was not: votes, regime, size, gates, orders and fills of its last decision."""
+    from robo_trader.bootstrap import explain as explanation
+
+    end(lambda: explanation.explain(settings_of(), symbol, at, db, as_json))
+
+
+@app.command()
+def features(symbol: OfShare, at: ByThen = "", db: Db = None, as_json: AsJson = False) -> None:
     """Show what the features of a share said: each with its group, its value, and whether it was warm."""
     from robo_trader.bootstrap import shown_features
 

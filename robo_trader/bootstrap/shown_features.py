@@ -47,7 +47,7 @@ def show(settings: Settings, symbol: str, at: str, db: Path | None, as_json: boo
         text = json.dumps(told | {"features": [column._asdict() for column in columns]})
     else:
         text = "\n".join(
-            [f"{symbol}  bar of {_clock(found.ts)}  features {found.version}", *map(_line, columns)]
+            [f"{symbol}  bar of {clock(found.ts)}  features {found.version}", *map(_line, columns)]
         )
     sys.stdout.write(text + "\n")
     return 0
@@ -96,7 +96,7 @@ def parse_time(text: str) -> int:
 def _instead(at: str, known: tuple[int, int] | None) -> str:
     if known is None:
         return "; run the daemon with it, features are stored bar by bar"
-    return f" at or before {at}; the first is of {_clock(known[0])}"
+    return f" at or before {at}; the first is of {clock(known[0])}"
 
 
 def _line(column: Shown) -> str:
@@ -104,5 +104,6 @@ def _line(column: Shown) -> str:
     return f"  {column.name:<26} {column.group:<14} {value:>14}"
 
 
-def _clock(ts: int) -> str:
+def clock(ts: int) -> str:
+    """Write UTC nanoseconds as New York's date and minute."""
     return f"{datetime.fromtimestamp(ts // SECOND_NS, UTC).astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York"

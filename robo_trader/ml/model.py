@@ -38,6 +38,10 @@ class Card:
     asked: float = 0.65
     payoff: Payoff | None = None
 
+    def acting(self, wanted: float) -> float:
+        """Return the vote to act on where one of `wanted` is set: a stricter one holds, a laxer one nobody has judged."""
+        return wanted if wanted > self.asked else self.threshold
+
 
 @dataclass(frozen=True)
 class Answer:
