@@ -144,7 +144,7 @@ async def test_before_the_first_decision_and_at_no_time_there_is_nothing_to_expl
     settings = Settings(robo_data_dir=tmp_path)
     with pytest.raises(DataError, match="no signal, abstention or decision of NVDA by 2026-01-05T09:30"):
         explain(settings, "NVDA", "2026-01-05T09:30", path, as_json=False)
-    with pytest.raises(DataError, match="decision of META$"):
+    with pytest.raises(DataError, match=r"decision of META$"):
         explain(settings, "META", "", path, as_json=False)
     with pytest.raises(ConfigurationError, match="expected a time"):
         explain(settings, "NVDA", "noon", path, as_json=False)

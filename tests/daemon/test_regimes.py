@@ -57,3 +57,14 @@ async def test_kelly_sizes_by_what_the_model_was_worth_and_says_each_step(desk: 
     assert told["shares"] == math.floor(bound)
     replayed = await desk.command("replay")
     assert await replayed.end() == 0, replayed.text
+    ((symbol,),) = desk.rows("SELECT symbol FROM decisions WHERE quantity > 0 LIMIT 1")
+    explained = await desk.command("explain", "--symbol", symbol, "--json")
+    assert await explained.end() == 0, explained.text
+    why = json.loads(explained.text)
+    assert why["model"]["version"] == why["said"]["model"]
+    assert why["model"]["probability"] == why["said"]["probability"]  # asked again, it says the same
+    assert why["model"]["payoff"] == why["said"]["payoff"]
+    assert len(why["model"]["votes"]) == 5
+    moved = [abs(one["without"] - why["model"]["probability"]) for one in why["model"]["mattered"]]
+    assert moved == sorted(moved, reverse=True)
+    assert moved[0] > 0
