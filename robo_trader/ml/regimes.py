@@ -28,10 +28,10 @@ LONGEST_GAP_NS = (
 class RegimeOptions:
     """When a regime begins and ends; fractions of price, of a rank or of probability, and days.
 
-    A crash begins at a `drawdown` from the highest of 20 closes and ends above `recovered`; a `fall` within 30 minutes or
-    a `range` so many times the median of 20 days makes one for `shock_days`. Volatility begins at the rank `loud` and
-    ends below `calm`. A break counts within `release_days` of a squeeze and holds `breakout_days`. Bull and bear begin
-    where the filter is `sure`, and expire where it has been so of neither for `doubt_days`.
+    A crash begins at a `drawdown` from the highest of 20 closes and ends above `recovered`; a `fall` within 30 minutes, or a
+    `range` so many times the median of 20 days and most of it down, makes one for `shock_days`. Volatility begins at the
+    rank `loud` and ends below `calm`. A break counts within `release_days` of a squeeze and holds `breakout_days`. Bull and
+    bear begin where the filter is `sure`, and expire where it has been so of neither for `doubt_days`.
 
     Source of the numbers: Gaussian model of two states on SPY, 1998 to 2018 (see `Weather`); Carter's squeeze.
     """
@@ -166,7 +166,7 @@ class Track(msgspec.Struct):
             return f"fell {day.fall:.1%} within 30 minutes"
         if self._below(day) >= self.options.drawdown:
             return f"{self._below(day):.1%} below the highest of {MONTH} closes"
-        if self.usual and _range(day) >= self.options.range * self.usual:
+        if self._is_torn(day):
             return f"a range {_range(day) / self.usual:.1f} times that of other days"
         return ""
 
@@ -194,6 +194,11 @@ class Track(msgspec.Struct):
         """Whether the last day was one of a crash, or has one behind it that is not over."""
         return self.deep or self.shock > 0
 
+    def _is_torn(self, day: Day) -> bool:
+        """Whether a day is so much wider than others, and most of it below the last close: a leap up is no crash."""
+        wide = self.usual > 0 and _range(day) >= self.options.range * self.usual
+        return wide and self.days[-1].close - day.low >= (day.high - day.low) / 2
+
     def _below(self, day: Day) -> float:
         """Return how far a close is below the highest of MONTH closes, as a fraction; 0 where that is not known."""
         return 1 - day.close / max(day.close, self.peak)
@@ -201,8 +206,9 @@ class Track(msgspec.Struct):
     def _judge_crash(self, day: Day) -> None:
         options = self.options
         self.alarm = self.crash(day) or self.alarm
-        is_shock = day.fall >= options.fall or (self.usual and _range(day) >= options.range * self.usual)
-        self.shock = options.shock_days if is_shock else max(0, self.shock - 1)
+        self.shock = (
+            options.shock_days if day.fall >= options.fall or self._is_torn(day) else max(0, self.shock - 1)
+        )
         self.deep = self._below(day) >= (options.recovered if self.deep else options.drawdown)
 
     def _remember(self) -> None:

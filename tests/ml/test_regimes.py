@@ -157,6 +157,8 @@ def test_a_range_nine_times_the_usual_is_a_crash_before_the_day_is_over():
     days = [Day(START + i * DAY_NS, before * (1 + usual), before, before) for i in range(25)]
     day = Day(START + 25 * DAY_NS, table["high"], table["low"], table["close"])
     assert after(days).crash(day) == "a range 8.9 times that of other days"
+    leap = Day(day.ts, before * 1.1, before, before * 1.09)
+    assert after(days).crash(leap) == ""  # as wide, but no fall
 
 
 def test_every_squeeze_of_spy_from_1998_to_2001_is_found_and_no_other():
