@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import math
 import signal
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from robo_trader.core.events import MINUTE_NS
+from robo_trader.core.protocols import Session
 from robo_trader.core.steps import Regime
 from robo_trader.simulation.market import SyntheticMarket
+from robo_trader.simulation.tape import Minutes
 from tests.daemon.conftest import Desk
+from tests.desks import OPEN
 
 pytestmark = pytest.mark.daemon
 
@@ -36,6 +42,38 @@ async def test_each_symbol_has_its_regime_from_days_of_tws_and_every_decision_ca
     replayed = await desk.command("replay")
     assert await replayed.end() == 0, replayed.text
     assert "PASS" in replayed.text
+
+
+class Falling(SyntheticMarket):
+    """A market in which AMZN loses 7 % from the tenth to the twentieth minute of its first day on the wire."""
+
+    def minutes(self, symbol: str, session: Session) -> Minutes:
+        drawn = super().minutes(symbol, session)
+        if (symbol, session.label) != ("AMZN", "2026-01-05"):
+            return drawn
+        factor = 1 - 0.007 * np.clip(np.arange(len(drawn.close)) - 9, 0, 10)
+        prices = {
+            name: np.round(getattr(drawn, name) * factor, 2) for name in ("open", "high", "low", "close")
+        }
+        return replace(drawn, **prices)
+
+
+async def test_a_fall_within_half_an_hour_is_a_crash_in_the_same_session(desk: Desk):
+    _, port = await desk.gateway(Falling(7), speed=3000)
+    run = await desk.daemon(port, symbols="AMZN,NVDA")
+    await run.until("AMZN crash")
+    run.signal(signal.SIGTERM)
+    assert await run.end() == 0, run.text
+    ((ts, was, why),) = desk.rows(
+        "SELECT ts, was, why FROM regimes WHERE symbol = 'AMZN' AND regime = 'crash'"
+    )
+    assert why.startswith("fell 5.")
+    assert was
+    (last,) = desk.rows("SELECT max(ts) FROM bars WHERE symbol = 'AMZN' AND NOT history")
+    assert ts <= last[0]
+    assert 15 <= (ts - OPEN) // MINUTE_NS <= 20
+    replayed = await desk.command("replay")
+    assert await replayed.end() == 0, replayed.text
 
 
 async def test_kelly_sizes_by_what_the_model_was_worth_and_says_each_step(desk: Desk):
