@@ -73,8 +73,7 @@ def test_five_per_cent_within_half_an_hour_is_a_crash_at_that_minute_and_for_the
 
 def test_the_same_fall_over_a_longer_time_or_over_the_night_is_none():
     last = days(1)[-1].close
-    slow = [last * (1 - 0.0016 * i) for i in range(31)] + [last * 0.952] * 40
-    # 4.8 % in thirty minutes and a gap of 4 % before the open
+    slow = [last * (1 - 0.001 * i) for i in range(66)]  # 6.5 %, of which 3 % within thirty minutes
     for path in (slow, [last * 0.96] * 60):
         assert all(one.regime is not Regime.CRASH for one in heard(known(NVDA=wide()), minutes(path)))
 
@@ -84,6 +83,15 @@ def test_ten_per_cent_below_the_highest_of_twenty_closes_is_seen_before_the_clos
     told = heard(known(NVDA=wide()), minutes([top * 0.90 - 0.01]))
     assert told[-1].regime is Regime.CRASH
     assert "below the highest of 20 closes" in told[-1].why
+
+
+def test_what_was_a_crash_at_a_minute_stays_one_for_the_session_though_the_price_comes_back():
+    detector, top = known(NVDA=wide()), max(one.close for one in wide()[-19:])
+    low, back = top * 0.90 - 0.01, top * 0.93
+    heard(detector, minutes([low, *[back] * 200]))
+    assert detector.reading("NVDA").regime is Regime.CRASH
+    heard(detector, minutes([low, *[back] * 389])[201:])
+    assert detector.reading("NVDA").regime is not Regime.CRASH  # by its close the day was none
 
 
 def test_a_crash_of_the_market_is_everybodys_and_ends_with_its_days():
