@@ -27,9 +27,9 @@ import numpy as np
 
 from robo_trader.bootstrap.plan import build_engine, build_plan
 from robo_trader.config import load
-from robo_trader.core.engine import run
 from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Event, Fill, Submit
 from robo_trader.core.inbox import Inbox
+from robo_trader.core.running import run
 from robo_trader.core.steps import Step
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.simulation.matching import Matching

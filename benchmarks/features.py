@@ -29,7 +29,8 @@ import numpy as np
 from robo_trader.core.events import MINUTE_NS, Bar
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.base import Bars
-from robo_trader.features.feature_engine import FeatureEngine, compile_kernels
+from robo_trader.features.compiled import compile_kernels
+from robo_trader.features.feature_engine import FeatureEngine
 from robo_trader.features.technical_indicators import WARMUP
 
 SYMBOLS = 50
@@ -84,7 +85,7 @@ def start_s(cache: str) -> float:
     """Return seconds until the step is there, in a new process with this cache of compiled functions."""
     program = (
         "import time; began = time.perf_counter();"
-        "from robo_trader.features.feature_engine import compile_kernels; compile_kernels();"
+        "from robo_trader.features.compiled import compile_kernels; compile_kernels();"
         "print(time.perf_counter() - began)"
     )
     environment = os.environ | {"NUMBA_CACHE_DIR": cache}

@@ -16,6 +16,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the libraries are imported
 
+import argparse
 import json
 import tempfile
 import time
@@ -150,17 +151,17 @@ def others(native: dict[str, Any], data: Dataset) -> dict[str, dict[str, float]]
     return found
 
 
-def measure(options: trainer.TrainingOptions, beside: bool) -> dict[str, float]:
+def measure(options: trainer.TrainingOptions, beside: bool, rows: int, rounds: int) -> dict[str, float]:
     """Train one ensemble and time it, and where asked the others beside it."""
-    trained = trainer.train(dataset(12_000), options)
-    ensemble, rows = trained.ensemble, trained.dataset.rows[:500]
+    trained = trainer.train(dataset(rows), options)
+    ensemble, asked = trained.ensemble, trained.dataset.rows[:500]
     trees = ensemble.parts.trees
     print(f"{len(trees.tree)} trees, {len(trees.node)} nodes, nets {ensemble.parts.nets.layers.tolist()}")
 
     def ask(rows: np.ndarray) -> object:
         return ensemble.answer(rows[0]) if len(rows) == 1 else ensemble.answers(rows)
 
-    result = measured(ask, rows, 10_000)
+    result = measured(ask, asked, rounds)
     if beside:
         for name, figures in others(trained.native, trained.dataset).items():
             print(f"{name:12} {figures}")
@@ -171,10 +172,14 @@ def measure(options: trainer.TrainingOptions, beside: bool) -> dict[str, float]:
 
 
 def main() -> None:
-    shipped = measure(trainer.TrainingOptions(), beside=False)
-    print(
-        json.dumps(measure(PEERS, beside=True) | {f"shipped_{key}": value for key, value in shipped.items()})
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=12_000, help="to learn from")
+    parser.add_argument("--rounds", type=int, default=10_000)
+    parser.add_argument("--alone", action="store_true", help="leave out what else could answer")
+    chosen = parser.parse_args()
+    shipped = measure(trainer.TrainingOptions(), False, chosen.rows, chosen.rounds)
+    peers = measure(PEERS, not chosen.alone, chosen.rows, chosen.rounds)
+    print(json.dumps(peers | {f"shipped_{key}": value for key, value in shipped.items()}))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ SETTINGS = {
     "risk_target_fraction": 0.03,
     "risk_min_notional_usd": 0,
     "risk_max_daily_loss_fraction": 1,
+    "features_sessions": 1,  # twenty symbols' thirty sessions would wait for TWS's pacing
 }
 
 

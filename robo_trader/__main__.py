@@ -11,6 +11,8 @@ import typer
 from robo_trader import runner_async
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.drills.commands import app as drill_app
+from robo_trader.practice_commands import Share
+from robo_trader.practice_commands import app as practice_app
 from robo_trader.runner_async import end, settings_of
 
 app = typer.Typer(
@@ -28,23 +30,12 @@ app.add_typer(data_app, name="data")
 alert_app = typer.Typer(no_args_is_help=True, help="How you are told when something needs you.")
 app.add_typer(alert_app, name="alert")
 app.add_typer(drill_app, name="drill")
-practice_app = typer.Typer(
-    no_args_is_help=True, help="Run a practice TWS, and command it: faults, halts, splits, orders by hand."
-)
 app.add_typer(practice_app, name="practice")
 
 Db = Annotated[
     Path | None,
     typer.Option("--db", help="Database file; default: the one last written in the data directory."),
 ]
-Port = Annotated[int, typer.Option(help="The practice gateway's port.")]
-ControlDir = Annotated[
-    Path | None, typer.Option("--control", help="Where its control socket is; default: the temporary directory.")
-]  # fmt: skip
-Share = Annotated[str, typer.Argument(metavar="SYMBOL", help="A share.")]
-ShareOrMarket = Annotated[
-    str, typer.Argument(metavar="SYMBOL", help="A share, or `market` for all of them.")
-]  # fmt: skip
 
 
 app.command()(runner_async.run)
@@ -131,6 +122,22 @@ def reconcile(
 
 
 @app.command()
+def split(
+    symbol: Share,
+    ratio: Annotated[str, typer.Argument(help="New shares for old ones: 4, 4:1, 3/2, 1:20, 0.05.")],
+    reason: Reason = "",
+    since: Annotated[str, typer.Option(help="First session at the new price, as 2026-01-05.")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Though one of that night is booked.")] = False,
+    account: Account = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count a share anew after a split: position, stop, features and stored bars."""
+    wish = {"do": "split", "symbol": symbol, "ratio": ratio, "reason": reason, "since": since, "again": again}
+    _tell(account, db, as_json, wish)
+
+
+@app.command()
 def kill(
     reason: Reason = "killed by hand", account: Account = None, db: Db = None, as_json: AsJson = False
 ) -> None:
@@ -175,10 +182,36 @@ def explain(symbol: OfShare, at: ByThen = "", db: Db = None, as_json: AsJson = F
 
 
 @app.command()
-def features(symbol: OfShare, at: ByThen = "", db: Db = None, as_json: AsJson = False) -> None:
-    """Show what the features of a share said: each with its group, its value, and whether it was warm."""
-    from robo_trader.bootstrap import shown_features
+def features(
+    symbol: Annotated[str, typer.Option(help="Of which share to show one vector.")] = "",
+    at: Annotated[str, typer.Option(help="Its last bar by then (New York); default: the newest.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="New .parquet, .csv or .npz file to write instead.")
+    ] = None,
+    symbols: Annotated[str, typer.Option(help="To the file, of which shares: A,B; default: all.")] = "",
+    since: Annotated[str, typer.Option("--from", help="To the file, from which bar on (New York).")] = "",
+    until: Annotated[
+        str, typer.Option("--to", help="To the file, up to which bar, or end of which day.")
+    ] = "",
+    version: Annotated[str, typer.Option(help="To the file, of which version where there are several.")] = "",
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the features of a share said at a bar, with group, value and warmth; or write many to a file.
 
+    robo-trader features --symbol NVDA --at 2026-01-05T10:31
+
+    robo-trader features --symbols AAPL,NVDA --from 2026-01-05 --to 2026-01-30 --out january.parquet
+    """
+    from robo_trader.bootstrap import feature_files, shown_features
+
+    wanted = feature_files.Wanted(symbols, since, until, version)
+    if out and not (symbol or at or as_json):
+        end(lambda: feature_files.export(settings_of(), wanted, db, out))
+    if out or not symbol or wanted != feature_files.Wanted():
+        raise typer.BadParameter(
+            "give --symbol, --at, --json for one bar, or --out and the others for a file"
+        )
     end(lambda: shown_features.show(settings_of(), symbol, at, db, as_json))
 
 
@@ -245,135 +278,6 @@ def alert_test() -> None:
     from robo_trader.bootstrap import watch
 
     end(lambda: watch.try_alerts(settings_of()))
-
-
-@practice_app.command(
-    "run",
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def practice_run(context: typer.Context) -> None:
-    """Run a practice TWS; the options are those of `python -m robo_trader.practice`."""
-    from robo_trader.practice.__main__ import main as serve
-
-    end(lambda: serve(context.args))
-
-
-@practice_app.command("faults")
-def practice_faults(
-    markdown: Annotated[bool, typer.Option("--markdown", help="As tables for the documentation.")] = False,
-) -> None:
-    """List every fault there is, with its parameters."""
-    from robo_trader.practice.faults import catalogue
-
-    typer.echo(catalogue.markdown() if markdown else catalogue.listing())
-
-
-@practice_app.command("fault")
-def practice_fault(
-    name: Annotated[str, typer.Argument(help="A name of `practice faults`.")],
-    parameters: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...")] = None,
-    port: Port = 7497,
-    control: ControlDir = None,
-) -> None:
-    """Plant a fault in a running practice gateway."""
-    given = dict(pair.partition("=")[::2] for pair in parameters or ())
-    _command(port, control, {"do": "plant", "name": name, "parameters": given})
-
-
-@practice_app.command("lift")
-def practice_lift(
-    name: Annotated[str, typer.Argument(help="A fault's name or number, or `all`.")] = "all",
-    port: Port = 7497,
-    control: ControlDir = None,
-) -> None:
-    """Lift faults."""
-    _command(port, control, {"do": "lift", "name": name})
-
-
-@practice_app.command("status")
-def practice_status(port: Port = 7497, control: ControlDir = None) -> None:
-    """Show a running practice gateway: its clock, clients, account and faults."""
-    _command(port, control, {"do": "status"})
-
-
-@practice_app.command("halt")
-def practice_halt(
-    symbol: ShareOrMarket,
-    reason: Annotated[str, typer.Option(help="As it is recorded.")] = "news",
-    port: Port = 7497,
-    control: ControlDir = None,
-) -> None:
-    """Halt trading."""
-    _command(port, control, {"do": "halt", "symbol": symbol, "reason": reason})
-
-
-@practice_app.command("resume")
-def practice_resume(symbol: ShareOrMarket, port: Port = 7497, control: ControlDir = None) -> None:
-    """End a halt."""
-    _command(port, control, {"do": "resume", "symbol": symbol})
-
-
-@practice_app.command("split")
-def practice_split(
-    symbol: Share,
-    ratio: Annotated[str, typer.Argument(help="New shares for one old one.")],
-    port: Port = 7497,
-    control: ControlDir = None,
-) -> None:
-    """Split a share, from its next session on."""
-    _command(port, control, {"do": "split", "symbol": symbol, "ratio": ratio})
-
-
-@practice_app.command("dividend")
-def practice_dividend(
-    symbol: Share,
-    usd: Annotated[str, typer.Argument(help="USD a share.")],
-    port: Port = 7497,
-    control: ControlDir = None,
-) -> None:
-    """Pay a dividend; the share trades without it from its next session on."""
-    _command(port, control, {"do": "dividend", "symbol": symbol, "usd": usd})
-
-
-@practice_app.command("borrow")
-def practice_borrow(
-    symbol: Share,
-    shares: Annotated[str, typer.Argument(help="How many: a number, `none` or `plenty`.")],
-    port: Port = 7497,
-    control: ControlDir = None,
-) -> None:
-    """Say how many shares can be borrowed: with 0 short sales wait, with `none` they are refused."""
-    _command(port, control, {"do": "borrow", "symbol": symbol, "shares": shares})
-
-
-@practice_app.command("order")
-def practice_order(
-    side: Annotated[str, typer.Argument(help="BUY or SELL.")],
-    shares: Annotated[int, typer.Argument(help="How many.")],
-    symbol: Share,
-    limit: Annotated[str | None, typer.Argument(help="USD; default: a market order.")] = None,
-    port: Port = 7497,
-    control: ControlDir = None,
-) -> None:
-    """Place an order as by hand in TWS: of no API client."""
-    if side.upper() not in ("BUY", "SELL"):
-        raise typer.BadParameter(f"{side!r}: BUY or SELL", param_hint="SIDE")
-    order = {"do": "order", "side": side.upper(), "shares": shares, "symbol": symbol, "limit": limit}
-    _command(port, control, order)
-
-
-def _command(port: int, control: Path | None, command: dict[str, object]) -> None:
-    """Give a running practice gateway a command and print its answer."""
-    import json
-
-    from robo_trader.practice.control import ask, default_directory
-
-    def work() -> None:
-        answer = ask(control or default_directory(), port, command)
-        typer.echo(json.dumps(answer, indent=2) if answer else "done")
-
-    end(work)
 
 
 def main() -> None:

@@ -58,17 +58,23 @@ def _restart_window(text: str) -> str:
 
 def _market(text: str) -> str:
     if not _SYMBOL.fullmatch(text.strip().upper() or "X"):
-        raise ValueError(f"{text!r} is no ticker symbol like SPY")
+        raise ValueError(f"{text.strip()!r} is no ticker symbol like SPY")
     return text.strip().upper()
 
 
 def _sectors(text: str) -> str:
-    pairs = [pair.strip().upper() for pair in text.split(",") if pair.strip()]
-    for pair in pairs:
-        share, _, sector = pair.partition("=")
+    found: dict[str, str] = {}
+    for pair in filter(str.strip, text.split(",")):
+        share, _, sector = (part.strip() for part in pair.upper().partition("="))
         if not (_SYMBOL.fullmatch(share) and _SYMBOL.fullmatch(sector)):
-            raise ValueError(f"{pair!r}: expected a share and what stands for its sector, like AAPL=XLK")
-    return ",".join(pairs)
+            raise ValueError(
+                f"{pair.strip()!r} is no share with what stands for its sector, like AAPL=XLK; commas separate them"
+            )
+        if share == sector:
+            raise ValueError(f"{pair.strip()!r} compares a share with itself; name its sector, like AAPL=XLK")
+        if found.setdefault(share, sector) != sector:
+            raise ValueError(f"{share} cannot have two sectors, {found[share]} and {sector}")
+    return ",".join(f"{share}={sector}" for share, sector in found.items())
 
 
 def _multipliers(text: str) -> str:
@@ -188,6 +194,9 @@ class Settings(BaseSettings):
     strategy_allow_short: bool = Field(False, description="Whether strategies may sell short")
 
     ml_threshold: float = Field(0.65, gt=0.5, lt=1, description="Calibrated probability a vote must reach")
+    ml_allow_unproven: bool = Field(
+        False, description="Trade on a model that has proven nothing, each signal marked UNPROVEN; never live"
+    )
     ml_history_days: int = Field(60, ge=3, description="Sessions of bars to train on when there is no model")
     ml_drift_share: float = Field(
         0.05, gt=0, lt=1, description="Share of the model's features that may drift before there is an alarm"
@@ -207,7 +216,7 @@ class Settings(BaseSettings):
         90,
         ge=0,
         le=36_500,
-        description="How long vectors are kept in the database, days of market time; 0 for ever",
+        description="How long vectors, and what a start knew, are kept in the database, days of market time; 0 for ever",
     )
 
     market_data_depth: Annotated[str, AfterValidator(_depth)] = Field(
@@ -312,6 +321,11 @@ def load(**flags: Any) -> Settings:
         raise ConfigurationError(f"robo_trader.toml or .env cannot be read: {error}") from error
     if settings.strategy_fast >= settings.strategy_slow:
         raise ConfigurationError("STRATEGY_FAST must be shorter than STRATEGY_SLOW")
+    if settings.ml_allow_unproven and settings.execution_mode == "live":
+        raise ConfigurationError(
+            "ML_ALLOW_UNPROVEN is for paper and practice: live, a model that has proven nothing is never traded on; take "
+            "it out, or leave EXECUTION_MODE=live"
+        )
     return settings
 
 
@@ -337,9 +351,11 @@ def _explain(error: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in error["loc"]).upper()
     if error["type"] == "extra_forbidden":
         return f"{name} is no setting of RoboTrader{_meant(name)}"
+    if isinstance(why := error.get("ctx", {}).get("error"), ValueError):
+        return f"{name}: {why}"
     field = Settings.model_fields.get(name.lower())
     secret = field is not None and field.annotation is SecretStr
-    return f"{name}={'***' if secret else repr(error['input'])}: {error['msg']}"
+    return f"{name}={'***' if secret else repr(error['input'])}: {error['msg'].replace('Input should', 'it should')}"
 
 
 def _meant(name: str) -> str:

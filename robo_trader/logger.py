@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -49,6 +49,8 @@ from robo_trader.core.steps import (
     RegimeChanged,
     Resumed,
     Signal,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -59,6 +61,7 @@ _MARKS = {"debug": " ", "info": " ", "warning": "!"}
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _PLAIN, _DIM = "\x1b[0m", "\x1b[2m"
 _SHOWN = 8  # symbols in one bar line
+_SHOWN_DRIFT = 3  # readings of drift in one line
 _DIRECTIONS = {1: "long", 0: "flat", -1: "short"}
 
 
@@ -156,6 +159,7 @@ class DeskLog:
         if self._closes.keys() == self._symbols:
             self._tell_bars()
         # What was decided, and then what follows from it.
+        self._drifted([fact for fact in step.facts if isinstance(fact, Drifted)])
         for fact in step.facts:
             self._fact(fact)
         for command in step.commands:
@@ -226,8 +230,9 @@ class DeskLog:
             case RegimeChanged():
                 tell = self._log.warning if fact.regime is Regime.CRASH else self._log.info
                 tell("regime", what=f"{fact.symbol} {fact.regime}", was=fact.was, why=fact.why)
-            case Drifted() | DriftSummary():
-                self._drift(fact)
+            case DriftSummary():
+                tell = self._log.warning if fact.alarm else self._log.info
+                tell("drift", what=fact.session, drifting=f"{fact.drifting} of {fact.columns} features")
             case Halted():
                 name = "halted" if fact.state is TradingState.HALTED else "reducing"
                 self._log.warning(name, what=_new_york(fact.ts), by=fact.by, why=fact.reason)
@@ -246,13 +251,13 @@ class DeskLog:
             case _:
                 self._difference(fact)
 
-    def _drift(self, fact: Drifted | DriftSummary) -> None:
-        if isinstance(fact, DriftSummary):
-            tell = self._log.warning if fact.alarm else self._log.info
-            tell("drift", what=fact.session, drifting=f"{fact.drifting} of {fact.columns} features")
-        else:
-            name = "drifted" if fact.value > fact.limit else "drifted_back"
-            self._log.info(name, what=fact.feature, test=fact.test, value=fact.value, limit=fact.limit)
+    def _drifted(self, readings: Sequence[Drifted]) -> None:
+        """Tell in one line of a reading's features that left their limits, and of those that came back."""
+        begun, over = [r for r in readings if r.value > r.limit], [r for r in readings if r.value <= r.limit]
+        if begun:
+            self._log.info("drifted", what=_readings(begun), back=_readings(over))
+        elif over:
+            self._log.info("drifted_back", what=_readings(over))
 
     def _difference(self, fact: Fact) -> None:
         """Tell where the broker's account and ours part, and how they came together again."""
@@ -269,12 +274,27 @@ class DeskLog:
             case Corrected():
                 was, now = (f"{fact.was_quantity} @ {fact.was_price}", f"{fact.quantity} @ {fact.price}")
                 self._log.warning("corrected", what=fact.symbol, was=was, now=now, execution=fact.exec_id)
+            case SplitBooked():
+                stop = "" if fact.stop_price is None else f"{fact.stop_price}"
+                self._log.warning(
+                    "split", what=fact.symbol, ratio=f"{fact.new}:{fact.old}", stop=stop, why=fact.why
+                )
+            case SplitSuspected(is_over=True):
+                self._log.info("no_split", what=fact.symbol, why=fact.why)
+            case SplitSuspected():
+                ratio = f"{fact.new}:{fact.old}"
+                self._log.warning("looks_like_split", what=fact.symbol, ratio=ratio, why=fact.why)
             case Unprotected(shares=0):
                 self._log.warning("protected", what=fact.symbol, why=fact.why)
             case Unprotected():
                 self._log.error("UNPROTECTED", what=fact.symbol, shares=fact.shares, why=fact.why)
             case _:
                 pass
+
+
+def _readings(found: Sequence[Drifted]) -> str:
+    said = [f"{r.feature} {r.test} {r.value:.3g} (limit {r.limit:.3g})" for r in found[:_SHOWN_DRIFT]]
+    return ", ".join([*said, *([f"and {len(found) - len(said)} more"] if len(found) > len(said) else [])])
 
 
 def _word(value: object) -> str:

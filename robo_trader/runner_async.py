@@ -22,6 +22,13 @@ def run(
     use_ml: Annotated[
         bool, typer.Option("--use-ml", help="Trade the model's votes; without it an SMA crossover.")
     ] = False,
+    allow_unproven: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unproven",
+            help="Trade on a model that has proven nothing; marks each signal, never live.",
+        ),
+    ] = False,
     mode: Annotated[
         str | None, typer.Option(help="Where orders go; default: paper.", metavar="paper|dry-run|live")
     ] = None,
@@ -57,7 +64,12 @@ def run(
         from robo_trader.bootstrap import places
         from robo_trader.bootstrap.daemon import Daemon, Request
 
-        settings = settings_of(execution_mode=mode, practice_mode=practice, practice_speed=speed)
+        settings = settings_of(
+            execution_mode=mode,
+            practice_mode=practice,
+            practice_speed=speed,
+            ml_allow_unproven=allow_unproven or None,
+        )
         _require_live_broker(settings)
         bar_s = places.parse_bar_size(bar_size)
         places.require_bars_to_learn_from(use_ml, bar_s)

@@ -6,8 +6,9 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +19,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from robo_trader.bootstrap.places import model_name
 from robo_trader.config import load
 from robo_trader.core.errors import ConfigurationError, DataError, RoboTraderError
-from robo_trader.core.events import SECOND_NS
+from robo_trader.core.events import DAY_NS, SECOND_NS
 from robo_trader.core.parent import parent_ended
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features import feature_pipeline
@@ -28,10 +30,26 @@ from robo_trader.features.base import Bars
 from robo_trader.features.feature_pipeline import MatrixOptions
 from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry, trainer
-from robo_trader.ml.dataset import build_dataset
+from robo_trader.ml.dataset import Dataset, build_dataset
 from robo_trader.ml.labels import LabelOptions, session_numbers
 from robo_trader.ml.members import MemberOptions
+from robo_trader.ml.report import Report
 from robo_trader.ml.validation import Selected
+from robo_trader.storage.database import SQLITE_ERRORS, readonly
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What shares are compared with; what is `required` of it must be in the source, the rest is used where it is."""
+
+    market: str = "SPY"
+    sectors: Mapping[str, str] = field(default_factory=dict)
+    required: bool = False
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """The market and what stands for the sectors."""
+        return frozenset({self.market, *self.sectors.values()} - {""})
 
 
 def read_bars(
@@ -61,13 +79,26 @@ def default_database(home: Path = Path("data")) -> Path:
     return found[0]
 
 
-def default_name(database: Path) -> str:
-    """Return the models' name for a database: its own for a practice market, `ibkr` for all that trade real prices.
+def default_name(source: Path) -> str:
+    """Return the name of the models of a source: that of the account that traded in a database, whatever it is called.
 
-    >>> default_name(Path("data/practice-DUP123456.db")), default_name(Path("data/paper-DU7.db"))
-    ('practice-DUP123456', 'ibkr')
+    Where none has, or in a file of bars, nobody knows whose prices these are: the models are named after the file, and no
+    daemon takes them for its own.
+
+    >>> default_name(Path("bars/ibkr.csv"))
+    'file-ibkr'
     """
-    return database.stem if database.stem.startswith("practice-") else "ibkr"
+    account = _account_of(source)
+    return model_name(account) if account else f"file-{source.stem}"
+
+
+def _account_of(source: Path) -> str:
+    if source.suffix not in feature_pipeline.DATABASES:
+        return ""
+    with suppress(*SQLITE_ERRORS), closing(readonly(source)) as connection:
+        row = connection.execute("SELECT account FROM sessions ORDER BY rowid DESC LIMIT 1").fetchone()
+        return row[0].removeprefix("SIM-") if row else ""
+    return ""
 
 
 def _last_sessions(symbol: str, bars: Bars, calendar: XnysCalendar, days: int) -> Bars:
@@ -108,50 +139,103 @@ def train_from_database(
     days: int = 60,
     interval_ns: int = 60 * SECOND_NS,
     horizon: int = 30,
-    market: str = "SPY",
-    sectors: Mapping[str, str] | None = None,
+    comparison: Comparison | None = None,
+    trials: int = 1,
 ) -> Path:
     """Train on the bars of a database or file, save under `models/name/` and tell the verdict; return the model's directory.
 
-    Raises DataError where the bars are too few or unreadable. An unproven model is saved too: the daemon loads it and
-    abstains, saying why.
+    Learnt from are the last `days` sessions; what is there of the WARM_SESSIONS before them warms the features. Raises
+    DataError where the bars are too few or unreadable. An unproven model is saved too: the daemon loads it and abstains,
+    saying why.
     """
-    beside = {market, *(sectors or {}).values()} - {""}
-    bars = read_bars(database, symbols, interval_ns, days, beside)
-    of = frozenset(
-        symbols or bars.keys() - beside or bars
-    )  # of what others are compared with nothing is learnt
+    compared = comparison or Comparison()
+    bars = read_bars(database, symbols, interval_ns, days, compared.symbols)
+    # Of what others are compared with nothing is learnt.
+    of = frozenset(symbols or bars.keys() - compared.symbols or bars)
+    _tell_missing(console, database, compared, bars.keys(), of)
     with _told(console, len(trainer.STAGES) + len(of)) as progress:
-        matrix = MatrixOptions(market, sectors, of, np.float32)
+        since = _start_of_last([bars[symbol] for symbol in of], days)
+        matrix = MatrixOptions(compared.market, compared.sectors, of, np.float32, since=since)
         dataset = build_dataset(bars, XnysCalendar(), LabelOptions(horizon), interval_ns, matrix, progress)
-        trained = trainer.train(dataset, options, progress)
+        console.print(_window(dataset, bars, days), highlight=False)
+        trained = trainer.train(dataset, options, progress, trials)
         directory = registry.save(trained, models, name, datetime.now(UTC))
     _tell(console, trained, directory)
     return directory
 
 
+def _start_of_last(bars: Sequence[Bars], days: int) -> int:
+    """Return where the last `days` sessions of any of these bars begin, ns UTC; none of the US reaches over midnight."""
+    found = np.unique(np.concatenate([one.ts for one in bars]) // DAY_NS)
+    return int(found[-days:].min(initial=found.max(initial=0))) * DAY_NS
+
+
+def _tell_missing(
+    console: Console, source: Path, compared: Comparison, there: Collection[str], of: Collection[str]
+) -> None:
+    """Say what shares cannot be compared with. Raises DataError where that was asked for."""
+    missing = ", ".join(sorted(compared.symbols - set(there)))
+    strangers = ", ".join(sorted(set(compared.sectors) - set(there)))
+    if compared.required and missing:
+        raise DataError(
+            f"{source} holds no bars of {missing}, which --market or --sectors name; run the daemon with the same "
+            "FEATURES_MARKET and FEATURES_SECTORS once, it stores their history"
+        )
+    if compared.required and strangers:
+        raise DataError(
+            f"--sectors names {strangers}, which {source} holds no bars of: learnt from are {', '.join(sorted(of))}"
+        )
+    if missing:
+        console.print(f"not compared with {missing}: no bars in {source}", highlight=False)
+
+
+def _window(dataset: Dataset, bars: Mapping[str, Bars], days: int) -> str:
+    """Say which sessions are learnt from, and what else of the bars only warmed the features."""
+    first, last = (datetime.fromtimestamp(int(ts) // SECOND_NS, UTC).date() for ts in dataset.ts[[0, -1]])
+    read = len(np.unique(np.concatenate([one.ts for one in bars.values()]) // DAY_NS))
+    said = f"learning from {dataset.sessions} sessions, {first} to {last}"
+    if dataset.sessions < days:
+        said += f", of {days} asked for: there are no more in which the features are warm"
+    return f"{said}; {read - dataset.sessions} more only warm the features"
+
+
 def _tell(console: Console, trained: trainer.Trained, directory: Path) -> None:
     report, card = trained.report, trained.ensemble.card
+    console.print(_scores(report))
+    console.print(_criteria(report))
+    console.print(f"{'PROVEN' if card.proven else 'UNPROVEN'}: {card.reason}", style="bold", highlight=False)
+    if not card.proven:
+        console.print(
+            "The daemon will load this model and abstain: it has not shown what it must. --allow-unproven trades on it "
+            "all the same, on paper, and marks every signal."
+        )
+    console.print(f"saved {directory}", soft_wrap=True, highlight=False)
+
+
+def _scores(report: Report) -> Table:
     table = Table(
         "score", "test block", title=f"{report.rows} bars that no model has seen", title_justify="left"
     )
     for member, area in report.member_auc.items():
         table.add_row(f"AUC {member}", str(area))
-    table.add_row("AUC ensemble", str(report.auc))
     table.add_row("AUC on its own training rows", f"{report.train_auc:.3f}")
-    table.add_row("bars that went up", f"{report.base_rate:.1%}")
+    table.add_row("bars that went up first", f"{report.base_rate:.1%}")
     table.add_row("Brier", f"{report.brier:.4f}")
-    table.add_row("Brier skill over the base rate", f"{report.brier_skill.value:+.4f}")
     table.add_row("calibration error", f"{report.calibration_error:.3f}")
-    table.add_row(f"votes up, P >= {trained.options.threshold:.2f}", _acted_on(report.long))
-    table.add_row(f"votes down, P <= {1 - trained.options.threshold:.2f}", _acted_on(report.short))
-    console.print(table)
-    console.print(f"{'PROVEN' if card.proven else 'UNPROVEN'}: {card.reason}", style="bold", highlight=False)
-    if not card.proven:
-        console.print(
-            "The daemon will load this model and abstain: it has shown nothing that chance could not."
-        )
-    console.print(f"saved {directory}", soft_wrap=True, highlight=False)
+    table.add_row(f"votes up, P >= {report.threshold:.2f}", _acted_on(report.long))
+    table.add_row(f"votes down, P <= {1 - report.threshold:.2f}", _acted_on(report.short))
+    return table
+
+
+def _criteria(report: Report) -> Table:
+    """Lay out what the gate asked, over the test block and, fold by fold, the sessions before it."""
+    table = Table(title=f"{report.sessions} sessions unseen", title_justify="left")
+    for name in ("", "criterion", "found", "must be"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("because")
+    for one in report.criteria:
+        table.add_row("ok" if one.passed else "NO", one.name, one.value, one.limit, one.meaning)
+    return table
 
 
 def _acted_on(found: Selected) -> str:
@@ -159,7 +243,7 @@ def _acted_on(found: Selected) -> str:
         return "none"
     return (
         f"{found.coverage:.1%} of bars, right {found.precision:.1%} (said {found.confidence:.1%}), "
-        f"{found.move_bps:+.1f} bp each"
+        f"{found.move_bps:+.1f} bp each before costs"
     )
 
 
@@ -169,11 +253,27 @@ def command(
         Path | None,
         typer.Option(help="The database, CSV or Parquet file to learn from; the only database in data/."),
     ] = None,
-    name: Annotated[str, typer.Option(help="Whose models these are; by the database where not given.")] = "",
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Whose models these are: practice-<account>, or ibkr for real prices; by the account that traded in the "
+            "database where not given, file-<name> where none has."
+        ),
+    ] = "",
     models: Annotated[Path, typer.Option(help="Where models are kept.")] = Path("trained_models"),
-    days: Annotated[int, typer.Option(min=1, help="Sessions to learn from, counted from the last.")] = 60,
+    days: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help=f"Sessions to learn from, the last there are; up to {WARM_SESSIONS} before them warm the features.",
+        ),
+    ] = 60,
     bar_seconds: Annotated[int, typer.Option(min=1, help="Size of the bars.")] = 60,
     horizon: Annotated[int, typer.Option(min=1, help="Bars ahead that are forecast.")] = 30,
+    threshold: Annotated[
+        float | None, typer.Option(help="Vote to be judged at; ML_THRESHOLD where not given.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Models tried until this one, it included.")] = 1,
     market: Annotated[
         str | None, typer.Option(help="What shares are compared with; FEATURES_MARKET where not given.")
     ] = None,
@@ -188,20 +288,20 @@ def command(
         threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
     # Read by the libraries when they are imported, in the trainer.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    settings = load(features_market=market, features_sectors=sectors)
+    settings = load(features_market=market, features_sectors=sectors, ml_threshold=threshold)
     database = db or default_database()
     train_from_database(
         database,
         [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()],
         name or default_name(database),
         models,
-        trainer.TrainingOptions(members=MemberOptions(seed=seed)),
+        trainer.TrainingOptions(threshold=settings.ml_threshold, members=MemberOptions(seed=seed)),
         Console(soft_wrap=not sys.stdout.isatty()),
         days,
         bar_seconds * SECOND_NS,
         horizon,
-        settings.features_market,
-        settings.sectors(),
+        Comparison(settings.features_market, settings.sectors(), required=bool(market or sectors)),
+        trials,
     )
 
 

@@ -9,9 +9,10 @@ from decimal import Decimal
 
 import numpy as np
 
-from robo_trader.core.engine import Engine, Parts
+from robo_trader.core.engine import Engine
 from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar, Depth, Event, Quote, Trade
 from robo_trader.core.instrument import Instrument
+from robo_trader.core.parts import Parts
 from robo_trader.core.protocols import RiskGate, Session, Sizing, StopRule, Vector, View
 from robo_trader.core.steps import Fact, Signal, Step
 from robo_trader.execution.algorithms import MarketAlgorithm, TwapAlgorithm, TwapOptions
@@ -50,6 +51,10 @@ class PlainFeatures:
     def on_depth(self, depth: Depth) -> None:
         """Nor does the book."""
 
+    def rescale(self, symbol: str, ratio: float, since: int) -> Vector:
+        """Nor does a split."""
+        return np.empty((0, len(self.names)))
+
 
 @dataclass
 class Scripted:
@@ -62,6 +67,9 @@ class Scripted:
         said = [Signal(bar.ts, s, self.name, d, 1.0, "told to") for s, d in self.wants if s == bar.symbol]
         self.wants = [(s, d) for s, d in self.wants if s != bar.symbol]
         return said
+
+    def forget(self, symbol: str) -> None:
+        """It remembers nothing."""
 
 
 @dataclass

@@ -24,6 +24,7 @@ OTHER = {
     "strategy_fast": 5,
     "strategy_slow": 50,
     "strategy_allow_short": True,
+    "ml_allow_unproven": True,
     "ml_models_dir": Path("elsewhere"),
     "features_market": "QQQ",
     "features_sectors": "AAPL=XLK,JPM=XLF",
@@ -123,6 +124,35 @@ def test_regimes_take_away_and_never_add():
             load(risk_regime_multipliers=wrong)
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"features_market": "s&p"}, "FEATURES_MARKET: 's&p' is no ticker symbol like SPY"),
+        (
+            {"features_sectors": "jpm=xlf, aapl = aapl"},
+            "FEATURES_SECTORS: 'aapl = aapl' compares a share with itself; name its sector, like AAPL=XLK",
+        ),
+        (
+            {"features_sectors": "AAPL=XLK,AAPL=XLF"},
+            "FEATURES_SECTORS: AAPL cannot have two sectors, XLK and XLF",
+        ),
+        ({"practice_turn": "soon:3"}, "PRACTICE_TURN: the market cannot turn on 'soon': write YYYY-MM-DD"),
+        (
+            {"risk_per_trade": 0.9},
+            "RISK_PER_TRADE=0.9: it should be less than or equal to 0.05",
+        ),
+    ],
+)
+def test_a_complaint_is_one_clean_sentence(settings: dict[str, object], sentence: str):
+    with pytest.raises(ConfigurationError) as raised:
+        load(**settings)
+    assert str(raised.value) == sentence
+
+
+def test_blanks_around_names_and_signs_do_no_harm():
+    assert load(features_sectors=" aapl = xlk ,, jpm =XLF ").features_sectors == "AAPL=XLK,JPM=XLF"
+
+
 def test_vectors_are_kept_for_no_longer_than_a_century():
     assert load(features_keep_days=36_500).features_keep_days * DAY_NS < 2**63
     with pytest.raises(ConfigurationError, match="FEATURES_KEEP_DAYS"):
@@ -132,6 +162,13 @@ def test_vectors_are_kept_for_no_longer_than_a_century():
 def test_the_fast_average_must_be_the_shorter_one():
     with pytest.raises(ConfigurationError, match="shorter"):
         load(strategy_fast=20, strategy_slow=20)
+
+
+def test_a_model_that_has_proven_nothing_is_never_traded_on_live(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ML_ALLOW_UNPROVEN", "true")
+    assert load().ml_allow_unproven
+    with pytest.raises(ConfigurationError, match="never traded on"):
+        load(execution_mode="live")
 
 
 def test_the_fingerprint_tells_configurations_apart():

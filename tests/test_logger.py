@@ -42,6 +42,8 @@ from robo_trader.core.steps import (
     OrderChanged,
     Resumed,
     Signal,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -212,6 +214,15 @@ async def test_a_stop_is_told_when_it_is_sent_and_when_it_is_changed(told):
         ),
         (Anomaly(NINE_THIRTY_ONE, "AAPL", "over-fill"), "! anomaly    AAPL at='Mon 09:31'  over-fill"),
         (Mismatch(NINE_THIRTY_ONE, "AAPL", 10, 8), "! mismatch   AAPL ours=10 broker=8"),
+        (
+            SplitBooked(NINE_THIRTY_ONE, "AAPL", 4, 1, 0, Decimal("26.98"), "announced"),
+            "! split      AAPL ratio=4:1 stop=26.98  announced",
+        ),
+        (
+            SplitSuspected(NINE_THIRTY_ONE, "AAPL", 4, 1, "opened so"),
+            "! looks like split AAPL ratio=4:1  opened so",
+        ),
+        (SplitSuspected(NINE_THIRTY_ONE, "AAPL", 1, 1, "both agree"), "  no split   AAPL  both agree"),
         (Agreed(NINE_THIRTY_ONE, "AAPL", 8, "adopted"), "! agreed     AAPL quantity=8  adopted"),
         (
             Ignored(NINE_THIRTY_ONE, "AAPL", 2, NINE_THIRTY_ONE, "mine"),
@@ -238,11 +249,17 @@ async def test_what_a_person_has_to_know_is_told_aloud(told, fact, line):
 
 async def test_drift_is_told_as_it_comes_and_goes_and_an_alarm_is_a_warning(told):
     log, at = DeskLog(), NINE_THIRTY_ONE
-    await log.record(Timer(at, "t"), step(Drifted(at, "rsi_14", "psi", 0.3, 0.25)))
+    names = ("rsi_14", "adx_14", "obv", "gap", "vwap")
+    await log.record(Timer(at, "t"), step(*(Drifted(at, name, "psi", 0.3, 0.25) for name in names)))
     await log.record(Timer(at, "t"), step(Drifted(at, "rsi_14", "psi", 0.1, 0.25)))
     for alarm in (False, True):
         await log.record(Timer(at, "t"), step(DriftSummary(at, "2026-01-05", 720, 34, 3, alarm, ())))
     assert [(entry["event"], entry["log_level"]) for entry in told] == [
         ("drifted", "info"), ("drifted_back", "info"), ("drift", "info"), ("drift", "warning")
     ]  # fmt: skip
+    assert told[0]["what"].startswith("rsi_14 psi 0.3 (limit 0.25), adx_14")
+    assert told[0]["what"].endswith(", and 2 more")
+    both = Drifted(at, "obv", "ks", 0.5, 0.2), Drifted(at, "gap", "ks", 0.1, 0.2)
+    await log.record(Timer(at, "t"), step(*both))
+    assert (told.pop()["back"], len(told)) == ("gap ks 0.1 (limit 0.2)", 4)
     assert told[-1]["drifting"] == "3 of 34 features"

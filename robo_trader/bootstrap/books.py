@@ -39,3 +39,9 @@ def stored_books(path: Path, account: AccountSnapshot) -> Stored:
         return msgspec.structs.replace(
             stored, day=today.label, day_start=recall.day_start(connection, today.open)
         )
+
+
+def splits_of(path: Path) -> dict[str, int]:
+    """Return by symbol since when (UTC ns) the last split holds that the books know of."""
+    with closing(queries.connect_readonly(path)) as connection:
+        return queries.last_splits(connection)

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from robo_trader.bootstrap import places
 from robo_trader.bootstrap.plan import build_engine, other_features, read_plan, read_warmth
+from robo_trader.bootstrap.wishes import split_command
 from robo_trader.config import Settings
 from robo_trader.core.engine import Engine
 from robo_trader.core.errors import DataError, GateFailed
 from robo_trader.core.events import SECOND_NS, OrderType, TradingState
+from robo_trader.core.steps import FeatureRow, Step
 from robo_trader.data.quality import Quality, lowest
 from robo_trader.features.feature_engine import schema_version
 from robo_trader.storage import feature_rows, lock, queries
@@ -75,13 +78,37 @@ def replay_session(settings: Settings, db: Path | None, session_id: str | None) 
             "SELECT count(*) FROM journal WHERE session_id = ?", (row["id"],)
         ).fetchone()[0]
         difference = replay(engine, queries.journal_rows(connection, row["id"]))
+        unlike = [] if difference is None else _unlike(connection, difference.step)
     if difference is not None:
-        raise GateFailed(
-            f"FAIL: session {row['id']} differs first at event {difference.seq}\n  event    {difference.event}"
-            f"\n  recorded {difference.expected}\n  replayed {difference.got}"
+        told = "\n".join(
+            [
+                f"FAIL: session {row['id']} differs first at event {difference.seq}",
+                f"  event    {difference.event}",
+                f"  recorded {difference.expected}",
+                f"  replayed {difference.got}",
+                *unlike,
+            ]
         )
+        raise GateFailed(told)
     _print(f"PASS: session {row['id']}, {events} events, every step the same byte for byte")
     return 0
+
+
+def _unlike(connection: sqlite3.Connection, step: Step) -> list[str]:
+    """Say in which columns the vectors of a replayed step are unlike those that were stored."""
+    said = []
+    for row in step.facts:
+        if not isinstance(row, FeatureRow):
+            continue
+        kept = feature_rows.last_vector(connection, row.symbol, row.ts)
+        if kept is not None and (kept.ts, kept.version) == (row.ts, row.version):
+            pairs = zip(kept.columns, kept.values.tolist(), np.frombuffer(row.values).tolist(), strict=False)
+            said += [
+                f"  {name} of {row.symbol}: stored {a}, replayed {b}"
+                for name, a, b in pairs
+                if str(a) != str(b)
+            ]
+    return said
 
 
 def recorded_engine(connection: sqlite3.Connection, session: Mapping[str, Any]) -> Engine:
@@ -117,7 +144,7 @@ def _in_words(state: dict[str, Any]) -> str:
         else f"NOT RUNNING  last sign of life {_age(state['beat_age_s'])}",
         f"account {session['account']}  mode {session['mode']}  session {session['id']}"
         f"{'  ended: ' + session['outcome'] if session['outcome'] else ''}",
-        f"symbols {', '.join(session['symbols'])}  database {state['database']}",
+        f"symbols {_symbols(session)}  database {state['database']}",
     ]
     lines += _trading(state)
     if equity:
@@ -135,10 +162,22 @@ def _in_words(state: dict[str, Any]) -> str:
     lines += [_quarantine(row) for row in state["quarantines"]]
     if any(not row["ignored"] for row in state["quarantines"]):
         lines.append("  `robo-trader reconcile` shows both sides and how to resolve it")
+    lines += [
+        f"{row['symbol']} looks like a {row['new']}:{row['old']} split: "
+        f"`{split_command(row['symbol'], row['new'], row['old'])} --reason …` if it was one ({row['why']})"
+        for row in state["splits"]
+    ]
     lines += [_regime(row) for row in state["regimes"]]
     lines += _drift(state["drift"])
     lines.append("this session: " + "  ".join(f"{name} {count}" for name, count in state["counts"].items()))
     return "\n".join(lines)
+
+
+def _symbols(session: dict[str, Any]) -> str:
+    """Name what is traded, and apart from it what is only watched: the market, sectors, what is held besides."""
+    traded = session["config"].get("traded", session["symbols"])
+    watched = [symbol for symbol in session["symbols"] if symbol not in traded]
+    return ", ".join(traded) + (f"  only watched {', '.join(watched)}" if watched else "")
 
 
 def _trading(state: dict[str, Any]) -> list[str]:
@@ -208,13 +247,14 @@ def _regime(row: dict[str, Any]) -> str:
 
 
 def _drift(drift: dict[str, Any]) -> list[str]:
-    """Say which features no longer look as in training; nothing while none was compared."""
+    """Say how many features no longer look as in training, and which tests say so; nothing while none was compared."""
     standing, summary = drift["standing"], drift["summary"]
     lines = []
     if summary is not None:
-        alarm = "ALARM  " if summary["alarm"] else ""
-        counts = f"{summary['drifting']} of {summary['columns']} features"
-        lines.append(f"drift  {alarm}{counts} no longer look as in training, at {summary['ts']} market time")
+        state = "ALARM" if summary["alarm"] else "calm"
+        counts = f"{summary['drifting']} of {summary['columns']} features no longer look as in training"
+        times = f"since {summary['since']}, last told {summary['ts']} market time"
+        lines.append(f"drift  {state}, {counts}, {times}")
     return lines + [
         f"  {row['feature']} {row['test']} {row['value']:.3g}, limit {row['limit']:.3g}, since {row['ts']}"
         for row in standing[:_NAMED]

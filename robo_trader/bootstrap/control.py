@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -21,6 +23,7 @@ from robo_trader.core.events import (
     Remedy,
     Resolve,
     Resume,
+    Split,
     TradingState,
 )
 from robo_trader.core.holds import Holds
@@ -33,11 +36,15 @@ from robo_trader.core.steps import (
     Ignored,
     Mismatch,
     Resumed,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
+from robo_trader.data.sessions import XnysCalendar
 
 LOOK_S = 3.0  # wall seconds the broker has to tell the account to who asks for it
+LOOK_AGAIN_S = 0.4  # the same, of a look whose outcome is only told
 DONE_S = 1.5  # wall seconds a command waits for the desk before it is answered as accepted only
 
 Answer = dict[str, object]
@@ -81,6 +88,8 @@ class Control:
         self._differing: dict[str, Mismatch] = {}
         self._left: dict[str, tuple[int, int]] = {}  # shares that are not ours to trade, and until when
         self._unprotected: dict[str, str] = {}
+        self._suspected: dict[str, int] = {}  # by symbol, when a night looked like a split
+        self._calendar = XnysCalendar()
 
     async def __aenter__(self) -> Self:
         try:
@@ -124,6 +133,10 @@ class Control:
                 self._left[fact.symbol] = fact.shares, fact.until
             case Agreed():
                 self._differing.pop(fact.symbol, None)
+            case SplitSuspected(is_over=False):
+                self._suspected[fact.symbol] = fact.ts
+            case SplitSuspected() | SplitBooked():
+                self._suspected.pop(fact.symbol, None)
             case Unprotected():
                 self._unprotected[fact.symbol] = fact.why
                 if not fact.shares:
@@ -152,6 +165,8 @@ class Control:
                 return await self._flatten(wish, now)
             case wishes.Resolve():
                 return await self._put(self._remedy(wish, now))
+            case wishes.Split():
+                return await self._split(wish)
             case wishes.Reconcile():
                 return await self._reconcile()
             case wishes.Status():
@@ -205,6 +220,51 @@ class Control:
             raise ConfigurationError(f"{wish.how} has no end: a time goes with ignore only")
         return Resolve(now, symbol, wish.how, wish.why, OPERATOR, until)
 
+    async def _split(self, wish: wishes.Split) -> Answer:
+        """Book a split where the broker's account bears it out, and compare both sides at once."""
+        symbol, (new, old) = wish.symbol.strip().upper(), wishes.parse_ratio(wish.ratio)
+        wish.require_reason("book a split")
+        if self._view.price(symbol) is None and not self._view.position(symbol):
+            raise ConfigurationError(f"{symbol} is neither held nor watched: there is nothing to split")
+        if self._about.get("simulated") and self._view.position(symbol):
+            raise ConfigurationError(f"the account of a dry run knows of no splits: flatten {symbol} first")
+        since = self._since(symbol, wish.since)
+        broker = {held.symbol: held.broker_quantity for held in (await self._look()).holdings}
+        wanted = Split(
+            self._inbox.now, symbol, new, old, since, broker.get(symbol, 0), wish.why, OPERATOR, wish.again
+        )
+        answer = await self._put(wanted)
+        said = answer["said"]
+        assert isinstance(said, list), "what was said is a list"
+        if answer["done"] and not any(line.startswith(f"{symbol} is split") for line in said):
+            raise ConfigurationError("\n".join(said))
+        if self._view.quarantined(symbol):
+            with suppress(ConfigurationError):  # it is looked at within the minute anyhow
+                await self._look(LOOK_AGAIN_S)
+            agreed = not self._view.quarantined(symbol)
+            said.append(
+                f"{symbol} {'is out of quarantine' if agreed else 'differs still: robo-trader reconcile'}"
+            )
+        return answer
+
+    def _since(self, symbol: str, label: str) -> int:
+        """Return when prices in new shares begin (UTC ns): midnight in New York before the first session that has them.
+
+        Raises ConfigurationError where no session is named and the prices do not say which.
+        """
+        now = self._inbox.now
+        if label:
+            return wishes.midnight_of(label)
+        if symbol in self._suspected:
+            return wishes.midnight_of(self._calendar.label_of(self._suspected[symbol]))
+        today = self._calendar.label_of(now)
+        session = self._calendar.after((date.fromisoformat(today) - timedelta(days=1)).isoformat())
+        if now > session.open:
+            raise ConfigurationError(
+                f"no price of {symbol} shows since when: say --since YYYY-MM-DD, the first session at the new price"
+            )
+        return wishes.midnight_of(session.label)
+
     async def _put(self, event: Event) -> Answer:
         """Hand the desk an event; return what it did, once that is on disk and sent."""
         step = asyncio.get_running_loop().create_future()
@@ -225,23 +285,27 @@ class Control:
             )
         return {"done": True, "said": said, **self._stands}
 
-    async def _reconcile(self) -> Answer:
-        """Take a fresh look at the broker's account; return both sides by symbol."""
+    async def _look(self, within_s: float = LOOK_S) -> AccountSnapshot:
+        """Have the desk look at the broker's account; return that. Raises ConfigurationError where it does not come."""
         told: asyncio.Future[AccountSnapshot] = asyncio.get_running_loop().create_future()
         self._looking.append(told)
         # Never broken off: the rest of its answers would be taken for those of the next one.
         look = asyncio.ensure_future(self._link.compare())
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(within_s):
                 await asyncio.shield(look)
-                account = await told
+                return await told
         except TimeoutError:
             look.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else hears it
             raise ConfigurationError(
-                f"the account was not told within {LOOK_S:g} s; `robo-trader status` says how the link is, ask again"
+                f"the account was not told within {within_s:g} s; `robo-trader status` says how the link is, ask again"
             ) from None
         finally:
             self._looking.remove(told)
+
+    async def _reconcile(self) -> Answer:
+        """Take a fresh look at the broker's account; return both sides by symbol."""
+        account = await self._look()
         broker = {held.symbol: held.broker_quantity for held in account.holdings if held.broker_quantity}
         ours = {symbol: shares for symbol in self._view.held() if (shares := self._view.position(symbol))}
         return {"rows": [self._row(s, ours, broker) for s in sorted({*ours, *broker, *self._differing})]}

@@ -7,7 +7,8 @@ import os
 import secrets
 import signal
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,10 @@ from robo_trader.bootstrap.plan import Plan, Warmth
 from robo_trader.bootstrap.session import TradingSession
 from robo_trader.bootstrap.watch import alert_options
 from robo_trader.config import Settings
-from robo_trader.core.errors import RoboTraderError
+from robo_trader.core.errors import InstanceLocked, RoboTraderError
 from robo_trader.core.events import DAY_NS, OPERATOR, Bar
 from robo_trader.core.inbox import Inbox
-from robo_trader.features.feature_engine import compile_kernels, kernels_cached
+from robo_trader.features.compiled import compile_kernels, kernels_cached
 from robo_trader.processes import Child
 from robo_trader.storage.database import Database
 from robo_trader.storage.lock import InstanceLock
@@ -125,7 +126,10 @@ class Daemon:
         settings = self._settings
         async with AsyncExitStack() as stack:
             where = f"{settings.ibkr_host}-{settings.ibkr_port}-{settings.ibkr_client_id}"
-            stack.enter_context(InstanceLock(places.lock_path(where)))
+            practises = {"always": True, "never": False}.get(
+                settings.practice_mode, not settings.names_a_broker
+            )
+            stack.enter_context(sole(places.lock_path(where), settings, practises))
             if self._request.dashboard:
                 screens.require_free_ports(settings)
             stack.push_async_callback(end_task, asyncio.create_task(self._tick()))
@@ -138,7 +142,8 @@ class Daemon:
             connection = approach.connection
             stack.push_async_callback(connection.close)
             places.require_permitted(settings, connection.account, self._request.confirm_live)
-            stack.enter_context(InstanceLock(places.lock_path(connection.account)))
+            practises = places.kind_of(connection.account) == "practice"
+            stack.enter_context(sole(places.lock_path(connection.account), settings, practises))
             path = self._request.db or places.database_path(settings, connection.account)
             self._alerts.label = f"RoboTrader {connection.account}"
             greet(self._request, connection.account, path, practising=gateway.started)
@@ -166,6 +171,7 @@ class Daemon:
             interval_s=request.interval_s,
             use_ml=request.use_ml,
             model=model,
+            split=books.splits_of(database.path),
         )
         warmth, last = await self._warm(link, database, the_plan)
         at = places.address_of(settings.robo_data_dir, account_name)
@@ -192,7 +198,12 @@ class Daemon:
         self._session = session
         if self._halted:  # while there was no session yet to be halted
             self._on_halt()
-        about = {"account": account_name, "session": the_plan.session_id, "pid": os.getpid()}
+        about = {
+            "account": account_name,
+            "session": the_plan.session_id,
+            "pid": os.getpid(),
+            "simulated": dry_run,
+        }
         control = Control(at.socket, link.inbox, session.view, link, kill_file, about)
         session.listeners.append(control)
         await stack.enter_async_context(control)
@@ -211,6 +222,31 @@ class Daemon:
         past = await take(history, link.pipeline, database)
         last = [bars[-1] for bars in past.values() if bars]
         return await asyncio.to_thread(warm_desk, the_plan, past, await link.days()), last
+
+
+@contextmanager
+def sole(path: Path, settings: Settings, practises: bool) -> Iterator[None]:
+    """Hold a lock. Raises InstanceLocked naming who has it, on the practice market with what a second desk needs."""
+    lock = InstanceLock(path)
+    try:
+        lock.acquire()
+    except InstanceLocked as error:
+        raise InstanceLocked(f"{error}{_own_market(settings) if practises else ''}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _own_market(settings: Settings) -> str:
+    s = settings
+    own = {
+        "PRACTICE_SEED": s.practice_seed,
+        "IBKR_PORT": s.ibkr_port or 7497,
+        "DASHBOARD_PORT": s.dashboard_port,
+    }
+    words = " ".join(f"{name}={value + 1}" for name, value in {**own, "HUB_PORT": s.hub_port}.items())
+    return f", or give this desk a practice market and ports of its own: PRACTICE_MODE=always {words}"
 
 
 def greet(request: Request, account: str, database: Path, practising: bool) -> None:

@@ -18,7 +18,8 @@ from robo_trader.bootstrap.watch import ONLY_THE_LOG, alert_options
 from robo_trader.config import Settings
 from robo_trader.core.errors import ConfigurationError, RoboTraderError
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.features.feature_engine import FeatureEngine, kernels_cached
+from robo_trader.features.compiled import kernels_cached
+from robo_trader.features.feature_engine import FeatureEngine
 from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.refusals import NothingListening
 from robo_trader.ml import registry

@@ -21,7 +21,7 @@ from robo_trader.core.events import SECOND_NS, AccountSnapshot, Bar, Event, Fill
 from robo_trader.core.inbox import Inbox
 from robo_trader.core.orders import OrderBook
 from robo_trader.core.protocols import Broker
-from robo_trader.core.steps import Step
+from robo_trader.core.steps import SplitBooked, Step
 from robo_trader.data.pipeline import Pipeline, PipelineOptions
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.broker import IbBroker
@@ -236,9 +236,12 @@ class Link:
         await self._upkeep.watch(symbol)
 
     async def record(self, event: Event, step: Step) -> None:
-        """Watch what was traded by somebody else: a listener of the desk."""
+        """Watch what was traded by somebody else, and expect prices in new shares: a listener of the desk."""
         if isinstance(event, Fill):
             self._upkeep.meet((event.symbol,))
+        for fact in step.facts:
+            if isinstance(fact, SplitBooked):
+                self.pipeline.split(fact.symbol, fact.new / fact.old, fact.since)
 
     def stop_listening(self) -> None:
         """Hear no more of the market, but still what becomes of our orders."""

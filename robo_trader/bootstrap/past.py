@@ -15,6 +15,7 @@ from robo_trader.bootstrap.days import warm_regimes
 from robo_trader.bootstrap.plan import Plan, Recent, Warmth, new_features, new_regimes, new_watch
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
 from robo_trader.data.history import HistoryOptions, wanted, warm
+from robo_trader.data.nights import Nights
 from robo_trader.data.pipeline import Pipeline
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.base import Bars, Floats
@@ -46,6 +47,7 @@ class History(NamedTuple):
     bars: dict[str, list[Bar]]
     fetched: dict[str, frozenset[int]]
     asked: list[Asked]
+    now: int = 0  # the market's time, at which it was asked
 
     def unstored(self) -> list[Bar]:
         """Return the bars that the database does not hold."""
@@ -69,7 +71,7 @@ class HistoryReader:
         """
         options = HistoryOptions(sessions, self._interval_ns)
         at_a_time = asyncio.Semaphore(HISTORIES_AT_A_TIME)
-        history = History({}, {}, [])
+        history = History({}, {}, [], now)
 
         async def of(symbol: str) -> None:
             async with at_a_time:
@@ -138,7 +140,7 @@ async def take(history: History, pipeline: Pipeline, database: Database) -> dict
         await asyncio.sleep(
             0
         )  # a month of fifty symbols takes seconds, and the session's heartbeat must go on
-    await database.store_bars(history._replace(bars=past).unstored())
+    await database.store_bars(history._replace(bars=past).unstored(), history.now)
     await database.note_histories(history.asked)
     return past
 
@@ -162,13 +164,17 @@ def warm_desk(
         if watched is not None:
             ts = np.array([bar.ts for bar in told[symbol][-len(rows) :]])
             newest = watched.newest(ts, rows, plan.bar_s * SECOND_NS)
-            recent[symbol] = Recent(ts[newest].tobytes(), rows[newest].tobytes())
+            recent[symbol] = Recent.of(ts[newest], rows[newest], watched.columns)
+    nights = Nights(XnysCalendar())
+    for bars in told.values():
+        nights.learn(bars)
     return Warmth(
         features.saved(),
         vectors,
         {symbol: bars[0].ts for symbol, bars in told.items()},
         {symbol: bars[-1].ts for symbol, bars in told.items()},
         recent,
+        {symbol: rows.tobytes() for symbol, rows in nights.told().items()},
         warm_regimes(new_regimes(plan), days or {}, told),
     )
 

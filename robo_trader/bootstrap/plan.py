@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,17 +11,20 @@ import numpy as np
 
 from robo_trader.bootstrap.places import kind_of
 from robo_trader.config import Settings
-from robo_trader.core.engine import Engine, Parts
+from robo_trader.core.engine import Engine
 from robo_trader.core.errors import ConfigurationError, DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.instrument import Instrument
+from robo_trader.core.parts import Parts
 from robo_trader.core.protocols import Sizer, Strategy, Vector
+from robo_trader.data.nights import DAY, Nights
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.execution.algorithms import Algorithm, MarketAlgorithm, TwapAlgorithm, TwapOptions
 from robo_trader.execution.smart_executor import ExecutorOptions, SmartExecutor
 from robo_trader.features.base import Floats, Ints
 from robo_trader.features.feature_engine import FeatureEngine, schema_version
 from robo_trader.ml import registry
+from robo_trader.ml.drift import Columns
 from robo_trader.ml.drift_watch import DriftOptions, DriftWatch
 from robo_trader.ml.model import Ensemble
 from robo_trader.risk.gates import GateOptions, all_gates
@@ -32,17 +36,32 @@ from robo_trader.strategies.ml_strategy import MLStrategy, MLStrategyOptions
 from robo_trader.strategies.moving_average import CrossoverOptions, MovingAverageCrossover
 from robo_trader.strategies.regime_detector import RegimeDetector
 
+_ZLIB = b"\x78"  # no map of msgpack begins with it
+_QUICK = 1  # a start waits for it
+
 
 class Recent(msgspec.Struct, frozen=True):
-    """The vectors that drift is first judged by: when their bars closed (ns UTC, int64) and all columns (float64)."""
+    """The vectors that drift is first judged by: when their bars closed (ns UTC, int64) and the model's columns (float32).
+
+    That is how they are compared with the training window, which is float32 too.
+    """
 
     ts: bytes
     rows: bytes
 
-    def read(self) -> tuple[Ints, Floats]:
-        """Return the closes (n,) and the vectors (n, columns)."""
+    @staticmethod
+    def of(ts: Ints, vectors: Floats, columns: Columns) -> Recent:
+        """Keep of vectors (n, any), closed at `ts`, what a model sees."""
+        return Recent(ts.tobytes(), vectors[:, columns].astype(np.float32).tobytes())
+
+    def read(self, columns: Columns, width: int) -> tuple[Ints, Floats]:
+        """Return the closes (n,) and the vectors (n, width), NaN where the model does not look."""
         ts = np.frombuffer(self.ts, dtype=np.int64)
-        return ts, np.frombuffer(self.rows).reshape(len(ts), -1)
+        if len(self.rows) == 8 * width * len(ts):  # of when vectors were kept whole
+            return ts, np.frombuffer(self.rows).reshape(len(ts), width)
+        vectors = np.full((len(ts), width), np.nan)
+        vectors[:, columns] = np.frombuffer(self.rows, dtype=np.float32).reshape(len(ts), -1)
+        return ts, vectors
 
 
 class Warmth(msgspec.Struct, frozen=True):
@@ -50,7 +69,8 @@ class Warmth(msgspec.Struct, frozen=True):
 
     `features` is `FeatureEngine.saved()`, `vectors` the bytes of each symbol's last vector, `since` and `until` the first
     and the last bar (ns UTC) that each symbol was warmed with. `recent` is of each traded symbol, and empty without a
-    model. `regimes` is `RegimeDetector.saved()`, empty in sessions of before there was one.
+    model. `days` are the past sessions of each symbol, by which its next night is judged. `regimes` is
+    `RegimeDetector.saved()`, empty in sessions of before there was one.
     """
 
     features: bytes
@@ -58,7 +78,12 @@ class Warmth(msgspec.Struct, frozen=True):
     since: dict[str, int]
     until: dict[str, int]
     recent: dict[str, Recent] = {}
+    days: dict[str, bytes] = {}
     regimes: bytes = b""
+
+    def read_days(self) -> dict[str, Floats]:
+        """Return what `Nights.told` returned."""
+        return {symbol: np.frombuffer(rows).reshape(-1, DAY) for symbol, rows in self.days.items()}
 
     def read_vectors(self) -> dict[str, Vector]:
         """Return each symbol's last vector."""
@@ -91,6 +116,7 @@ class Plan(msgspec.Struct, frozen=True):
     sectors: dict[str, str] = {}
     features: str = ""  # version of the features; sessions of before it was noted have none
     drift_options: DriftOptions = DriftOptions()
+    split: dict[str, int] = {}  # by symbol, since when the last split that the books knew of
     kelly_options: KellyOptions = KellyOptions()
 
 
@@ -105,6 +131,7 @@ def build_plan(
     interval_s: int,
     use_ml: bool,
     model: Path | None,
+    split: dict[str, int] | None = None,
 ) -> Plan:
     """Freeze the settings into the plan of one session. Raises ConfigurationError where they contradict each other."""
     if settings.risk_position_sizing == "kelly" and not use_ml:
@@ -141,12 +168,15 @@ def build_plan(
         crossover_options=CrossoverOptions(
             s.strategy_fast, s.strategy_slow, allow_short=s.strategy_allow_short
         ),
-        ml_options=MLStrategyOptions(threshold=s.ml_threshold, allow_short=s.strategy_allow_short),
+        ml_options=MLStrategyOptions(
+            threshold=s.ml_threshold, allow_short=s.strategy_allow_short, allow_unproven=s.ml_allow_unproven
+        ),
         settings=s.fingerprint(),
         market=s.features_market,
         sectors=s.sectors(),
         features=schema_version(bar_s * SECOND_NS, s.features_market, s.sectors()),
         drift_options=DriftOptions(s.ml_drift_share),
+        split=split or {},
         kelly_options=KellyOptions(s.risk_kelly_fraction, s.regime_multipliers(), s.risk_max_heat_fraction),
     )
 
@@ -164,8 +194,8 @@ def new_watch(plan: Plan, features: FeatureEngine) -> DriftWatch | None:
     if not (plan.use_ml and plan.model):
         return None
     manifest = registry.read_manifest(Path(plan.model))
-    columns = np.array([features.names.index(name) for name in manifest.feature_names], dtype=np.intp)
     reference = registry.load_reference(Path(plan.model))
+    columns = np.array([features.names.index(name) for name in reference.names], dtype=np.intp)
     return DriftWatch(reference, columns, plan.traded, XnysCalendar(), manifest.horizon, plan.drift_options)
 
 
@@ -189,7 +219,8 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
     model = registry.load(Path(plan.model), features.version) if plan.use_ml and plan.model else None
     watch = new_watch(plan, features)
     if watch is not None and warmth is not None:
-        watch.recall({symbol: recent.read() for symbol, recent in warmth.recent.items()})
+        width = len(features.names)
+        watch.recall({symbol: kept.read(watch.columns, width) for symbol, kept in warmth.recent.items()})
     regimes = new_regimes(plan) if warmth is None or warmth.regimes else None
     if regimes is not None and warmth is not None:
         regimes.restore(warmth.regimes)
@@ -207,6 +238,8 @@ def build_engine(plan: Plan, warmth: Warmth | None = None) -> Engine:
             stop_rule=AtrStop(plan.stop_options),
             warmed=warmth.read_vectors() if warmth else {},
             watch=watch,
+            nights=Nights(calendar, plan.market, warmth.read_days() if warmth else None),
+            split=plan.split,
             regimes=regimes,
         )
     )
@@ -229,15 +262,21 @@ def read_plan(session_id: str, config: object) -> Plan:
 
 def write_warmth(warmth: Warmth) -> bytes:
     """Write what the features knew as it is kept with their session."""
-    return msgspec.msgpack.encode(warmth)
+    return zlib.compress(msgspec.msgpack.encode(warmth), _QUICK)
 
 
 def read_warmth(session_id: str, kept: bytes | None) -> Warmth | None:
     """Read what the features of a session knew as it began, None where nothing was kept. Raises DataError."""
+    if kept is None:
+        return None
     try:
-        return None if kept is None else msgspec.msgpack.decode(kept, type=Warmth)
-    except msgspec.DecodeError as error:
-        raise DataError(f"what the features of session {session_id} knew cannot be read: {error}") from error
+        told = zlib.decompress(kept) if kept.startswith(_ZLIB) else kept  # of before it was compressed
+        return msgspec.msgpack.decode(told, type=Warmth)
+    except (zlib.error, msgspec.DecodeError) as error:
+        raise DataError(
+            f"what the features of session {session_id} knew as it began cannot be read ({error}): the file is damaged. "
+            "Its events are there, but they cannot be replayed; restore a backup to do that"
+        ) from error
 
 
 def other_features(session_id: str, theirs: str, ours: str) -> DataError:

@@ -17,11 +17,11 @@ from robo_trader.bootstrap.link_state import Phase
 from robo_trader.bootstrap.plan import Plan, Warmth, build_engine, to_json, write_warmth
 from robo_trader.bootstrap.pulse import Pulse, settle
 from robo_trader.bootstrap.watch import AlertJournal, Look, Watch
-from robo_trader.core.engine import run
 from robo_trader.core.errors import ConnectionLost, DeskHalted
 from robo_trader.core.events import OPERATOR, AccountSnapshot, Bar, Event, Halt, Resume
 from robo_trader.core.protocols import Listener, View
 from robo_trader.core.recovery import Stored, recover
+from robo_trader.core.running import run
 from robo_trader.core.steps import Step
 from robo_trader.data.quality import Quality
 from robo_trader.ibkr.refusals import RequestRefused
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 BEAT_S, COMMITS_A_BEAT = 1.0, 10
 BEATS_A_PULSE = 5
 COMPARE_S, DOUBTS_S = 60.0, 2.0
-FORGET_S, A_WHILE_S = 600.0, 0.05  # between two looks for vectors too old to keep, and between two deletions
+FORGET_S, A_WHILE_S = 600.0, 0.05  # between two looks for what is too old to keep, and between two deletions
 CANCEL_BUDGET_S, LAST_WILL_S = 2.5, 1.5
 POLL_S = 0.05
 KILL_FILE = "KILL file"  # by whom the desk is halted
@@ -69,7 +69,7 @@ class TradingSession:
         blind_s: float,
         keep_ns: int = 0,
     ) -> None:
-        """Build the desk of `plan`; its features go on from `warmth`, and vectors older than `keep_ns` (0: none) go."""
+        """Build the desk of `plan`; its features go on from `warmth`, and what is older than `keep_ns` (0: nothing) goes."""
         self._plan = plan
         self._link = link
         self._inbox = link.inbox
@@ -111,7 +111,7 @@ class TradingSession:
         await self._database.start_session(
             plan.session_id, time.time_ns(), plan.mode, plan.account, tuple(plan.ticks), to_json(plan)
         )
-        state = write_warmth(self._warmth)
+        state = await asyncio.to_thread(write_warmth, self._warmth)
         await self._database.keep_feature_state(
             plan.session_id, plan.features, self._engine.desk.feature_names, state
         )
@@ -289,9 +289,11 @@ class TradingSession:
                 log.warning("not_compared", why=str(error))
 
     async def _forget(self) -> None:
-        """Delete vectors that are kept no longer, a few at a time: an order may wait for the disk behind each deletion."""
+        """Delete what is kept no longer, a little at a time: an order may wait for the disk behind each deletion."""
         while self._keep_ns:
-            gone = await self._database.forget_features(self._inbox.now - self._keep_ns)
+            before = self._inbox.now - self._keep_ns
+            gone = await self._database.forget_features(before)
+            gone = gone or await self._database.forget_feature_states(before)
             await asyncio.sleep(A_WHILE_S if gone else FORGET_S)
 
     def _obey_kill_file(self, now: int) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import structlog
 
 from robo_trader.bootstrap.link import Link
-from robo_trader.bootstrap.past import take
+from robo_trader.bootstrap.past import SESSION_MINUTES, take
 from robo_trader.bootstrap.places import model_name
 from robo_trader.config import Settings
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.features.feature_engine import schema_version
-from robo_trader.features.technical_indicators import WARM_SESSIONS
+from robo_trader.features.technical_indicators import CATALOGUE, WARM_SESSIONS
 from robo_trader.ml import registry
 from robo_trader.processes import Child
 from robo_trader.storage.database import Database
@@ -37,12 +39,36 @@ async def trained_model(settings: Settings, link: Link, database: Database, bar_
     if found is None:
         raise DataError(f"training left no model in {settings.ml_models_dir / name}")
     version = schema_version(bar_s * SECOND_NS, settings.features_market, settings.sectors())
-    card = registry.load(found, version).card
-    verdict = "proven" if card.proven else "UNPROVEN: it will abstain"
+    model = registry.load(found, version)
+    _warn_of_a_short_past(settings.features_sessions, model.feature_names, bar_s)
+    card = model.card
+    unproven = (
+        "UNPROVEN: traded all the same, as asked"
+        if settings.ml_allow_unproven
+        else "UNPROVEN: it will abstain"
+    )
+    verdict = "proven" if card.proven else unproven
     log.info("model", name=name, version=card.version, verdict=verdict, why=card.reason)
     sha256 = registry.manifest_sha256(found)
     await database.record_model(name, card.version, sha256, str(found), card.reason, time.time_ns())
     return found
+
+
+def sessions_of(names: Collection[str], bar_s: int) -> int:
+    """Return how many past sessions these features need until each has a value."""
+    of_bars = max((f.warmup for f in CATALOGUE if f.name in names), default=0)
+    per_session = SESSION_MINUTES * 60 // bar_s
+    return max([math.ceil(of_bars / per_session), *(f.sessions for f in CATALOGUE if f.name in names)])
+
+
+def _warn_of_a_short_past(wished: int, names: Collection[str], bar_s: int) -> None:
+    needed = sessions_of(names, bar_s)
+    if 0 < wished < needed:
+        log.warning(
+            "cold",
+            what=f"FEATURES_SESSIONS={wished}, this model needs {needed}",
+            why=f"it abstains for about {needed - wished} sessions; set {needed} or more, or 0 for as many as are needed",
+        )
 
 
 async def _train(settings: Settings, link: Link, database: Database, name: str, bar_s: int) -> None:
@@ -55,10 +81,12 @@ async def _train(settings: Settings, link: Link, database: Database, name: str, 
         "robo_trader.train_models",
         [
             *("--db", str(database.path), "--symbols", ",".join(symbols)),
-            *("--market", settings.features_market, "--sectors", settings.features_sectors),
             *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
+            *("--threshold", str(settings.ml_threshold)),
             *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid())),
         ],
+        # Not as flags: what TWS refused has no bars, and is then not compared with.
+        {"FEATURES_MARKET": settings.features_market, "FEATURES_SECTORS": settings.features_sectors},
     )
     try:
         await trainer.start()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from robo_trader.alerts import AlertOptions, Alerts, Severity, try_ways
 from robo_trader.bootstrap.reopening import RESTART, SESSION
+from robo_trader.bootstrap.wishes import split_command
 from robo_trader.config import Settings
 from robo_trader.core.errors import RoboTraderError
 from robo_trader.core.events import SECOND_NS, Event, OrderStatus, TradingState
@@ -22,6 +23,8 @@ from robo_trader.core.steps import (
     Mismatch,
     OrderChanged,
     Resumed,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -109,6 +112,14 @@ class AlertJournal:
             case CashMoved():
                 text = f"{fact.amount:+,.2f} USD without a trade ({fact.why}); cash is now {fact.cash:,.2f}"
                 self._alerts.tell("cash", "cash moved", text, Severity.INFO)
+            case SplitSuspected(is_over=True):
+                self._alerts.over(f"split:{fact.symbol}", fact.why)
+            case SplitSuspected():
+                text = f"{fact.why}; if it was one: `{split_command(fact.symbol, fact.new, fact.old)} --reason …`"
+                title = f"{fact.symbol} looks like a {fact.new}:{fact.old} split"
+                self._alerts.begin(f"split:{fact.symbol}", title, text)
+            case SplitBooked():
+                self._alerts.over(f"split:{fact.symbol}", f"{fact.new} for {fact.old}: {fact.why}")
             case DriftSummary():
                 self._on_drift(fact)
             case _:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, time
+from fractions import Fraction
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,18 @@ import msgspec
 from robo_trader.bootstrap.kill_switch import LONGEST
 from robo_trader.core.errors import ConfigurationError
 from robo_trader.core.events import SECOND_NS, Cancel, Modify, Remedy, SetTimer, Submit
-from robo_trader.core.steps import Agreed, Anomaly, Denied, Halted, Ignored, Resumed, Step
+from robo_trader.core.splits import MOST
+from robo_trader.core.steps import (
+    Agreed,
+    Anomaly,
+    Denied,
+    Halted,
+    Ignored,
+    PositionChanged,
+    Resumed,
+    SplitBooked,
+    Step,
+)
 from robo_trader.storage.rows import iso
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -70,11 +82,20 @@ class Resolve(_Command, tag="resolve"):
     until: Annotated[str, msgspec.Meta(max_length=40)] = ""
 
 
+class Split(_Command, tag="split"):
+    """Count a share anew: `ratio` as it is announced; `since` is the first session at the new price, empty for today's."""
+
+    symbol: _Symbol = ""
+    ratio: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    since: Annotated[str, msgspec.Meta(max_length=10)] = ""
+    again: bool = False
+
+
 class Status(_Command, tag="status"):
     """Tell how the desk is."""
 
 
-Wish = Halt | Reduce | Resume | Flatten | Reconcile | Resolve | Status
+Wish = Halt | Reduce | Resume | Flatten | Reconcile | Resolve | Split | Status
 
 
 def read(wanted: Mapping[str, object]) -> Wish:
@@ -107,6 +128,44 @@ def parse_until(text: str, now: int) -> int:
     return until
 
 
+def midnight_of(label: str) -> int:
+    """Return when a date begins in New York (UTC ns). Raises ConfigurationError where it is none."""
+    try:
+        begins = datetime.combine(date.fromisoformat(label), time(), NEW_YORK)
+    except ValueError:
+        raise ConfigurationError(f"since {label!r}: expected a date such as 2026-01-05") from None
+    return int(begins.timestamp()) * SECOND_NS
+
+
+def parse_ratio(text: str) -> tuple[int, int]:
+    """Return new shares and old ones of `4`, `4:1`, `3/2`, `1:20` or `0.05`. Raises ConfigurationError for anything else.
+
+    >>> parse_ratio("4"), parse_ratio("3/2"), parse_ratio("1:20"), parse_ratio("0.05")
+    ((4, 1), (3, 2), (1, 20), (1, 20))
+    """
+    try:
+        ratio = Fraction(text.strip().replace(":", "/"))
+    except (ValueError, ZeroDivisionError):
+        raise ConfigurationError(
+            f"ratio {text!r}: say new shares for old ones, as 4, 4:1, 3/2, 1:20 or 0.05"
+        ) from None
+    new, old = ratio.numerator, ratio.denominator
+    if not (0 < new <= MOST and old <= MOST) or new == old:
+        raise ConfigurationError(
+            f"ratio {text!r}: no share is split so; new shares and old ones are whole, different, and {MOST} at most"
+        )
+    return new, old
+
+
+def split_command(symbol: str, new: int, old: int) -> str:
+    """Return what a person types to book a split.
+
+    >>> split_command("NVDA", 4, 1), split_command("GE", 1, 8)
+    ('robo-trader split NVDA 4', 'robo-trader split GE 1:8')
+    """
+    return f"robo-trader split {symbol} {new if old == 1 else f'{new}:{old}'}"
+
+
 def sends(step: Step) -> bool:
     """Return whether a step has something for the broker."""
     return any(not isinstance(command, SetTimer) for command in step.commands)
@@ -137,6 +196,11 @@ def in_words(step: Step) -> list[str]:
                 said.append(f"{fact.symbol} is out of quarantine with {fact.quantity}: {fact.how}")
             case Ignored():
                 said.append(f"{fact.shares} {fact.symbol} are not ours to trade until {iso(fact.until)}")
+            case SplitBooked():
+                stop = f", to be protected at {fact.stop_price}" if fact.stop_price is not None else ""
+                said.append(f"{fact.symbol} is split {fact.new} for {fact.old}{stop} ({fact.why})")
+            case PositionChanged():
+                said.append(f"our books hold {fact.quantity} {fact.symbol}")
             case Denied():
                 said.append(f"refused {fact.symbol}: {fact.reason}")
             case Anomaly():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from fractions import Fraction
 
 import msgspec
 
@@ -59,6 +60,8 @@ class Cover:
         self._orders = desk.orders
         self._rule = rule
         self._levels: dict[str, Decimal] = {}  # the tightest stop price of each position so far
+        self._doubted: dict[str, Decimal] = {}  # of a position in quarantine, that price as it was before
+        self._given: dict[str, Decimal] = {}  # where the next stop goes, whatever the rule says
         self._bare: dict[str, int] = {}  # shares told to be without a stop
         self._lost: dict[str, _Loss] = {}  # the last stop that ended without our doing
         self._looks = 0  # at the account
@@ -85,6 +88,26 @@ class Cover:
         self._levels.pop(symbol, None)
         self._lost.pop(symbol, None)
 
+    def split(self, symbol: str, ratio: Fraction, draft: Draft) -> Decimal | None:
+        """Take back the stops of a share that is counted anew; return the price for what is placed in their stead."""
+        for stop in self._orders.stops(symbol):
+            if stop.wanted != 0:
+                self._change(stop, 0, draft)
+        self._lost.pop(symbol, None)
+        held, level = self._desk.position(symbol), self._levels.pop(symbol, None)
+        level = self._doubted.pop(symbol, level)
+        if level is None or not held:
+            return None
+        # To the tick that loosens nothing.
+        tick, rounding = (
+            self._desk.portfolio.instrument(symbol).tick,
+            ROUND_CEILING if held > 0 else ROUND_FLOOR,
+        )
+        exact = level * ratio.denominator / ratio.numerator
+        price = max(tick, (exact / tick).quantize(Decimal(1), rounding) * tick)
+        self._levels[symbol] = self._given[symbol] = price
+        return price
+
     def attaches(self, symbol: str) -> bool:
         """Return whether an entry takes a stop along; brokers limit the orders of a side, so there are never many."""
         return len(self._orders.stops(symbol)) < MOST_STOPS
@@ -107,8 +130,10 @@ class Cover:
         self._unsure.discard(symbol)
         held = self._desk.surely_held(symbol)
         if not held:
-            self._levels.pop(symbol, None)
-            self._lost.pop(symbol, None)
+            for known in (self._levels, self._lost, self._given):
+                known.pop(symbol, None)
+        if not self._desk.quarantined(symbol):
+            self._doubted.pop(symbol, None)
         stops = self._orders.stops(symbol)
         for stop in stops:
             if stop.sign * held >= 0 and stop.wanted is None and self._entry(stop) is None:
@@ -194,10 +219,12 @@ class Cover:
 
     def _add(self, symbol: str, entry: Side, shares: int, stops: list[OrderState], draft: Draft) -> None:
         """Protect what has no stop, unless that must wait."""
-        price = self._price(symbol, entry)
+        price = self._given.get(symbol) or self._price(symbol, entry)
         wait = NO_PRICE if price is None else self._wait(symbol, entry, price)
         if wait or price is None:
-            self._wake(symbol, SECOND_NS if wait == UNSEEN else RETRY_NS, draft)
+            # No price comes in a night, and a second of it takes as long to write down as one of the day.
+            is_near = wait == UNSEEN and self._desk.session() is not None
+            self._wake(symbol, SECOND_NS if is_near else RETRY_NS, draft)
             if wait != UNSEEN or self._desk.now - self._lost[symbol].ts >= RETRY_NS:
                 self._tell(symbol, shares, wait, draft)
             return
@@ -208,6 +235,7 @@ class Cover:
         stop = self._stop(symbol, entry, shares, "", price)
         changed = self._orders.submit(stop)
         assert changed is not None, "its number is new"
+        self._given.pop(symbol, None)
         draft.command(Submit(stop))
         draft.fact(msgspec.structs.replace(changed, ts=self._desk.now))
 
@@ -262,6 +290,8 @@ class Cover:
         observed = self._rule.price(symbol, entry, self._desk)
         wished = None if observed is None else self._desk.portfolio.instrument(symbol).price(observed)
         if self._desk.quarantined(symbol) and wished is not None:
+            if symbol in self._levels:
+                self._doubted.setdefault(symbol, self._levels[symbol])
             self._levels[symbol] = wished
         known = self._levels.get(symbol) if self._desk.position(symbol) * entry.sign > 0 else None
         return known if wished is None else _tighter(wished, known, entry)

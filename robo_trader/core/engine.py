@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
@@ -23,7 +22,6 @@ from robo_trader.core.events import (
     Fill,
     Flatten,
     Halt,
-    Modify,
     Order,
     OrderUpdate,
     Quote,
@@ -32,31 +30,16 @@ from robo_trader.core.events import (
     Resume,
     SetTimer,
     Side,
-    Submit,
+    Split,
     Timer,
     Trade,
     TradingState,
 )
 from robo_trader.core.flattening import Flattening
-from robo_trader.core.instrument import Instrument
 from robo_trader.core.orders import LIVE
-from robo_trader.core.protocols import (
-    Broker,
-    Calendar,
-    Executor,
-    FeatureEngine,
-    Inbox,
-    Journal,
-    Listener,
-    Regimes,
-    RiskGate,
-    Sizer,
-    StopRule,
-    Strategy,
-    Vector,
-    Watch,
-)
+from robo_trader.core.parts import Parts
 from robo_trader.core.reconciliation import Reconciliation
+from robo_trader.core.splits import Splits
 from robo_trader.core.steps import (
     NOTHING,
     Abstained,
@@ -70,26 +53,6 @@ from robo_trader.core.steps import (
 from robo_trader.core.way_out import WayOut
 
 MEMORY_NS = 8 * DAY_NS  # TWS tells the executions of seven days at most
-MOMENT = 64  # events decided before a commit, at most
-BREATH = 8  # events decided before others get their turn
-
-
-class Parts(msgspec.Struct, frozen=True):
-    """What an engine is made of; put together in one place, `bootstrap`."""
-
-    session_id: str
-    traded: frozenset[str]  # strategies speak on these; other instruments are watched because they are held
-    instruments: Mapping[str, Instrument]
-    calendar: Calendar
-    features: FeatureEngine
-    strategy: Strategy
-    sizer: Sizer
-    gates: Sequence[RiskGate]
-    executor: Executor
-    stop_rule: StopRule | None = None  # None: positions have no stop at the broker
-    warmed: Mapping[str, Vector] = {}  # by symbol, of the last bar that its features were warmed with
-    watch: Watch | None = None
-    regimes: Regimes | None = None
 
 
 class Engine:
@@ -108,6 +71,9 @@ class Engine:
         self._way_out = WayOut(self.desk, parts.gates, parts.executor, self._cover)
         self._flattening = Flattening(self.desk, parts.executor, self._way_out)
         self._reconciliation = Reconciliation(self.desk)
+        self._splits = Splits(
+            self.desk, parts, self._cover, self._way_out, self._flattening, self._reconciliation
+        )
         self._opened = False
         self._equity_ts = 0
 
@@ -144,6 +110,9 @@ class Engine:
                 self._flattening.begin(event, draft)
             case Resolve():
                 self._on_resolve(event, draft)
+            case Split():
+                if self._splits.book(event, draft):
+                    self._state_equity(event.ts, draft)
             case _:
                 assert_never(event)
         return draft.step()
@@ -166,6 +135,7 @@ class Engine:
             self.desk.vectors[bar.symbol] = vector
         elif not bar.history:  # the last bar of the warm-up comes once more, for its price
             self.desk.vectors.pop(bar.symbol, None)  # what an earlier bar said is not known of this one
+        self._splits.on_bar(bar, draft)
         if bar.history or not self._opened:
             return
         if self.desk.day_start is None:  # a holding had no price yet when the day began
@@ -174,7 +144,8 @@ class Engine:
             draft.fact(FeatureRow(bar.ts, bar.symbol, self._features.version, vector.tobytes()))
         for fact in (*noticed, *changed):
             draft.fact(fact)
-        for said in self._parts.strategy.on_bar(bar, self.desk) if bar.symbol in self._parts.traded else ():
+        asked = bar.symbol in self._parts.traded and not self._splits.are_suspected(bar.symbol)
+        for said in self._parts.strategy.on_bar(bar, self.desk) if asked else ():
             if isinstance(said, Signal | Abstained):
                 said = msgspec.structs.replace(said, regime=self.desk.regime_name(bar.symbol))
             draft.fact(said)
@@ -327,6 +298,7 @@ class Engine:
         for holding in snapshot.holdings:
             self._reconciliation.open(holding, snapshot.ts, draft)
             self._cover.remember(holding.symbol, holding.stop_price)
+        self._splits.on_account(draft)
         for found in snapshot.orders:
             self._orders.adopt(found)
             if found.alive and not found.order.protects:
@@ -340,6 +312,7 @@ class Engine:
     def _on_account(self, snapshot: AccountSnapshot, draft: Draft) -> None:
         self._cover.on_account()
         changed = self._reconciliation.compare(snapshot, draft)
+        self._splits.on_account(draft)
         for symbol in sorted({*changed, *self._portfolio.held(), *self._orders.stopped_symbols()}):
             self._way_out.settle(symbol, draft)
 
@@ -348,48 +321,3 @@ class Engine:
         if equity is not None:
             began = self.desk.day_start if self.desk.session() is not None else None
             draft.fact(msgspec.structs.replace(equity, day_start=began))
-
-
-async def run(
-    engine: Engine, inbox: Inbox, broker: Broker, journal: Journal, listeners: Sequence[Listener] = ()
-) -> None:
-    """Work the inbox until it closes: decide, write down, send, and only then tell. The same loop in every mode.
-
-    Events of one moment are decided together and share one commit, so that fifty bars of a minute wait for one.
-    """
-    async for event in inbox:
-        moment: list[tuple[Event, Step]] = []
-        is_urgent = False
-        more: Event | None = event
-        while more is not None:
-            step = engine.on_event(more)
-            is_urgent |= journal.add(more, step)
-            moment.append((more, step))
-            for command in step.commands:
-                if isinstance(command, SetTimer):
-                    inbox.set_timer(command)
-            if len(moment) % BREATH == 0:
-                await asyncio.sleep(0)  # the session's heartbeat and the feed live in the same loop
-            more = inbox.of_this_moment() if len(moment) < MOMENT else None
-        if is_urgent:
-            await journal.commit()
-        for _, step in moment:
-            await _carry_out(step, broker)
-        for listener in listeners:
-            for told, step in moment:
-                await listener.record(told, step)
-
-
-async def _carry_out(step: Step, broker: Broker) -> None:
-    for command in step.commands:
-        match command:
-            case Submit():
-                await broker.submit(command.order, command.stop)
-            case Modify():
-                await broker.modify(command.order)
-            case Cancel():
-                await broker.cancel(command.order_id)
-            case SetTimer():
-                pass  # set when it was decided
-            case _:
-                assert_never(command)

@@ -291,9 +291,26 @@ class Resolve(Message, frozen=True, tag=True, gc=False):
     until: int = 0
 
 
+class Split(Message, frozen=True, tag=True, gc=False):
+    """A person says that a share was split: `new` shares for `old` ones; prices told after `since` (ns UTC) are new.
+
+    `broker` is the position the broker was seen to hold then. `again`: also where this night's split is booked already.
+    """
+
+    ts: int
+    symbol: str
+    new: int
+    old: int
+    since: int
+    broker: int
+    reason: str
+    by: str
+    again: bool = False
+
+
 Event = (
     Bar | Quote | Depth | Trade | FeedStatus | OrderUpdate | Fill | AccountSnapshot | Timer
-    | Halt | Resume | Flatten | Resolve
+    | Halt | Resume | Flatten | Resolve | Split
 )  # fmt: skip
 # ------------------------------------------------------------------------------------------------- commands
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from fractions import Fraction
 
 import msgspec
 
@@ -85,6 +86,23 @@ class Position:
                 lots.append(lot)
         self.lots = deque(lots)
         self.cost = sum((lot.quantity * lot.price for lot in self.lots), ZERO)
+
+
+def _counted_anew(lots: Iterable[Lot], ratio: Fraction) -> tuple[Lot, ...]:
+    """Return lots in new shares, whole ones, together as many as all of them make.
+
+    >>> half = Lot(5, Decimal(20))
+    >>> [(lot.quantity, str(lot.price)) for lot in _counted_anew((half, half, half), Fraction(1, 2))]
+    [(2, '40'), (3, '40'), (2, '40')]
+    """
+    found, old, new = [], 0, 0
+    for lot in lots:
+        old += lot.quantity
+        whole = int(old * ratio)
+        if whole != new:
+            found.append(Lot(whole - new, lot.price * ratio.denominator / ratio.numerator))
+        new = whole
+    return tuple(found)
 
 
 class Booking(msgspec.Struct, frozen=True):
@@ -211,6 +229,28 @@ class Portfolio:
         self.cost += adopted.cost - position.cost
         self.start += adopted.cost - position.cost
         self._value = None
+
+    def split(self, symbol: str, ratio: Fraction, since: int) -> Decimal:
+        """Count a share anew, `ratio` new shares for an old one; return what the fraction left over is worth in USD.
+
+        Lots keep their cost, up to that fraction: cash in its place comes from the broker. A mark of before `since`
+        (ns UTC) is divided as well. A later correction of an execution revalues none of these lots.
+        """
+        mark = self._marks.get(symbol)
+        if mark is not None and self._mark_ts[symbol] <= since:
+            mark = self._marks[symbol] = mark / float(ratio)
+        self._value = None
+        if not self.quantity(symbol):
+            return ZERO
+        position = self.positions[symbol]
+        counted = Position(_counted_anew(position.lots, ratio))
+        counted.realised = position.realised
+        self.positions[symbol] = counted
+        self.cost += counted.cost - position.cost
+        self.start += counted.cost - position.cost
+        left = position.quantity * ratio - counted.quantity
+        worth = ZERO if mark is None else self.instrument(symbol).price(mark)
+        return worth * left.numerator / left.denominator
 
     def move_cash(self, amount: Decimal) -> None:
         """Book cash that came or went by no trade: it is no profit, so equity starts anew with it."""

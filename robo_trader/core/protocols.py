@@ -95,6 +95,11 @@ class FeatureEngine(Protocol):
     def on_quote(self, quote: Quote) -> None: ...
     def on_trade(self, trade: Trade) -> None: ...
     def on_depth(self, depth: Depth) -> None: ...
+    def rescale(self, symbol: str, ratio: float, since: int) -> Vector:
+        """Count a share anew; return the (n, n_features) vectors of the bars after `since`, as they should have been.
+
+        Raises DataError where that cannot be done.
+        """
 
 
 class Strategy(Protocol):
@@ -103,6 +108,8 @@ class Strategy(Protocol):
     name: str
 
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]: ...
+    def forget(self, symbol: str) -> None:
+        """What was seen of a share so far was told in other shares."""
 
 
 class Watch(Protocol):
@@ -110,6 +117,30 @@ class Watch(Protocol):
 
     def on_bar(self, bar: Bar, vector: Vector) -> Sequence[Fact]:
         """Take one closed bar's vector; what is returned for a bar of the past is not told."""
+
+    def correct(self, symbol: str, vectors: Vector) -> None:
+        """A share's newest vectors, (n, n_features), should have been these."""
+
+
+class Suspicion(msgspec.Struct, frozen=True):
+    """What a night looks like: a split of `new` shares for `old`, and why."""
+
+    new: int
+    old: int
+    why: str
+
+
+class Nights(Protocol):
+    """Knows at which price each session opened and the one before it closed."""
+
+    def on_bar(self, bar: Bar) -> Suspicion | None:
+        """Take one closed bar; the first of a session that came to its price as by a split says so."""
+
+    def between(self, symbol: str, ours: int, theirs: int) -> Suspicion | None:
+        """Say by which split our shares may have become the broker's, None where the night's prices do not agree."""
+
+    def forget(self, symbol: str) -> None:
+        """What was seen of a share so far was told in other shares."""
 
 
 class Regimes(Protocol):
@@ -119,6 +150,8 @@ class Regimes(Protocol):
         """Take one closed bar; return the change it makes, none for a bar of the past."""
 
     def reading(self, symbol: str) -> Reading: ...
+    def forget(self, symbol: str) -> None:
+        """Know nothing of a symbol any more: its past is counted in other shares."""
 
 
 class Sizing(msgspec.Struct, frozen=True):

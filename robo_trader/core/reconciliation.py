@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 
 from robo_trader.core.desk import Desk
 from robo_trader.core.draft import Draft
 from robo_trader.core.errors import LedgerError
-from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Fill, Holding, Remedy, Resolve, Side
+from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Fill, Holding, Remedy, Resolve, Side, Split
 from robo_trader.core.steps import Agreed, Anomaly, CashMoved, Ignored, Mismatch
 
 # Differing cash is believed once it has stood this long without a trade: TWS tells cash up to three minutes late.
@@ -93,6 +94,28 @@ class Reconciliation:
             draft.fact(self._portfolio.changed(symbol, wish.ts))
         self._agree(symbol, f"{wish.how} by {who}", wish.ts, draft)
         return True
+
+    def objection(self, wish: Split) -> str:
+        """Say how the broker's position contradicts a split, empty where it does not: a share more or less is rounding."""
+        shares = self._left.get(wish.symbol, (0, 0))[0] + self._desk.position(wish.symbol)
+        exact = Fraction(shares * wish.new, wish.old)
+        if abs(wish.broker - exact) < 1:
+            return ""
+        return f"{shares} shares would become {float(exact):g}, and the broker holds {wish.broker}"
+
+    def split(self, wish: Split, draft: Draft) -> None:
+        """Count anew what is not ours to trade. Both sides are compared by the next account."""
+        self._cash = None
+        if wish.symbol in self._left:
+            shares, until = self._left[wish.symbol]
+            shares = int(Fraction(shares * wish.new, wish.old))
+            self._left[wish.symbol] = shares, until
+            draft.fact(Ignored(wish.ts, wish.symbol, shares, until, f"split, {wish.by}: {wish.reason}"))
+
+    def leave_out(self, worth: Decimal) -> None:
+        """Leave a fraction of a share, worth so much (USD), out of the day's result."""
+        if self._desk.day_start is not None:
+            self._desk.day_start -= worth
 
     def _differs(self, symbol: str, told: int, ts: int, draft: Draft) -> bool:
         """Note what the broker says of one symbol; return whether a quarantine began, changed or ended by it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
 
-from robo_trader.core.events import Command, Lot, Message, OrderStatus, Side, TradingState
+from robo_trader.core.events import Command, Lot, Message, OrderStatus, Side, TradingState, encode
 
 
 class Regime(StrEnum):
@@ -87,13 +88,17 @@ class Denied(Message, frozen=True, tag=True, gc=False):
     limit: float | None = None
 
 
-class FeatureRow(Message, frozen=True, tag=True, gc=False):
-    """The feature vector of one bar as little-endian float64 bytes, in the order of schema `version`."""
+class FeatureRow(Message, frozen=True, tag=True, gc=False, omit_defaults=True):
+    """The feature vector of one bar as little-endian float64 bytes, in the order of schema `version`.
+
+    In the journal `digest` stands for the `values`: see `journaled`.
+    """
 
     ts: int
     symbol: str
     version: str
-    values: bytes
+    values: bytes = b""
+    digest: str = ""
 
 
 class Equity(Message, frozen=True, tag=True, gc=False):
@@ -209,6 +214,39 @@ class Corrected(Message, frozen=True, tag=True, gc=False):
     was_price: Decimal
 
 
+class SplitBooked(Message, frozen=True, tag=True, gc=False):
+    """Books, stops and features count a share anew: `new` for `old`, from `since` (ns UTC) on; `why` says who wanted it.
+
+    `stop_price` is where the position shall be protected, None for none.
+    """
+
+    ts: int
+    symbol: str
+    new: int
+    old: int
+    since: int
+    stop_price: Decimal | None
+    why: str
+
+
+class SplitSuspected(Message, frozen=True, tag=True, gc=False):
+    """A night looks like a split of `new` shares for `old`: strategies are not asked of the share until that is over.
+
+    One for one says that it is.
+    """
+
+    ts: int
+    symbol: str
+    new: int
+    old: int
+    why: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it looks like none any more."""
+        return self.new == self.old
+
+
 class Unprotected(Message, frozen=True, tag=True, gc=False):
     """Shares are held that no stop at the broker protects, and why; told once, `shares` 0 when it is over."""
 
@@ -243,10 +281,10 @@ class Drifted(Message, frozen=True, tag=True, gc=False):
 
 
 class DriftSummary(Message, frozen=True, tag=True):
-    """How the features of a session's last `rows` bars stand against training: told at its close, and with an alarm.
+    """How the features of the last `rows` bars stand against training: told first, at each close, and with an alarm.
 
-    `drifting` of `columns` are beyond the limits of two tests or more; `worst` are the readings furthest beyond theirs,
-    or nearest to them.
+    `drifting` of `columns` are distributed otherwise by both tests of that; `worst` are the readings furthest beyond
+    their limits, or nearest to them.
     """
 
     ts: int
@@ -261,7 +299,7 @@ class DriftSummary(Message, frozen=True, tag=True):
 Fact = (
     Signal | Abstained | Decision | Denied | FeatureRow | Equity | PositionChanged | OrderChanged
     | Halted | Resumed | Anomaly | Mismatch | Agreed | Ignored | CashMoved | Corrected | Unprotected
-    | RegimeChanged | Drifted | DriftSummary
+    | RegimeChanged | Drifted | DriftSummary | SplitBooked | SplitSuspected
 )  # fmt: skip
 
 
@@ -273,7 +311,26 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 NOTHING = Step()
+_DIGEST_BYTES = 16
 _step_decoder: msgspec.json.Decoder[Step] = msgspec.json.Decoder(Step)
+
+
+def journaled(step: Step) -> bytes:
+    """Write a step as the journal keeps it: of each vector the digest, for whoever replays the bars has its numbers.
+
+    >>> journaled(Step((), (FeatureRow(1, "A", "v", bytes(8)),)))[-46:]
+    b'"digest":"c804ce198ec337e3dc762bdd1a09aece"}]}'
+    """
+    if not any(isinstance(fact, FeatureRow) for fact in step.facts):
+        return encode(step)
+    return encode(Step(step.commands, [_digested(fact) for fact in step.facts]))
+
+
+def _digested(fact: Fact) -> Fact:
+    if not isinstance(fact, FeatureRow):
+        return fact
+    digest = hashlib.blake2b(fact.values, digest_size=_DIGEST_BYTES).hexdigest()
+    return FeatureRow(fact.ts, fact.symbol, fact.version, digest=digest)
 
 
 def decode_step(data: bytes) -> Step:

@@ -60,6 +60,15 @@ class WayOut:
         self._wait(order, True)
         self.settle(order.symbol, draft)
 
+    def take_back(self, symbol: str, draft: Draft) -> None:
+        """Give up all that works or waits on a symbol, its stops aside."""
+        for parent, _ in self._executor.working(symbol):
+            self.emit(self._executor.stop(parent.id), draft)
+        self._waiting.pop(symbol, None)
+        for order in self._orders.live():
+            if order.symbol == symbol and not order.protects and Cancel(order.id) not in draft.commands:
+                draft.command(Cancel(order.id))
+
     def settle(self, symbol: str, draft: Draft) -> None:
         """Bring the stops in line with the position, and let out what waited for that. Called after every change."""
         waiting = self._waiting.get(symbol, ())

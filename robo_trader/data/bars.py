@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,3 +53,21 @@ def merge(bars: Bars, groups: Ints) -> Bars:
         bars.close[last],
         np.add.reduceat(bars.volume, first),
     )
+
+
+def restate(columns: Sequence[Floats], told: Ints, splits: Iterable[tuple[int, int, int]]) -> None:
+    """Count bars of one symbol in today's shares, in place: prices, and in the last of `columns` the volume, each (n,).
+
+    `told` (n,) is when each was (UTC ns), `splits` are since when (UTC ns), new shares and old ones. A broker that is asked
+    after a split tells its past in new shares.
+
+    >>> prices, volume = np.array([100.0, 25.0]), np.array([10.0, 40.0])
+    >>> restate([prices, volume], np.array([60, 180]), [(120, 4, 1)])
+    >>> prices.tolist(), volume.tolist()
+    ([25.0, 25.0], [40.0, 40.0])
+    """
+    for since, new, old in splits:
+        before = told <= since
+        for prices in columns[:-1]:
+            prices[before] *= old / new
+        columns[-1][before] *= new / old

@@ -180,6 +180,10 @@ class Pipeline:
                 track.doubted.add((found.what, found.at))
                 self._say(Feed.DOUBTED, symbol, found.in_words())
 
+    def split(self, symbol: str, ratio: float, since: int) -> None:
+        """Expect a share's next prices in new shares, `ratio` for an old one; those after `since` (UTC ns) were already."""
+        self._validator.split(symbol, ratio, since)
+
     def gaps(self) -> list[tuple[str, int, int]]:
         """Return what history should bring now: symbol, start and end in UTC ns; bars with start < ts <= end."""
         return [(symbol, *gap) for symbol, track in self._tracks.items() if (gap := track.gap()) is not None]

@@ -156,11 +156,11 @@ def _judge(night: _Night) -> Jump:
     away = abs(night.to_open + math.log(ratio))
     why = _objection(night, ratio, away)
     settled = not math.isnan(night.to_next)
-    said = why or f"the open is {_in(ratio)}, {away / night.sigma:.1f} sigma off, and volume as before"
+    words = why or f"the open is {said(ratio)}, {away / night.sigma:.1f} sigma off, and volume as before"
     if not why and not settled:
-        said += "; the next day has yet to confirm it"
+        words += "; the next day has yet to confirm it"
     kind = 1.0 if why else ratio
-    return Jump(night.ts, kind, settled, said, night.to_open, away / night.sigma, night.surge)
+    return Jump(night.ts, kind, settled, words, night.to_open, away / night.sigma, night.surge)
 
 
 def _unlikelihood(night: _Night, ratio: float) -> float:
@@ -174,9 +174,9 @@ def _objection(night: _Night, ratio: float, away: float) -> str:
     whole = size > _WHOLE
     near = (2 + size) * night.sigma
     if away > (min(near, 0.2) if whole else min(near, 0.025)):
-        return f"no ratio is near: {_in(ratio)} is {away / night.sigma:.1f} sigma off"
+        return f"no ratio is near: {said(ratio)} is {away / night.sigma:.1f} sigma off"
     if not whole and abs(night.bare + math.log(ratio)) > _BARE:
-        return f"{_in(ratio)} only once the market's move is taken out"
+        return f"{said(ratio)} only once the market's move is taken out"
     if abs(night.to_close + math.log(ratio)) > (size / 2 if whole else 3 * night.sigma):
         return "the day did not stay at the new price: a bad print"
     if abs(night.to_close + night.before) < size / 2:
@@ -192,10 +192,10 @@ def _objection(night: _Night, ratio: float, away: float) -> str:
     return ""
 
 
-def _in(ratio: float) -> str:
+def said(ratio: float) -> str:
     """Say a ratio as it is announced.
 
-    >>> _in(1.5), _in(0.05)
+    >>> said(1.5), said(0.05)
     ('3 for 2', '1 for 20')
     """
     new, old = (ratio, 1.0) if ratio >= 1 else (1.0, 1 / ratio)

@@ -166,6 +166,19 @@ class Validator:
         stream.depth_ts = depth.ts
         return None
 
+    def split(self, symbol: str, ratio: float, since: int) -> None:
+        """Compare what comes next with the last bar in new shares, `ratio` for an old one, unless that is of after `since`.
+
+        The first quote and the first print are compared with none.
+        """
+        stream = self._stream(symbol)
+        last = stream.last
+        if last is None or last.ts > since:
+            return
+        prices = {name: getattr(last, name) / ratio for name in ("open", "high", "low", "close")}
+        stream.last = msgspec.structs.replace(last, **prices, volume=last.volume * ratio)
+        stream.quote = stream.trade = stream.doubtful_quote = stream.doubtful_trade = None
+
     def _stream(self, symbol: str) -> _Stream:
         stream = self._streams.get(symbol)
         if stream is None:

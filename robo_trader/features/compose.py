@@ -228,6 +228,7 @@ WARMUPS = np.array([
 SESSIONS = np.array([
 {sessions}
 ])
+LATE = np.flatnonzero(SESSIONS)
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
 
@@ -253,10 +254,14 @@ def step(
 {features}
 {out}
     end(s, now)
-    if now.n < WARMEST or now.sessions < LONGEST:
-        for i in range(out.shape[0]):
-            if now.n < WARMUPS[i] or now.sessions < SESSIONS[i]:
+    if now.n < WARMEST:
+        for i in range(WARMUPS.shape[0]):
+            if now.n < WARMUPS[i]:
                 out[i] = np.nan
+    if now.sessions < LONGEST:
+        for i in range(LATE.shape[0]):
+            if now.sessions < SESSIONS[LATE[i]]:
+                out[LATE[i]] = np.nan
     return now.n
 
 
@@ -313,15 +318,16 @@ def source_of_docs(features: Sequence[Feature] = CATALOGUE) -> str:
         "*Bars*: until the first value. *Sessions*: whole sessions needed before it. *S*: stationary. *M*: the models see"
         " it. *O*: optional, NaN without the data it needs beyond the symbol's own bars.",
     ]
+    headings: list[str] = []
     for room in ROOMS:
+        group = f"## {room.FEATURES[0].group}"  # as the command line calls it; a group may fill several rooms
+        if group not in headings:
+            headings.append(group)
+            lines += ["", group]
         lines += [
-            "",
-            f"## {room.__name__.rpartition('.')[2]}",
             "",
             (inspect.getdoc(room) or "").partition("\n")[0],
             "",
-        ]
-        lines += [
             "| name | formula | lookback | bars | sessions | | source |",
             "|---|---|---|---|---|---|---|",
         ]

@@ -11,8 +11,20 @@ import math
 
 import numpy as np
 
-from robo_trader.features.base import Feature, Floats, Group, Unit
-from robo_trader.features.kernels import SHORT, TIE, Array, Now, excess, kernel, put, ratio
+from robo_trader.features.base import Feature, Floats, Group, Ints, Unit
+from robo_trader.features.kernels import (
+    SHORT,
+    TIE,
+    Array,
+    Now,
+    excess,
+    is_possible,
+    kernel,
+    put,
+    ratio,
+    slide,
+    sliding,
+)
 
 # A row of the panel: what others may see of a symbol, of its newest bar (NEW) and of the one before (OLD).
 TIME, SINCE, RETURN, ABOVE, MOVED, LABEL, FACTS = 0, 1, 2, 3, 4, 5, 6
@@ -26,10 +38,13 @@ MARKET_TIME, MARKET_SINCE, MARKET_RETURN, SECTOR_TIME, SECTOR_SINCE, SECTOR_RETU
 CONTEXT = 8
 
 # What a symbol keeps of its pairs: of its last bar the time, the time since which it returned, and the return; how many
-# pairs, what `_moments` says of them, and both returns of each.
-PAIRS = 60
+# pairs, their moments about the means, both returns of the last few, and the windows of five sums over all.
+PAIRS, FEW = 60, 32
 LAST, BEFORE_LAST, RETURNED, PAIRED, TOGETHER, MY_SQUARE, THEIR_SQUARE = range(7)
-MINE, THEIRS = 7, 7 + 2 * SHORT
+MINE, THEIRS = 7, 7 + 2 * FEW
+SUMS = THEIRS + 2 * FEW
+SUM = sliding(PAIRS)
+ALIKE = 1e-5  # of the mean square: returns that vary by less are all but equal, and what is left is rounding
 
 
 def new_panel(symbols: int) -> Floats:
@@ -132,45 +147,58 @@ def look(
 
 
 @kernel
-def _moments(s: Array, own: int) -> tuple[float, float, float]:
-    """Return the sums of products of the last pairs, each less its mean: both, mine, theirs."""
-    at = (int(s[own + PAIRED]) & (SHORT - 1)) + SHORT
-    mine, theirs = own + MINE + at, own + THEIRS + at
-    my_mean, their_mean = excess(s, mine, 0, PAIRS, 0.0) / PAIRS, excess(s, theirs, 0, PAIRS, 0.0) / PAIRS
-    both = my_square = their_square = 0.0
-    for i in range(PAIRS):
-        x, y = s[mine - i] - my_mean, s[theirs - i] - their_mean
-        both += x * y
-        my_square += x * x
-        their_square += y * y
-    return both, my_square, their_square
+def _pair(s: Array, own: int, mine: float, theirs: float) -> None:
+    """Take a pair of returns, and say the sums of products of the last ones, each less its mean."""
+    n = int(s[own + PAIRED]) + 1
+    s[own + PAIRED] = n
+    put(s, own + MINE, FEW, (n & (FEW - 1)) + FEW, mine)
+    put(s, own + THEIRS, FEW, (n & (FEW - 1)) + FEW, theirs)
+    windows = own + SUMS
+    my_sum = slide(s, windows, n, PAIRS, mine)
+    their_sum = slide(s, windows + SUM, n, PAIRS, theirs)
+    together = slide(s, windows + 2 * SUM, n, PAIRS, mine * theirs)
+    my_square = slide(s, windows + 3 * SUM, n, PAIRS, mine * mine)
+    their_square = slide(s, windows + 4 * SUM, n, PAIRS, theirs * theirs)
+    s[own + TOGETHER] = together - my_sum * their_sum / PAIRS
+    s[own + MY_SQUARE] = _about_mean(my_square, my_sum)
+    s[own + THEIR_SQUARE] = _about_mean(their_square, their_sum)
+
+
+@kernel
+def _about_mean(squares: float, total: float) -> float:
+    left = squares - total * total / PAIRS
+    return left if left > ALIKE * squares else 0.0
 
 
 SURVEY_SIGNATURE = (
-    "void(float64[:, ::1], int64[::1], int64, int64[::1], float64[::1], float64[::1], float64[::1], float64[::1],"
-    " float64[::1], float64[:, ::1])"
+    "void(float64[:, ::1], int64[::1], int64[::1], int64, int64[::1], float64[:, ::1], float64[::1],"
+    " float64[:, ::1])"
 )
 
 
 @kernel
 def survey(
     panel: Array,
-    symbol: Array,
+    order: Ints,
+    symbol: Ints,
     market: int,
-    sectors: Array,
-    seconds: Array,
-    closes: Array,
-    typicals: Array,
-    volumes: Array,
+    sectors: Ints,
+    bars: Array,
     labels: Array,
     context: Array,
 ) -> None:
-    """Look at (n,) bars of all symbols, in order of time, into the rows of `context`, (n, CONTEXT)."""
-    for k in range(symbol.shape[0]):
-        i = symbol[k]
-        look(
-            panel, i, market, sectors[i], seconds[k], closes[k], typicals[k], volumes[k], labels[k], context[k]
-        )  # fmt: skip
+    """Look at bars of all symbols, (n, 6) as the step takes them, into `context`, (n, CONTEXT).
+
+    `order` is that of time; bars that are to be passed over, whose seconds are NaN, come last.
+    """
+    for k in order:
+        seconds, open_, high, low, close, volume = bars[k]
+        if np.isnan(seconds):
+            break
+        if is_possible(open_, high, low, close, volume):
+            i = symbol[k]
+            typical = (high + low + close) / 3.0
+            look(panel, i, market, sectors[i], seconds, close, typical, volume, labels[k], context[k])
 
 
 class CrossSection(Feature):
@@ -206,7 +234,7 @@ class Beta(CrossSection):
     """
 
     def __init__(self, other: str) -> None:
-        units = [Unit.PURE] * (THEIRS + 2 * SHORT)
+        units = [Unit.PURE] * (SUMS + 5 * SUM)
         super().__init__(f"{other}_beta_60", PAIRS, PAIRS + 2, own_units=units)
         self.other, self.told = other, MARKET_TIME if other == "market" else SECTOR_TIME
 
@@ -215,16 +243,12 @@ class Beta(CrossSection):
     def step(s: Array, own: int, now: Now, context: Array, told: int) -> float:
         # A pair is complete one bar late: of this bar only the own return is known, for the next time.
         if context[told] == s[own + LAST] and context[told + 1] == s[own + BEFORE_LAST]:
-            s[own + PAIRED] += 1.0
-            at = (int(s[own + PAIRED]) & (SHORT - 1)) + SHORT
-            put(s, own + MINE, SHORT, at, s[own + RETURNED])
-            put(s, own + THEIRS, SHORT, at, context[told + 2])
+            _pair(s, own, s[own + RETURNED], context[told + 2])
         s[own + BEFORE_LAST] = s[own + LAST]
         s[own + LAST] = now.seconds
         s[own + RETURNED] = now.log_return
         if s[own + PAIRED] < PAIRS or np.isnan(context[told]):
             return np.nan
-        s[own + TOGETHER], s[own + MY_SQUARE], s[own + THEIR_SQUARE] = _moments(s, own)
         return ratio(s[own + TOGETHER], s[own + THEIR_SQUARE], 0.0)
 
 
@@ -273,7 +297,7 @@ class Residual(CrossSection):
     def step(s: Array, pairs: int, beta: float, sigma_20: float, period: int, root: float) -> float:
         if np.isnan(beta):
             return np.nan
-        at = (int(s[pairs + PAIRED]) & (SHORT - 1)) + SHORT
+        at = (int(s[pairs + PAIRED]) & (FEW - 1)) + FEW
         left = excess(s, pairs + MINE + at, 0, period, 0.0) - beta * excess(
             s, pairs + THEIRS + at, 0, period, 0.0
         )

@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import struct
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar, Depth, Quote, Trade
-from robo_trader.core.protocols import Calendar, Vector
+from robo_trader.core.events import DAY_NS, MINUTE_NS, SECOND_NS, Bar, Depth, Quote, Trade
+from robo_trader.core.protocols import Calendar, Session, Vector
 from robo_trader.features import (
-    compose,
     cross_section,
     kernels,
     market_depth,
@@ -24,8 +23,12 @@ from robo_trader.features import (
     step,
 )
 from robo_trader.features.base import Bars, Depths, Floats, Ints, Quotes, Trades
+from robo_trader.features.compiled import compile_kernels
+from robo_trader.features.morning import Morning, jumps
 from robo_trader.features.scan import (
+    NO_BOOK,
     NO_DEPTHS,
+    NO_PANEL,
     NO_QUOTES,
     NO_TRADES,
     WIDTH,
@@ -33,38 +36,13 @@ from robo_trader.features.scan import (
     Scan,
     Told,
     place,
-    possible,
     replayed,
 )
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NAMES
 
 FIRST = np.zeros(1, dtype=np.int64)
-COLUMNS = ("open", "high", "low", "close", "volume")
+WRITE_BAR = struct.Struct("6d").pack_into  # a third of the time that numpy takes to write a row
 YEAR_NS = 252 * 390 * MINUTE_NS  # trading time: 252 sessions of 390 minutes
-
-
-def kernels_cached() -> bool:
-    """Tell whether an earlier start left the compiled step, so that this one need not compile it."""
-    # numba keeps the hash of the source beside what it compiled of it; the time of a file says nothing.
-    source = hashlib.sha256(compose.STEP.read_bytes()).digest()
-    found = Path(step.run.stats.cache_path or "").glob("step.run-*.nbi")  # type: ignore[attr-defined]
-    return any(source in index.read_bytes() for index in found)
-
-
-def compile_kernels() -> None:
-    """Load the step from numba's cache or compile it, once per process. Any later call costs nothing.
-
-    Raises DataError where a room of features was changed and the step was not written anew.
-    """
-    for kernel, signature in step.COMPILED:
-        if not kernel.signatures:
-            if compose.fingerprint() != step.FINGERPRINT:
-                raise DataError(
-                    "the features were changed: write their step anew with `python -m robo_trader.features.compose`"
-                )
-            kernel.compile(signature)
-            # From here on whole numbers are converted; a second version of the step could round otherwise.
-            kernel.disable_compile()
 
 
 def schema_version(interval_ns: int, market: str = "SPY", sectors: Mapping[str, str] | None = None) -> str:
@@ -76,9 +54,9 @@ def schema_version(interval_ns: int, market: str = "SPY", sectors: Mapping[str, 
 
 
 class _Track:
-    """What is kept of one symbol: the kernel's state, its book, its row of the panel, the last bar's time and session."""
+    """What is kept of one symbol: the kernel's state, its book, its row of the panel, and a session that began oddly."""
 
-    __slots__ = ("bars", "book", "close", "context", "days", "row", "sector", "state", "ts")
+    __slots__ = ("book", "close", "context", "days", "morning", "row", "sector", "state", "ts")
 
     def __init__(self, state: Floats, book: Floats, row: int) -> None:
         self.state = state
@@ -87,9 +65,12 @@ class _Track:
         self.sector = -1
         self.ts = -1
         self.close = 0
-        self.bars = np.empty((1, 6))
         self.days = np.zeros((1, len(session.DAY)))
         self.context = np.full((1, microstructure.CONTEXT), np.nan)
+        self.morning: Morning | None = None  # of a session that opened far from the last price
+
+
+KEPT = tuple(name for name in _Track.__slots__ if name != "morning")
 
 
 class FeatureEngine:
@@ -117,7 +98,21 @@ class FeatureEngine:
         self._market_row = -1
         self._tracks: dict[str, _Track] = {}
         self._panel = cross_section.new_panel(0)
+        self._bar = np.empty((1, 6))
+        self._found: Session | None = None  # the session that was entered last, and what is known of it
+        self._day = np.zeros((1, len(session.DAY)))
+        self._load()
+
+    def _load(self) -> None:
         compile_kernels()
+        self._run = kernels.entry(step.run, step.RUN_SIGNATURE)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: kept for name, kept in vars(self).items() if name != "_run"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._load()
 
     def update(self, bar: Bar) -> Vector | None:
         """Take one closed bar of its symbol; return its fresh (n_features,) vector, NaN where a feature is warming.
@@ -129,18 +124,23 @@ class FeatureEngine:
                 f"{bar.symbol}: a bar of {bar.interval_ns} ns, the features are of {self.interval_ns} ns"
             )
         track = self._tracks.get(bar.symbol) or self._new_track(bar.symbol)
-        ts = bar.ts
-        if ts <= track.ts:
+        ts, before = bar.ts, track.ts
+        if ts <= before:
             return None
         track.ts = ts
-        if ts > track.close and not self._enter_session(track, ts):
-            return None
+        if ts > track.close:
+            if not self._enter_session(track, ts):
+                return None
+            if jumps(track.state, bar.open):
+                track.morning = Morning(track.state, before)
         out = np.empty((1, WIDTH))
-        track.bars[0] = ts / SECOND_NS, bar.open, bar.high, bar.low, bar.close, bar.volume
-        seen = step.run(
-            track.state, track.book, self._panel, track.row, self._market_row, track.sector, track.bars, track.days,
+        WRITE_BAR(self._bar.data, 0, ts / SECOND_NS, bar.open, bar.high, bar.low, bar.close, bar.volume)
+        seen = self._run(
+            track.state, track.book, self._panel, track.row, self._market_row, track.sector, self._bar, track.days,
             FIRST, track.context, out,
         )  # fmt: skip
+        if track.morning is not None:
+            track.morning.add(self._bar, track.context)
         return out[0] if seen else None
 
     def on_quote(self, quote: Quote) -> None:
@@ -212,10 +212,11 @@ class FeatureEngine:
         """Take the bars of all symbols, each oldest first, up to the step; what is returned must be stepped over."""
         tracks = {symbol: self._tracks.get(symbol) or self._new_track(symbol) for symbol in bars}
         places = {symbol: place(one.ts, tracks[symbol].ts, self._calendar) for symbol, one in bars.items()}
-        contexts = self._survey(bars, places)
+        surveyed = self._survey(bars, places)
+        found = {s: Scan(tracks[s].state, places[s], *surveyed[s]) for s in bars}
         for symbol, one in bars.items():
-            self._arrive(tracks[symbol], one.ts, places[symbol])
-        return {s: Scan(tracks[s].state, one, places[s], contexts[s]) for s, one in bars.items()}
+            self._arrive(tracks[symbol], one.ts, found[symbol])
+        return found
 
     def fresh(self) -> FeatureEngine:
         """Return an engine like this one that has seen nothing."""
@@ -223,10 +224,11 @@ class FeatureEngine:
 
     def saved(self) -> bytes:
         """Return all that is remembered, for `restore` in an engine of the same schema; an .npz archive, no pickle."""
-        tracks = {
-            name: [getattr(track, name) for track in self._tracks.values()] for name in _Track.__slots__
-        }
+        tracks = {name: [getattr(track, name) for track in self._tracks.values()] for name in KEPT}
         arrays = {f"track_{name}": np.array(each) for name, each in tracks.items()}
+        for track in self._tracks.values():
+            if track.morning is not None:
+                arrays |= track.morning.saved(f"morning_{track.row}_")
         return state.packed(
             {**self._schema(), "symbols": list(self._tracks)}, {**arrays, "panel": self._panel}
         )
@@ -247,27 +249,43 @@ class FeatureEngine:
         self._panel = cross_section.new_panel(0)
         for i, symbol in enumerate(header["symbols"]):
             track = self._new_track(symbol)
-            for name in _Track.__slots__:
+            for name in KEPT:
                 kept = arrays[f"track_{name}"][i]
                 setattr(track, name, kept.copy() if kept.ndim else kept.item())
+            track.morning = Morning.restored(arrays, f"morning_{i}_")
         self._panel = arrays["panel"]
 
-    def rescale(self, symbol: str, ratio: float) -> None:
-        """Restate what is remembered of a symbol for a split before its next bar: `ratio` new shares for an old one.
+    def rescale(self, symbol: str, ratio: float, since: int | None = None) -> Floats:
+        """Restate what is remembered of a symbol for a split: `ratio` new shares for an old one.
 
-        From here on as if all its bars had been adjusted, up to rounding. Raises DataError on a symbol without bars and
-        on a ratio that no split has.
+        Bars that closed after `since` (UTC ns; None: none did) came at the new price: those of this session are stepped
+        over anew, and their (n, n_features) vectors returned. From here on as if all its bars had been adjusted, up to
+        rounding; where they were, for the session did not open at another price, nothing is done. Raises DataError on a
+        symbol without bars, on a ratio that no split has, and where more than this session came at the new price.
         """
         if symbol not in self._tracks:
             raise DataError(f"{symbol}: no bar of it was seen, so there is nothing to restate for a split")
         if not 0.0 < ratio < math.inf:
             raise DataError(f"{symbol}: a split gives new shares for an old one, more than none; not {ratio}")
         track = self._tracks[symbol]
-        state.split(track.state, self._panel[track.row], ratio)
-        track.book = self._new_book()
+        if since is None or track.ts <= since:
+            state.split(track.state, ratio)
+            state.split_panel(self._panel[track.row], ratio)
+            track.book, track.morning = self._new_book(), None
+            return np.empty((0, WIDTH))
+        if not self._began_after(track, since):
+            raise DataError(
+                f"{symbol}: not only bars of this session came at the new price: a restart warms its features anew"
+            )
+        if track.morning is None or not track.morning.opened_split(ratio):
+            return np.empty((0, WIDTH))
+        return self._step_again(track, track.morning, ratio)
 
     def bytes_per_symbol(self) -> int:
-        """Return the memory one symbol takes, constant however many bars it has seen."""
+        """Return the memory one symbol takes, constant however many bars it has seen.
+
+        One whose session opened far from the last price takes as much again, and its bars, until that is over.
+        """
         return self._new_state().nbytes + self._new_book().nbytes + cross_section.new_panel(1).nbytes
 
     def _schema(self) -> dict[str, object]:
@@ -295,8 +313,10 @@ class FeatureEngine:
         found = self._calendar.session(ts)
         if found is None:
             return False
-        track.close = found.close
-        track.days[0] = session.day_of(found, self._calendar)
+        if found != self._found:
+            self._found, self._day = found, session.day_of(found, self._calendar).reshape(1, -1)
+        track.close, track.days = found.close, self._day
+        track.morning = None
         return True
 
     def _open_book(self, track: _Track, ts: int) -> bool:
@@ -307,40 +327,58 @@ class FeatureEngine:
         step.open_book(track.book, found.open / SECOND_NS, found.close / SECOND_NS)
         return True
 
-    def _arrive(self, track: _Track, ts: Ints, place: Place) -> None:
-        """Let a symbol stand where its last bar leaves it."""
-        track.ts = max(track.ts, int(ts.max(initial=-1)))
-        inside = np.flatnonzero(~np.isnan(place.seconds))
-        if len(inside):
-            self._enter_session(track, int(ts[inside[-1]]))
+    def _began_after(self, track: _Track, since: int) -> bool:
+        """Whether all bars of a symbol that closed after `since` are of the session it is in."""
+        found = self._calendar.session(track.ts)
+        return found is not None and 0 <= found.open - since < DAY_NS
 
-    def _survey(self, bars: Mapping[str, Bars], places: Mapping[str, Place]) -> dict[str, Floats]:
-        """Return what each bar's symbol could know of the others, (n, CONTEXT) by symbol; the panel moves on."""
-        symbols = list(bars)
-        if not symbols:
-            return {}
-        seconds = np.concatenate([places[symbol].seconds for symbol in symbols])
-        labels = np.concatenate(
-            [places[symbol].days[places[symbol].day_of, session.DAY.LABEL] for symbol in symbols]
-        )
-        columns = [np.concatenate([getattr(bars[symbol], name) for symbol in symbols]) for name in COLUMNS]
-        row = np.repeat([self._tracks[s].row for s in symbols], [len(bars[symbol].ts) for symbol in symbols])
-        order = np.argsort(seconds, kind="stable")
-        order = order[~np.isnan(seconds[order]) & possible(*columns)[order]]
-        _, high, low, close, volume = (column[order] for column in columns)
-        seen = np.full((len(order), microstructure.CONTEXT), np.nan)
-        step.survey(
-            self._panel,
-            row[order],
-            self._market_row,
-            np.array([track.sector for track in self._tracks.values()]),
-            seconds[order],
-            close,
-            (high + low + close) / 3.0,
-            volume,
-            labels[order],
-            seen,
-        )
-        context = np.full((len(row), microstructure.CONTEXT), np.nan)
-        context[order] = seen
-        return {symbol: context[row == self._tracks[symbol].row] for symbol in symbols}
+    def _step_again(self, track: _Track, morning: Morning, ratio: float) -> Floats:
+        """Go back to before the session, restate, and step over its bars with what could be known at each."""
+        bars, context = morning.told()
+        again = np.empty((len(bars), WIDTH))
+        track.state[:] = morning.state
+        state.split(track.state, ratio)
+        state.split_panel(self._panel[track.row], ratio, len(bars))
+        track.book, track.morning = self._new_book(), None
+        of_day = np.zeros(len(bars), np.int64)
+        step.run(track.state, NO_BOOK, NO_PANEL, -1, -1, -1, bars, track.days, of_day, context, again)
+        return again
+
+    def _arrive(self, track: _Track, ts: Ints, scan: Scan) -> None:
+        """Let a symbol stand where its last bar leaves it."""
+        before, track.ts = track.ts, max(track.ts, int(ts.max(initial=-1)))
+        inside = np.flatnonzero(~np.isnan(scan.place.seconds))
+        if not len(inside):
+            return
+        last = int(ts[inside[-1]])
+        is_new = last > track.close
+        self._enter_session(track, last)
+        rows = inside[scan.place.day_of[inside] == scan.place.day_of[inside[-1]]]
+        if is_new and scan.jumps_at(int(rows[0])):
+            track.morning = scan.morning_at(int(rows[0]), int(ts[rows[0] - 1]) if rows[0] else before)
+            track.morning.add(*scan.rows(rows))
+
+    def _survey(
+        self, bars: Mapping[str, Bars], places: Mapping[str, Place]
+    ) -> dict[str, tuple[Floats, Floats]]:
+        """Return each symbol's bars as the step takes them, and what each could know of the others, (n, CONTEXT).
+
+        The panel moves on.
+        """
+        ends = np.cumsum([0, *(len(one.ts) for one in bars.values())])
+        table = np.empty((ends[-1], 6))
+        row, labels = np.empty(len(table), np.int64), np.empty(len(table))
+        for (symbol, one), start, end in zip(bars.items(), ends, ends[1:], strict=False):
+            place = places[symbol]
+            columns = (place.seconds, one.open, one.high, one.low, one.close, one.volume)
+            np.stack(columns, axis=1, out=table[start:end])
+            row[start:end] = self._tracks[symbol].row
+            labels[start:end] = place.days[place.day_of, session.DAY.LABEL]
+        contexts = np.full((len(table), microstructure.CONTEXT), np.nan)
+        order = np.argsort(table[:, 0], kind="stable")
+        sectors = np.array([track.sector for track in self._tracks.values()], dtype=np.int64)
+        step.survey(self._panel, order, row, self._market_row, sectors, table, labels, contexts)
+        return {
+            symbol: (table[start:end], contexts[start:end])
+            for symbol, start, end in zip(bars, ends, ends[1:], strict=False)
+        }

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, SECOND_NS
 from robo_trader.core.protocols import Calendar
+from robo_trader.data.bars import restate
 from robo_trader.features.base import Bars, Floats, Ints, Rows
 from robo_trader.features.feature_engine import FeatureEngine
 from robo_trader.features.scan import Scan
@@ -27,7 +28,11 @@ Progress = Callable[[str], None]
 
 ENOUGH = 0.6  # of each symbol's rows; a column that is known less often is left out, and not the rows with it
 DATABASES = (".db", ".sqlite", ".sqlite3")
-_BARS = "SELECT ts, open, high, low, close, volume FROM bars WHERE symbol = ? AND interval_ns = ? ORDER BY ts"
+_BARS = (
+    "SELECT ts, open, high, low, close, volume, {} FROM bars WHERE symbol = ? AND interval_ns = ? ORDER BY ts"
+)
+_KNOWS_SPLITS = "SELECT count(*) FROM sqlite_master WHERE name = 'splits'"
+_SPLITS = "SELECT since, new, old FROM splits WHERE symbol = ? AND since IS NOT NULL ORDER BY since, id"
 _SYMBOLS = "SELECT DISTINCT symbol FROM bars WHERE interval_ns = ? ORDER BY symbol"
 
 MODEL = [NAMES.index(name) for name in MODEL_NAMES]
@@ -40,7 +45,8 @@ class MatrixOptions:
     """How a matrix is built.
 
     `market` and `sectors` are what symbols are compared with; `of` are the symbols whose rows are wanted, None for all;
-    `dtype` is that of the matrix; `workers` are the threads, 0 for one a processor.
+    `dtype` is that of the matrix; `workers` are the threads, 0 for one a processor; bars that closed before `since` (ns
+    UTC) only warm the features.
     """
 
     market: str = "SPY"
@@ -48,6 +54,7 @@ class MatrixOptions:
     of: Collection[str] | None = None
     dtype: DTypeLike = np.float64
     workers: int = 0
+    since: int = 0
 
 
 class _Part(NamedTuple):
@@ -99,7 +106,7 @@ def _parts(scans: Mapping[str, Scan], options: MatrixOptions, progress: Progress
     chosen = [symbol for symbol in scans if options.of is None or symbol in options.of]
     workers = options.workers or os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="features") as pool:
-        found = pool.map(lambda symbol: _part(scans[symbol], options.dtype), chosen)
+        found = pool.map(lambda symbol: _part(scans[symbol], options), chosen)
         parts = {}
         for symbol, part in zip(chosen, found, strict=True):
             parts[symbol] = part
@@ -108,13 +115,14 @@ def _parts(scans: Mapping[str, Scan], options: MatrixOptions, progress: Progress
     return parts
 
 
-def _part(scan: Scan, dtype: DTypeLike) -> _Part:
-    bar, x = [np.empty(0, np.int64)], [np.empty((0, len(MODEL)), dtype)]
+def _part(scan: Scan, options: MatrixOptions) -> _Part:
+    bar, x = [np.empty(0, np.int64)], [np.empty((0, len(MODEL)), options.dtype)]
     for start, block in scan.blocks():
         inputs = block[:, MODEL]
-        known = np.flatnonzero(~np.isnan(inputs[:, EARLY]).any(axis=1))
+        wanted = scan.place.seconds[start : start + len(block)] >= options.since / SECOND_NS
+        known = np.flatnonzero(wanted & ~np.isnan(inputs[:, EARLY]).any(axis=1))
         bar.append(start + known)
-        x.append(inputs[known].astype(dtype))
+        x.append(inputs[known].astype(options.dtype))
     return _Part(np.concatenate(bar), np.concatenate(x))
 
 
@@ -167,19 +175,23 @@ def _from_database(path: Path, symbols: Sequence[str], interval_ns: int) -> dict
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
             wanted = symbols or [row[0] for row in connection.execute(_SYMBOLS, (interval_ns,))]
-            return {s: _columns(connection.execute(_BARS, (s, interval_ns))) for s in wanted}
+            return {s: _stored(connection, s, interval_ns) for s in wanted}
     except sqlite3.Error as error:
         raise DataError(
             f"{path} cannot be read as a RoboTrader database ({error}); name the file that the daemon writes with --db"
         ) from error
 
 
-def _columns(rows: sqlite3.Cursor) -> Bars:
-    layout = np.dtype(
-        [("ts", np.int64), *((name, np.float64) for name in ("open", "high", "low", "close", "volume"))]
-    )
-    table = np.fromiter(rows, dtype=layout)
-    return Bars(*(np.ascontiguousarray(table[name]) for name in layout.names or ()))
+def _stored(connection: sqlite3.Connection, symbol: str, interval_ns: int) -> Bars:
+    """Return a symbol's bars in today's shares."""
+    names = ("open", "high", "low", "close", "volume")
+    layout = np.dtype([("ts", np.int64), *((name, np.float64) for name in names), ("told", np.int64)])
+    (knows_splits,) = connection.execute(_KNOWS_SPLITS).fetchone()  # an older database does not
+    bars = _BARS.format("coalesce(told, ts)" if knows_splits else "ts")
+    table = np.fromiter(connection.execute(bars, (symbol, interval_ns)), dtype=layout)
+    ts, *columns = (np.ascontiguousarray(table[name]) for name in ("ts", *names))
+    restate(columns, table["told"], connection.execute(_SPLITS, (symbol,)) if knows_splits else ())
+    return Bars(ts, *columns)
 
 
 def _from_file(path: Path, symbols: Sequence[str], interval_ns: int) -> dict[str, Bars]:

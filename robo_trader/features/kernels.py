@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
+from llvmlite.binding import set_option  # type: ignore[import-untyped]
 from numba import njit
 from numpy.typing import NDArray
 
@@ -44,7 +45,11 @@ UNITS: dict[int, tuple[int, Unit]] = {  # where numbers of a unit begin -> how m
 
 # numpy's error model: a division by zero is caught by `ratio`, not by a raise that every bar would pay for. Nothing here
 # makes an array, and counting references to those that are given would cost a third of the time.
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+INLINED: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True}
+
+# Run through once a bar, the step fits no processor's cache of instructions: unrolled loops cost more than they save.
+set_option("", "-unroll-threshold=60")
 
 TIE = 1e-12  # of the price; what differs by less differs by rounding only
 
@@ -75,8 +80,11 @@ class Now(NamedTuple):
 
 
 def kernel(function: F) -> F:
-    """Compile a function into the step that calls it: a call would cost more than most of them."""
-    compiled: F = njit(forceinline=True, **OPTIONS)(function)
+    """Compile a function into the step that calls it: a call would cost more than most of them.
+
+    Python cannot call it: to make that possible for each took a third of the time to compile.
+    """
+    compiled: F = njit(**INLINED, **OPTIONS)(function)
     return compiled
 
 
@@ -84,6 +92,12 @@ def cached(function: F) -> F:
     """Compile a function once a machine; `compile` it for the one signature it is used with."""
     compiled: F = njit(cache=True, nogil=True, **OPTIONS)(function)
     return compiled
+
+
+def entry(function: F, signature: str) -> F:
+    """Return a compiled function without its check of what it is given, which costs as much as the call."""
+    found: F = cast(Any, function).get_overload(signature)
+    return found
 
 
 @kernel
@@ -127,7 +141,8 @@ def slide(s: Array, own: int, n: int, period: int, value: float) -> float:
     """
     # Every `period` values the sums from each of them to the last are written over them; between, the window is what
     # is left of those and the values since.
-    k = (n - 1) % period
+    # Where it stands (`own`) says when, so that not all windows do so with one bar.
+    k = (own + n) % period
     if k == 0:
         s[own] = 0.0
     s[own] += value
@@ -184,22 +199,28 @@ def lowest(x: Array, newest: int, period: int) -> float:
 @kernel
 def deviation(x: Array, newest: int, period: int, mean: float) -> float:
     """Return the population standard deviation of the last `period` values, given their mean."""
-    total = 0.0
-    for i in range(period):
-        d = x[newest - i] - mean
-        total += d * d
-    return math.sqrt(total / period)
+    a = b = c = d = 0.0
+    for i in range(0, period - 3, 4):
+        a += (x[newest - i] - mean) ** 2
+        b += (x[newest - i - 1] - mean) ** 2
+        c += (x[newest - i - 2] - mean) ** 2
+        d += (x[newest - i - 3] - mean) ** 2
+    for i in range(period // 4 * 4, period):
+        a += (x[newest - i] - mean) ** 2
+    return math.sqrt(((a + b) + (c + d)) / period)
 
 
 @kernel
 def return_deviation(logs: Array, newest: int, period: int) -> float:
     """Return the sample standard deviation of the last `period` log returns."""
     mean = (logs[newest] - logs[newest - period]) / period
-    total = 0.0
-    for i in range(period):
-        d = logs[newest - i] - logs[newest - i - 1] - mean
-        total += d * d
-    return math.sqrt(total / (period - 1))
+    a = b = 0.0
+    for i in range(0, period - 1, 2):
+        a += (logs[newest - i] - logs[newest - i - 1] - mean) ** 2
+        b += (logs[newest - i - 1] - logs[newest - i - 2] - mean) ** 2
+    if period % 2:
+        a += (logs[newest - period + 1] - logs[newest - period] - mean) ** 2
+    return math.sqrt((a + b) / (period - 1))
 
 
 @kernel

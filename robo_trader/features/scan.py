@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.protocols import Calendar, Session
-from robo_trader.features import cross_section, market_depth, session, step
+from robo_trader.features import cross_section, kernels, market_depth, session, step
 from robo_trader.features.base import Bars, Depths, Floats, Ints, Quotes, Trades
+from robo_trader.features.morning import Morning, jumps
 
 BLOCK = 4096  # rows that are in memory at once
 WIDTH = len(step.WARMUPS)
@@ -73,13 +74,32 @@ def possible(open_: Floats, high: Floats, low: Floats, close: Floats, volume: Fl
 class Scan:
     """One symbol's past before the step: its bars, when they closed, and what could be known of others then."""
 
-    def __init__(self, state: Floats, bars: Bars, place: Place, context: Floats) -> None:
+    def __init__(self, state: Floats, place: Place, bars: Floats, context: Floats) -> None:
         self._state = state
-        columns = (place.seconds, bars.open, bars.high, bars.low, bars.close, bars.volume)
-        self._bars = np.column_stack(columns).astype(np.float64, copy=False)
+        self._bars = bars
         self.place = place
         self.context = context
         self.seen = 0  # bars that counted so far; 0 where the last one did not
+        self._mark: Floats | None = None  # the state before row `_marked`, once stepped over
+        self._marked = 0
+
+    def jumps_at(self, row: int) -> bool:
+        """Whether a bar opens far from the close of the one before it, or of the last one stepped over."""
+        if row:
+            last = np.zeros(kernels.LAST_CLOSE + 1)
+            last[kernels.COUNT], last[kernels.LAST_CLOSE] = 1, self._bars[row - 1, 4]
+            return jumps(last, float(self._bars[row, 1]))
+        return jumps(self._state, float(self._bars[row, 1]))
+
+    def morning_at(self, row: int, before: int) -> Morning:
+        """Return a morning whose state is filled in by `blocks` when they come to that row."""
+        morning = Morning(self._state, before)
+        self._mark, self._marked = morning.state, row
+        return morning
+
+    def rows(self, which: Ints) -> tuple[Floats, Floats]:
+        """Return bars as the step takes them, (n, 6), and what could be known at each, (n, CONTEXT)."""
+        return self._bars[which], self.context[which]
 
     def blocks(self, rows: int = BLOCK) -> Iterator[tuple[int, Floats]]:
         """Step over all bars, once; yield where each block begins and its matrix, which the next one overwrites.
@@ -87,10 +107,14 @@ class Scan:
         The step holds no interpreter lock: scans of several symbols may run in threads.
         """
         out = np.empty((min(rows, len(self)), WIDTH))
-        for start in range(0, len(self), rows):
-            block = out[: len(self) - start]
-            self._step(slice(start, start + rows), block)
-            yield start, block
+        begin = 0
+        for end in sorted({*range(rows, len(self), rows), self._marked, len(self)} - {0}):
+            if self._mark is not None and begin == self._marked:
+                self._mark[:] = self._state
+            block = out[: end - begin]
+            self._step(slice(begin, end), block)
+            yield begin, block
+            begin = end
 
     def matrix(self) -> Floats:
         """Step over all bars, once; return the whole (n, n_features) matrix."""

@@ -331,3 +331,6 @@ FEATURES: tuple[Feature, ...] = (
     CalendarFlag("month_last", "the last session of a month", DAY.MONTH_LAST),
     CalendarFlag("options_expiry", EXPIRY, DAY.OPEX),
 )
+# What the calendar tells: one session of it never looks like all sessions together.
+_DATES = (SessionSine, SessionCosine, MinutesToClose, HalfDay, Weekday, CalendarFlag)
+OF_THE_CALENDAR = frozenset(feature.name for feature in FEATURES if isinstance(feature, _DATES))

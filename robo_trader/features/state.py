@@ -51,8 +51,8 @@ def units() -> list[Unit]:
     return each + [unit for feature in CATALOGUE for unit in feature.own_units]
 
 
-def split(state: Floats, facts: Floats, ratio: float) -> None:
-    """Restate in place what is remembered of one symbol, and its row of the panel, as if it had always been split.
+def split(state: Floats, ratio: float) -> None:
+    """Restate in place what is remembered of one symbol as if it had always been split.
 
     `ratio` is new shares for an old one: 4.0 for four for one, 0.05 for one for twenty.
     """
@@ -62,5 +62,20 @@ def split(state: Floats, facts: Floats, ratio: float) -> None:
     state[counted == Unit.LOG_PRICE.value] -= math.log(ratio)
     state[counted == Unit.SHARES.value] *= ratio
     state[counted == Unit.PER_USD.value] *= ratio
-    facts[cross_section.LOGS : cross_section.PANEL] -= math.log(ratio)
-    facts[cross_section.SHARES] *= ratio
+
+
+def split_panel(facts: Floats, ratio: float, new: int = 0) -> None:
+    """Restate in place what others see of a symbol, its row of the panel; its `new` newest bars came at the new price."""
+    count = int(facts[cross_section.COUNT])
+    logs = facts[cross_section.LOGS : cross_section.PANEL].reshape(2, -1)  # a ring, kept twice over
+    size = logs.shape[1]
+    fresh = np.arange(count - min(new, size), count) + 1
+    old = np.ones(size, dtype=np.bool_)
+    old[fresh % size] = False
+    logs[:, old] -= math.log(ratio)
+    if not new:
+        facts[cross_section.SHARES] *= ratio
+    for facts_of, n in ((cross_section.NEW, count), (cross_section.OLD, count - 1)):
+        for fact, back in ((cross_section.RETURN, 1), (cross_section.MOVED, cross_section.PERIOD)):
+            if n > back:
+                facts[facts_of + fact] = logs[0, n % size] - logs[0, (n - back) % size]

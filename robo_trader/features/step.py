@@ -12,9 +12,9 @@ from robo_trader.features.cross_section import look
 from robo_trader.features.kernels import Array, begin, cached, end, is_possible, kernel
 from robo_trader.features.microstructure import sample
 
-FINGERPRINT = "0909be8ea3df8361f7a77721115f5a9670520b2eaae20ee8430fb3c73eb663d7"
-ARITHMETIC = "2c22da78fdd6"
-SIZE = 6423  # numbers in the state of one symbol
+FINGERPRINT = "d75403d3dc977e5c4a38167e6406e05760c46d55e2fe3c267b06228059f347c7"
+ARITHMETIC = "9c89066f3369"
+SIZE = 6787  # numbers in the state of one symbol
 
 RUN_SIGNATURE = (
     "int64(float64[::1], float64[::1], float64[:, ::1], int64, int64, int64, float64[:, ::1], float64[:, ::1],"
@@ -148,6 +148,7 @@ SESSIONS = np.array([
     15, 15, 15, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3, 3, 3, 3, 8, 20, 15, 11, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 ])
+LATE = np.flatnonzero(SESSIONS)
 WARMEST, LONGEST = int(WARMUPS.max()), int(SESSIONS.max())
 
 
@@ -193,12 +194,12 @@ def step(
     gap = Gap(s, 2140, now)
     day_atr_14 = DayRange(s, 5028, now, 14)
     gap_atr = GapInRanges(s, day_atr_14)
-    sma_5 = Sma(s, now, 5)
-    sma_10 = Sma(s, now, 10)
-    sma_20 = Sma(s, now, 20)
-    sma_50 = Sma(s, now, 50)
-    sma_100 = Sma(s, now, 100)
-    sma_200 = Sma(s, now, 200)
+    sma_5 = Sma(s, now, 0.0, 5, 0)
+    sma_10 = Sma(s, now, sma_5, 10, 5)
+    sma_20 = Sma(s, now, sma_10, 20, 10)
+    sma_50 = Sma(s, now, sma_20, 50, 20)
+    sma_100 = Sma(s, now, sma_50, 100, 50)
+    sma_200 = Sma(s, now, sma_100, 200, 100)
     ema_5 = Ema(s, 2141, now, 5)
     ema_10 = Ema(s, 2142, now, 10)
     ema_20 = Ema(s, 2143, now, 20)
@@ -321,15 +322,15 @@ def step(
     market_return_1 = LastReturn(context, sigma_20, 2)
     sector_return_1 = LastReturn(context, sigma_20, 5)
     market_beta_60 = Beta(s, 5895, now, context, 0)
-    sector_beta_60 = Beta(s, 6158, now, context, 3)
+    sector_beta_60 = Beta(s, 6340, now, context, 3)
     market_correlation_60 = Correlation(s, 5895, market_beta_60)
     market_residual_5 = Residual(s, 5895, market_beta_60, sigma_20, 5, 2.23606797749979)
     market_residual_20 = Residual(s, 5895, market_beta_60, sigma_20, 20, 4.47213595499958)
-    sector_residual_20 = Residual(s, 6158, sector_beta_60, sigma_20, 20, 4.47213595499958)
+    sector_residual_20 = Residual(s, 6340, sector_beta_60, sigma_20, 20, 4.47213595499958)
     breadth = Breadth(context)
     relative_strength_20 = Rank(context)
     spread_log = QuotedSpread(context)
-    queue_imbalance_20 = QueueImbalance(s, 6421, context, 20)
+    queue_imbalance_20 = QueueImbalance(s, 6785, context, 20)
     order_flow = OrderFlow(context)
     micro_price = MicroPrice(context)
     trade_sign = TradeSign(context)
@@ -509,10 +510,14 @@ def step(
     out[167] = round_trip_log
     out[168] = depth_flow
     end(s, now)
-    if now.n < WARMEST or now.sessions < LONGEST:
-        for i in range(out.shape[0]):
-            if now.n < WARMUPS[i] or now.sessions < SESSIONS[i]:
+    if now.n < WARMEST:
+        for i in range(WARMUPS.shape[0]):
+            if now.n < WARMUPS[i]:
                 out[i] = np.nan
+    if now.sessions < LONGEST:
+        for i in range(LATE.shape[0]):
+            if now.sessions < SESSIONS[LATE[i]]:
+                out[LATE[i]] = np.nan
     return now.n
 
 
@@ -558,9 +563,9 @@ _survey = cross_section.survey
 
 
 @cached
-def survey(panel: Array, symbol: Array, market: int, sectors: Array, seconds: Array, closes: Array, typicals: Array, volumes: Array, labels: Array, context: Array) -> None:
+def survey(panel: Array, order: Ints, symbol: Ints, market: int, sectors: Ints, bars: Array, labels: Array, context: Array) -> None:
     """Compile `cross_section.survey`."""
-    return _survey(panel, symbol, market, sectors, seconds, closes, typicals, volumes, labels, context)
+    return _survey(panel, order, symbol, market, sectors, bars, labels, context)
 
 
 OPEN_BOOK_SIGNATURE = microstructure.OPEN_BOOK_SIGNATURE

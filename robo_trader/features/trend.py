@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from robo_trader.features.base import Feature, Group, Unit
 from robo_trader.features.kernels import (
     CLOSES,
@@ -38,14 +40,18 @@ class Sma(Level):
     Source: StockCharts ChartSchool.
     """
 
-    def __init__(self, period: int) -> None:
-        super().__init__(f"sma_{period}", period, period)
-        self.period = period
+    def __init__(self, period: int, within: int = 0) -> None:
+        # Of the closes of a shorter mean only that mean is taken.
+        super().__init__(f"sma_{period}", period, period, needs={"shorter": f"sma_{within}"})
+        self.period, self.within = period, within
+        if not within:
+            self.shorter = 0.0
 
     @staticmethod
     @kernel
-    def step(s: Array, now: Now, period: int) -> float:
-        return now.close + excess(s, CLOSES + now.far, 0, period, now.close) / period
+    def step(s: Array, now: Now, shorter: float, period: int, within: int) -> float:
+        rest = excess(s, CLOSES + now.far, within, period, now.close)
+        return now.close + (within * (shorter - now.close) + rest) / period
 
 
 class Ema(Level):
@@ -233,10 +239,12 @@ class TrendStrength(Trend):
     @kernel
     def step(s: Array, now: Now, spread: float, period: int, scale: float) -> float:
         newest, oldest = CLOSES + now.far, CLOSES + now.far - period + 1
-        total = 0.0
-        for i in range(period // 2):
-            total += (0.5 * (period - 1) - i) * (s[newest - i] - s[oldest + i])
-        return min(max(ratio(total, scale * spread, 0.0), -1.0), 1.0)
+        outer = inner = 0.0
+        for i in range(period // 4):
+            outer += (0.5 * (period - 1) - i) * (s[newest - i] - s[oldest + i])
+        for i in range(period // 4, period // 2):
+            inner += (0.5 * (period - 1) - i) * (s[newest - i] - s[oldest + i])
+        return min(max(ratio(outer + inner, scale * spread, 0.0), -1.0), 1.0)
 
 
 class EmaSpread(Trend):
@@ -292,7 +300,7 @@ class InRanges(Trend):
 SPANS = (5, 10, 20, 50)
 
 FEATURES: tuple[Feature, ...] = (
-    *(Sma(period) for period in (*SPANS, 100, 200)),
+    *(Sma(period, within) for within, period in pairwise((0, *SPANS, 100, 200))),
     *(Ema(period) for period in (*SPANS, 12, 26, 60, 100, 200)),
     Macd(),
     MacdSignal(),

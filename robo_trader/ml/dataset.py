@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
-from robo_trader.core.events import MINUTE_NS
+from robo_trader.core.events import DAY_NS, MINUTE_NS
 from robo_trader.core.protocols import Calendar
 from robo_trader.features.base import Bars
 from robo_trader.features.feature_pipeline import MatrixOptions, Progress, build_matrix
@@ -25,8 +25,9 @@ class Dataset:
     """Labelled rows of several symbols in order of time; all arrays run over the same n rows.
 
     `rows` (n, n_features) float32, `ts` when a row was known and `known_at` when its label was (UTC ns), `forward` the
-    log return that decided it, `nearest` that of the next bar; row i is of `symbols[symbol[i]]`. `asked` is what the
-    labels answer. `bars_sha256` fingerprints the bars it was made of.
+    log return that decided it, `nearest` that of the next bar; row i is of `symbols[symbol[i]]`, and all are of so many
+    `sessions`. `asked` is what the labels answer. `bars_sha256` fingerprints the bars it was made of, those included that
+    only warmed features; `market` and `sectors` are what the symbols were compared with.
     """
 
     rows: NDArray[np.float32]
@@ -44,6 +45,8 @@ class Dataset:
     sessions: int
     bars: int
     bars_sha256: str
+    market: str = ""
+    sectors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def horizon(self) -> int:
@@ -63,15 +66,13 @@ def build_dataset(
 
     Raises DataError where no bar has both.
     """
-    options = options or LabelOptions()
+    options, matrix_options = options or LabelOptions(), matrix_options or MatrixOptions()
     matrix = build_matrix(bars, calendar, interval_ns, matrix_options, progress)
     keep = np.zeros(len(matrix.ts), dtype=np.bool_)
     label, known_at = np.zeros(len(keep), dtype=np.int8), np.zeros(len(keep), dtype=np.int64)
     forward, nearest = np.zeros((2, len(keep)))
-    sessions = 0
     for number, one in enumerate(bars.values()):
         session = session_numbers(one.ts, calendar)
-        sessions = max(sessions, int(session.max(initial=-1)) + 1)
         found = triple_barrier(one, session, options)
         mine, at = _meet(np.flatnonzero(matrix.symbol == number), matrix.bar, found.row, len(one.ts))
         keep[mine] = True
@@ -82,6 +83,7 @@ def build_dataset(
             f"no bar of {', '.join(bars) or 'no symbol'} has both features and {options.horizon} more bars in its "
             f"session to be judged by, after {options.sigma_bars} that say how far the price swings; fetch more history"
         )
+    learnt = np.unique(matrix.symbol[keep])  # and not what those are compared with
     return Dataset(
         rows=matrix.x[keep].astype(np.float32, copy=False),
         label=label[keep],
@@ -91,13 +93,15 @@ def build_dataset(
         nearest=nearest[keep],
         feature_names=matrix.names,
         feature_version=matrix.version,
-        symbols=matrix.symbols,
-        symbol=matrix.symbol[keep],
+        symbols=tuple(matrix.symbols[number] for number in learnt),
+        symbol=np.searchsorted(learnt, matrix.symbol[keep]),
         asked=options,
         interval_ns=interval_ns,
-        sessions=sessions,
+        sessions=len(np.unique(matrix.ts[keep] // DAY_NS)),  # none of the US reaches over midnight UTC
         bars=sum(len(one.ts) for one in bars.values()),
         bars_sha256=fingerprint(bars),
+        market=matrix_options.market,
+        sectors=dict(matrix_options.sectors or {}),
     )
 
 

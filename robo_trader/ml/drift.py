@@ -32,7 +32,8 @@ class ReferenceOptions:
 
     `psi_act` is the usual rule (below 0.10 stable, from 0.25 act), `ks_level` the level of the Kolmogorov-Smirnov test,
     `threshold` and `allowance` Page-Hinkley's lambda and delta, in deviations and bars. These are the least limits; a
-    statistic that went further while it was trained on has `margin` times that. It is read every `check_bars` bars.
+    statistic that went further while it was trained on has `margin` times that, a distance of distributions `margin`
+    times its odds, for it cannot go beyond 1. It is read every `check_bars` bars.
     """
 
     bins: int = 10
@@ -40,7 +41,7 @@ class ReferenceOptions:
     ks_level: float = 0.01
     threshold: float = 50.0
     allowance: float = 0.25
-    margin: float = 1.1
+    margin: float = 1.2
     check_bars: int = 15
 
 
@@ -187,6 +188,21 @@ class Drift:
         )  # fmt: skip
         return added
 
+    def correct(self, symbol: str, rows: Floats) -> None:
+        """Replace the newest rows of a symbol by these (n, any), as many as are complete; sums of means begin anew."""
+        self._take_waiting()
+        values = rows[:, self._columns].astype(np.float32)
+        values = values[np.isfinite(values).all(axis=1)][-self.reference.window :]
+        row = self._row_of[symbol]
+        values = values[max(0, len(values) - int(self._seen[row])) :]
+        places = (self._seen[row] - len(values) + np.arange(len(values))) % self.reference.window
+        ring, column = self._rings[row], np.arange(len(self._columns))
+        for place, value in zip(places, values, strict=True):
+            self._counts[column, ring[place]] -= 1
+            ring[place] = (value[:, None] > self.reference.edges).sum(axis=1)
+            self._counts[column, ring[place]] += 1
+        self._sums[:] = 0.0
+
     def readings(self) -> Floats:
         """Return the statistics (3, c) in the order of TESTS."""
         rows = self.rows
@@ -203,8 +219,8 @@ def remember(
 
     A day differs from all days together, and bars from coins, so no textbook says how far a session may go. The window
     is therefore watched once as if it were live, by the very class that watches later, all symbols together and each by
-    itself; the furthest each statistic went there, times `margin`, is its limit, where that is above the textbook's and
-    no more than halfway to where it can go at all.
+    itself; the furthest each statistic went there, with its margin, is its limit, where that is above the textbook's
+    and no more than halfway to where it can go at all.
     """
     options = options or ReferenceOptions()
     window = _rows_of_a_session(symbol, ts)
@@ -224,11 +240,8 @@ def remember(
     ]
     furthest.append(np.max(alone, axis=0))
     least = [_least(options, window * count, len(rows)) for count in (len(symbols), 1)]
-    utmost = _utmost(blank.shares)
-    limits = [
-        np.maximum(np.minimum(options.margin * far, (far + utmost) / 2), low[:, None])
-        for far, low in zip(furthest, least, strict=True)
-    ]
+    beyond = [_with_margin(far, options.margin, blank.shares) for far in furthest]
+    limits = [np.maximum(far, low[:, None]) for far, low in zip(beyond, least, strict=True)]
     return replace(blank, limits=np.stack(limits))
 
 
@@ -251,10 +264,17 @@ def _least(options: ReferenceOptions, window: int, rows: int) -> Floats:
     return np.array([options.psi_act, ks_critical(options.ks_level, window, rows), options.threshold])
 
 
-def _utmost(shares: Floats) -> Floats:
-    """Return how far each statistic (3, c) can go at all: to where everything lies in the rarest bin."""
+def _with_margin(furthest: Floats, margin: float, shares: Floats) -> Floats:
+    """Return limits (3, c) beyond the furthest readings; that of PSI leaves it room to where the rarest bin has all."""
+    index, distance, sums = furthest
     rarest = np.eye(shares.shape[1])[shares.argmin(axis=1)]
-    return np.stack([psi(shares, rarest), np.ones(len(shares)), np.full(len(shares), np.inf)])
+    return np.stack(
+        [
+            np.minimum(margin * index, (index + psi(shares, rarest)) / 2),
+            margin * distance / (1 + (margin - 1) * distance),
+            margin * sums,
+        ]
+    )
 
 
 def _furthest(blank: Reference, rows: Singles, symbol: Ints, symbols: tuple[str, ...]) -> Floats:

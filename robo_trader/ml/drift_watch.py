@@ -13,14 +13,16 @@ from robo_trader.core.steps import Drifted, DriftSummary, Fact
 from robo_trader.ml.drift import TESTS, Columns, Drift, Floats, Ints, Reference
 
 WORST = 8  # columns that a summary names
-AGREE = 2  # tests beyond their limits that make a column count as drifted; a single one is told and no more
+# Those of TESTS that must agree before a column counts as drifted. Page-Hinkley is told and no more: a mean that moves
+# for a day is as much of a calm market as of one that turns.
+AGREEING = slice(TESTS.index("page_hinkley"))
 
 
 @dataclass(frozen=True)
 class DriftOptions:
     """When to speak: of a test beyond its limit until it is below `calm` of it; an alarm above a `share` of columns.
 
-    An alarm ends at half that share or below.
+    An alarm ends when for a session's worth of bars no more than half that share has drifted.
     """
 
     share: float = 0.05
@@ -43,7 +45,7 @@ class DriftWatch:
         self._drift = Drift(reference, columns, sorted(symbols))
         self._symbols = frozenset(symbols)
         self._names = reference.names
-        self._columns = columns
+        self.columns = columns
         self._window = reference.window
         self._every = reference.check_bars * len(symbols)
         self._calendar = calendar
@@ -52,6 +54,8 @@ class DriftWatch:
         self._session: Session | None = None
         self._summed_up = ""  # the session told of last
         self._unread = 0  # rows since the last reading
+        self._quiet = 0  # rows since more than half of what alarms had drifted
+        self._has_spoken = False
         self._standing = np.zeros(reference.limits.shape[1:], dtype=np.bool_)
         self._alarmed = False
 
@@ -62,7 +66,7 @@ class DriftWatch:
 
     def newest(self, ts: Ints, rows: Floats, interval_ns: int) -> Ints:
         """Return which rows (n, any) of a symbol's bars, closed at `ts` (ns UTC, rising), are its window at their end."""
-        complete = np.isfinite(rows[:, self._columns]).all(axis=1)
+        complete = np.isfinite(rows[:, self.columns]).all(axis=1)
         found: list[int] = []
         for i in np.flatnonzero(complete)[::-1].tolist():
             session = self._session_of(int(ts[i]))
@@ -84,7 +88,7 @@ class DriftWatch:
         self._unread += len(told)
 
     def on_bar(self, bar: Bar, vector: Vector) -> Sequence[Fact]:
-        """Take a bar's features; return what has drifted since the last reading, and at the close how all stand."""
+        """Take a bar's features; return what has drifted since the last reading, at first and at the close how all stand."""
         session = self._session_of(bar.ts)
         if session is None or bar.symbol not in self._symbols:
             return ()
@@ -96,6 +100,11 @@ class DriftWatch:
             return ()
         return tuple(self._read(bar.ts, session.label, is_last))
 
+    def correct(self, symbol: str, vectors: Vector) -> None:
+        """Replace a symbol's newest vectors, (n, n_features) of this session: they were told at a price of other shares."""
+        if symbol in self._symbols and len(vectors):
+            self._drift.correct(symbol, vectors)
+
     def _is_looked_at(self, session: Session, ts: int, interval_ns: int) -> bool:
         return (session.close - ts) // interval_ns >= self._horizon
 
@@ -106,21 +115,25 @@ class DriftWatch:
         return known
 
     def _read(self, ts: int, label: str, is_last: bool) -> Iterator[Fact]:
-        self._unread = 0
         readings, limits = self._drift.readings(), self._drift.limits
         begun = ~self._standing & (readings > limits)
         over = self._standing & (readings < self._options.calm * limits)
         self._standing ^= begun | over
         for test, column in np.argwhere(begun | over).tolist():
             yield self._reading(ts, readings, test, column)
-        drifting = int((self._standing.sum(axis=0) >= AGREE).sum())
-        bound = self._options.share * len(self._names)
-        alarmed = drifting > (bound / 2 if self._alarmed else bound)
-        if is_last or alarmed != self._alarmed:
-            self._alarmed = alarmed
-            self._summed_up = label if is_last else self._summed_up
+        drifting = int(self._standing[AGREEING].all(axis=0).sum())
+        was_alarmed, self._alarmed = self._alarmed, self._is_alarm(drifting)
+        self._unread = 0
+        self._summed_up = label if is_last else self._summed_up
+        if is_last or self._alarmed != was_alarmed or not self._has_spoken:
+            self._has_spoken = True
             worst = self._worst(ts, readings)
-            yield DriftSummary(ts, label, self._drift.rows, len(self._names), drifting, alarmed, worst)
+            yield DriftSummary(ts, label, self._drift.rows, len(self._names), drifting, self._alarmed, worst)
+
+    def _is_alarm(self, drifting: int) -> bool:
+        bound = self._options.share * len(self._names)
+        self._quiet = self._quiet + self._unread if drifting <= bound / 2 else 0
+        return drifting > bound or (self._alarmed and self._quiet < self._drift.rows)
 
     def _worst(self, ts: int, readings: Floats) -> tuple[Drifted, ...]:
         """Return the reading that is furthest beyond its limit, or nearest to it, of each of the worst columns."""

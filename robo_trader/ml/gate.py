@@ -191,7 +191,7 @@ def luck(
     bets = by_session(seen.session, np.arange(len(seen.ts)), bets * seen.forward[:, None])
     # Beside its own reverse: among members that are equally good the plain index is a half whatever they know.
     pbo = sharpe.overfitting(np.hstack([bets, -bets]))
-    years = sharpe.least_backtest(trials)
+    years = f" (a ratio of 1 in {sharpe.least_backtest(trials):.1f} years)" if trials > 1 else ""
     return [
         Criterion(
             "PSR", f"{psr:.3f}", f">= {options.level:g}", psr >= options.level,
@@ -199,7 +199,7 @@ def luck(
         ),
         Criterion(
             f"DSR, {trials} tried", f"{dsr:.3f}", f">= {options.level:g}", dsr >= options.level,
-            f"above what the best of so many would show by luck (a ratio of 1 in {years:.1f} years)",
+            f"above what the best of so many would show by luck{years}",
         ),
         Criterion(
             "PBO", f"{pbo:.3f}", f"< {options.overfitting:g}", pbo < options.overfitting,

@@ -28,17 +28,16 @@ def boundless(centre: Floats, scale: Floats) -> Space:
 def learn(rows: Rows, centre: Floats, scale: Floats) -> Space:
     """Measure the training rows (n, k), in order of time, for what is usual; `scale` is 1 / deviation.
 
-    Usual are the values between each column's 0.1 % and 99.9 % quantiles, and distances along the ten main axes of the
-    standardised rows. Both limits are what all but one in a thousand of the last quarter stayed under when the rest had
-    been measured, so they allow for columns that drift; for serving all rows are measured.
+    Usual are the values between each column's 0.1 % and 99.9 % quantiles: what a row exceeds them by, in deviations and
+    on average over its columns, is one measure, its distance along the ten main axes the other. Both limits are what all
+    but one in a thousand of the last quarter stayed under when the rest had been measured, so they allow for columns
+    that drift; for serving all rows are measured.
     """
     border = int(len(rows) * (1 - HELD_BACK))
     earlier = _measure(rows[:border], centre, scale, np.ones(2))
     seen = strangeness(rows[border:], earlier)
     limit = np.quantile(seen, 1 - TAIL, axis=0)
-    least = np.array(
-        [1 / rows.shape[1], 1.0]
-    )  # one unusual column alone, or a row of ordinary size, is not strange
+    least = np.array([BOUND / rows.shape[1], 1.0])  # neither one column alone nor a row of ordinary size
     return _measure(rows, centre, scale, np.maximum(limit, least))
 
 

@@ -137,13 +137,17 @@ def _dense(z: Floats, nets: Nets, now: Floats, then: Floats, out: Floats) -> Non
 
 @njit(cache=True)
 def _standardise(row: Singles, space: Space, bound: float, z: Floats) -> float:
-    """Write the standardised row, clipped at `bound` deviations; return the share of columns with unusual values."""
-    standard, unusual = space.standard, 0
+    """Write the standardised row, clipped at `bound` deviations; return how far its columns exceed what is usual.
+
+    That is the mean over all columns of the deviations beyond the usual values, none counting for more than `bound`.
+    """
+    standard, excess = space.standard, 0.0
     for i in range(len(row)):
         x = float(row[i])
         z[i] = min(max((x - standard[0, i]) * standard[1, i], -bound), bound)
-        unusual += (x < standard[2, i]) | (x > standard[3, i])
-    return unusual / len(row)
+        beyond = max(max(standard[2, i] - x, x - standard[3, i]), 0.0)
+        excess += min(beyond * standard[1, i], bound)
+    return excess / len(row)
 
 
 @njit(cache=True)
@@ -240,36 +244,34 @@ def answer(rows: Singles, packed: Packed, bound: float, believed: bool, out: Flo
     for i in range(rows.shape[0]):
         if not keys(rows[i], key):
             return False
-        unusual = _standardise(rows[i], space, bound, z)
+        excess = _standardise(rows[i], space, bound, z)
         _walk(key, trees, out[i, :grown])
         _dense(z, nets, now, then, out[i, grown:])
         if believed:
             _believe(out[i], tables, out[i])
-            out[i, members + 1] = max(unusual / space.limit[0], _distance(z, space.axes) / space.limit[1])
+            out[i, members + 1] = max(excess / space.limit[0], _distance(z, space.axes) / space.limit[1])
     return True
 
 
 @njit(cache=True)
-def side(votes: Floats, probability: float, weight: Floats, threshold: float) -> int:
-    """Return +1 or -1 where `probability` reaches `threshold` and more than half of the votes' weight agrees, else 0."""
-    ups, downs, half = 0.0, 0.0, 0.0
-    for member in range(len(weight)):
-        half += weight[member] / 2
-        ups += weight[member] * (votes[member] > 0.5)
-        downs += weight[member] * (votes[member] < 0.5)
-    if probability >= threshold and ups > half:
+def side(votes: Floats, probability: float, threshold: float) -> int:
+    """Return +1 or -1 where `probability` reaches `threshold` and more votes agree than oppose, else 0."""
+    balance = 0
+    for vote in votes:
+        balance += (vote > 0.5) - (vote < 0.5)
+    if probability >= threshold and balance > 0:
         return 1
-    if probability <= 1.0 - threshold and downs > half:
+    if probability <= 1.0 - threshold and balance < 0:
         return -1
     return 0
 
 
 @njit(cache=True)
-def sides(votes: Floats, probability: Floats, weight: Floats, threshold: float) -> NDArray[np.int8]:
+def sides(votes: Floats, probability: Floats, threshold: float) -> NDArray[np.int8]:
     """Return `side` of every row of `votes` (n, m)."""
     out = np.zeros(votes.shape[0], dtype=np.int8)
     for i in range(votes.shape[0]):
-        out[i] = side(votes[i], probability[i], weight, threshold)
+        out[i] = side(votes[i], probability[i], threshold)
     return out
 
 

@@ -82,10 +82,6 @@ class Ensemble:
         """Return the same models with other calibration and weights."""
         return Ensemble(self.names, self.feature_names, self.parts._replace(tables=tables), self.card)
 
-    def within(self, space: Space) -> Ensemble:
-        """Return the same models beside what their training rows looked like."""
-        return Ensemble(self.names, self.feature_names, self.parts._replace(space=space), self.card)
-
     def columns(self, names: Sequence[str]) -> NDArray[np.intp]:
         """Return where this model's features stand in a vector of `names`. Raises DataError where one is missing."""
         place = {name: i for i, name in enumerate(names)}
@@ -126,8 +122,8 @@ class Ensemble:
         return self._ask(self._singles(rows), believed=False)[:, :-2]
 
     def side(self, said: Answer, threshold: float) -> int:
-        """Return +1, -1 or 0: P reaches `threshold` (or 1 - threshold) and more than half of the weight agrees."""
-        return int(kernels.side(said.votes, said.probability, self.weight, threshold))
+        """Return +1, -1 or 0: P reaches `threshold` (or 1 - threshold) and more votes agree than oppose."""
+        return int(kernels.side(said.votes, said.probability, threshold))
 
     def worst(self, x: Vector) -> tuple[str, ...]:
         """Name the features of a row that stand farthest from those of training."""
@@ -184,14 +180,14 @@ def raw(
     return Ensemble(names, feature_names, parts, card)
 
 
-def sides(votes: Floats, probability: Floats, weight: Floats, threshold: float) -> NDArray[np.int8]:
+def sides(votes: Floats, probability: Floats, threshold: float) -> NDArray[np.int8]:
     """Return +1, -1 or 0 for each row of votes (n, m) and probabilities (n,), as `Ensemble.side` does for one.
 
     >>> votes = np.array([[0.72, 0.69, 0.55], [0.2, 0.3, 0.4], [0.7, 0.4, 0.4]])
-    >>> sides(votes, np.array([0.7, 0.3, 0.7]), np.full(3, 1 / 3), 0.65).tolist()
+    >>> sides(votes, np.array([0.7, 0.3, 0.7]), 0.65).tolist()
     [1, -1, 0]
     """
-    found: NDArray[np.int8] = kernels.sides(votes, probability, weight, threshold)
+    found: NDArray[np.int8] = kernels.sides(votes, probability, threshold)
     return found
 
 

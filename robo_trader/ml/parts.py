@@ -48,7 +48,7 @@ class Space(NamedTuple):
     """Where the training rows stood: `standard` (4, k) centre, 1 / scale, lowest and highest usual value of a column.
 
     `axes` (a, k) maps a standardised row to its principal components in units of their deviation; `limit` (2,) is the
-    share of unusual columns and the distance that training rows held back stayed under.
+    mean excess over the usual values and the distance that training rows held back stayed under.
     """
 
     standard: Floats

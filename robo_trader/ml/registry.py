@@ -54,6 +54,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feature_version: str
     feature_names: tuple[str, ...]
     symbols: tuple[str, ...]
+    market: str  # what they were compared with, empty for nothing
+    sectors: dict[str, str]
     interval_ns: int
     horizon: int
     label: LabelOptions
@@ -112,8 +114,9 @@ def load(directory: Path, expected_feature_version: str) -> Ensemble:
     manifest = read_manifest(directory)
     if manifest.feature_version != expected_feature_version:
         raise DataError(
-            f"model {directory} was trained on features of version {manifest.feature_version}, this program computes "
-            f"{expected_feature_version}: its inputs would mean something else; {AGAIN}"
+            f"model {directory} was trained on features of version {manifest.feature_version} with {compared(manifest)}, "
+            f"these are of version {expected_feature_version}: its inputs would mean something else; {AGAIN}, or set what "
+            "it was trained with"
         )
     for file, expected in manifest.files.items():
         _require_hash(directory / file, expected)
@@ -147,6 +150,12 @@ def read_manifest(directory: Path) -> Manifest:
     return manifest
 
 
+def compared(manifest: Manifest) -> str:
+    """Say in words what the symbols of a model were compared with."""
+    pairs = ", ".join(f"{share}={sector}" for share, sector in manifest.sectors.items())
+    return f"market {manifest.market or 'none'}, sectors {pairs or 'none'}"
+
+
 def manifest_sha256(directory: Path) -> str:
     """Return the sha256 of a model's manifest, and so of all that it vouches for."""
     return _sha256(directory / MANIFEST)
@@ -178,6 +187,8 @@ def _describe(trained: Trained, created: datetime, files: dict[str, str]) -> Man
         feature_version=dataset.feature_version,
         feature_names=dataset.feature_names,
         symbols=dataset.symbols,
+        market=dataset.market,
+        sectors=dict(dataset.sectors),
         interval_ns=dataset.interval_ns,
         horizon=dataset.horizon,
         label=dataset.asked,

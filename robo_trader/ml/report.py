@@ -9,6 +9,7 @@ import numpy as np
 from robo_trader.core.steps import Payoff
 from robo_trader.ml import gate, validation
 from robo_trader.ml.gate import Criterion, GateOptions, Learnt, Record
+from robo_trader.ml.model import sides
 from robo_trader.ml.trades import Evidence, trade
 from robo_trader.ml.validation import Interval, Overlap, Selected
 
@@ -59,7 +60,7 @@ def judge(
     even = gate.break_even(seen.forward, cost_bps)
     auc = validation.auc_interval(test.label, test.probability, test.ts, overlap)
     skill = validation.brier_skill(test.label, test.probability, test.session)
-    group, side = validation.equal_mass(test.probability), test.side(threshold)
+    group, side = validation.equal_mass(test.probability), sides(test.votes, test.probability, threshold)
     return Report(
         rows=len(test.label),
         base_rate=float(test.label.mean()),

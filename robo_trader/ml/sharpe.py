@@ -154,5 +154,5 @@ def overfitting(earned: Floats, blocks: int = 8) -> float:
 
 def _ratios(count: Floats, total: Floats, square: Floats) -> Floats:
     n, mean = count.sum(), total.sum(axis=0) / count.sum()
-    spread = np.sqrt(np.maximum(square.sum(axis=0) - n * mean**2, 0.0) / (n - 1))
+    spread = np.sqrt(np.maximum(square.sum(axis=0) - n * mean**2, 0.0) / max(n - 1, 1.0))
     return np.asarray(np.divide(mean, spread, out=np.zeros(len(mean)), where=spread > 0), dtype=np.float64)

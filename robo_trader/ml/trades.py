@@ -8,24 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.events import DAY_NS
+from robo_trader.ml.model import sides
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
-Sides = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
 class Evidence:
     """Rows that no model had seen when it spoke of them, in order of time; all arrays run over the same n rows.
 
-    `votes` (n, m) are the members' calibrated probabilities, `probability` the ensemble's, `leaning` the side (+1, -1) on
-    which more than half of the members' weight agrees with it, else 0; the others as in `Dataset`.
+    `votes` (n, m) are the members' calibrated probabilities, `probability` the ensemble's; the others as in `Dataset`.
     """
 
     votes: Floats
     probability: Floats
-    leaning: Sides
     label: NDArray[np.int8]
     forward: Floats
     ts: Ints
@@ -36,11 +34,6 @@ class Evidence:
     def session(self) -> Ints:
         """Which day each row is of; no US session reaches over midnight UTC."""
         return self.ts // DAY_NS
-
-    def side(self, threshold: float) -> Sides:
-        """Return the vote on each row: its leaning where the probability reaches `threshold` on that side, else 0."""
-        sure = np.maximum(self.probability, 1 - self.probability) >= threshold
-        return np.asarray(np.where(sure, self.leaning, 0), dtype=np.int8)
 
     def and_then(self, later: Evidence) -> Evidence:
         """Return both, the later rows behind these."""
@@ -59,7 +52,7 @@ class Trades:
 
 def trade(seen: Evidence, threshold: float, cost_bps: float) -> Trades:
     """Take each vote of `threshold` while nothing is held in its symbol, and hold it until its label is known."""
-    side = seen.side(threshold)
+    side = sides(seen.votes, seen.probability, threshold)
     free: dict[int, int] = {}
     row = []
     for i in np.flatnonzero(side).tolist():

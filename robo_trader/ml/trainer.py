@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
+from robo_trader.features.session import OF_THE_CALENDAR
 from robo_trader.ml import blend, dense, drift, folds, guard, labels, leaks, model, report, validation
 from robo_trader.ml.dataset import Dataset
 from robo_trader.ml.drift import Reference
-from robo_trader.ml.folds import Fold, FoldOptions
+from robo_trader.ml.folds import FoldOptions
 from robo_trader.ml.gate import GateOptions, Learnt
 from robo_trader.ml.members import MEMBERS, MemberOptions, native_probabilities
 from robo_trader.ml.model import Card, Ensemble
@@ -60,8 +61,8 @@ class TrainingOptions:
 class Trained:
     """A finished training: the ensemble, the libraries' own models by member name, the blocks and the report.
 
-    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on. `methods`
-    names how each member was calibrated.
+    `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on, without
+    the columns of the calendar. `methods` names how each member was calibrated.
     """
 
     ensemble: Ensemble
@@ -72,18 +73,6 @@ class Trained:
     options: TrainingOptions
     reference: Reference
     methods: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _OutOfFold:
-    """What models of the same kind said of rows before the test block, each fitted to none of the rows it spoke of.
-
-    `rows` (n,) of the dataset in order of time, `odds` (n, m) uncalibrated, `independent` (n,) how many labels each is.
-    """
-
-    rows: Rows
-    odds: Floats
-    independent: Floats
 
 
 def silent(stage: str) -> None:
@@ -105,18 +94,30 @@ def train(
     leaks.refuse(dataset, blocks.train)
     native = _grow(dataset, blocks.train, options, progress)
     progress("folds")
-    past = _out_of_fold(dataset, blocks, options)
+    rows, odds = _out_of_fold(dataset, blocks, options)
+    past = _said_of_past(dataset, rows, odds, options)
     progress("calibration")
-    ensemble, methods = _calibrated(native, dataset, blocks, past, options)
+    part = blend.weights(odds, dataset.label[rows], _counts(dataset, rows))
+    ensemble, methods = _calibrated(native, dataset, blocks, part, options)
     progress("verdict")
-    said = _judge(ensemble, _believed(past, dataset, options), dataset, blocks, options, trials)
+    said = _judge(ensemble, past, dataset, blocks, options, trials)
     proven, reason = report.verdict(said)
-    card = replace(ensemble.card, proven=proven, reason=reason, threshold=said.threshold, asked=said.asked)
-    card = replace(card, payoff=report.payoff(said))
+    card = Card(
+        "untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, proven, reason,
+        said.threshold, said.asked, report.payoff(said),
+    )  # fmt: skip
     progress("reference of drift")
-    names, symbols = dataset.feature_names, dataset.symbols
-    reference = drift.remember(dataset.rows, dataset.symbol, dataset.ts, names, symbols)
-    return Trained(ensemble.with_card(card), native, dataset, blocks, said, options, reference, methods)
+    return Trained(
+        ensemble.with_card(card), native, dataset, blocks, said, options, remember(dataset), methods
+    )
+
+
+def remember(dataset: Dataset) -> Reference:
+    """Return what the rows looked like, in all columns but those that the calendar tells."""
+    names = dataset.feature_names
+    watched = [i for i, name in enumerate(names) if name not in OF_THE_CALENDAR]
+    rows, told = dataset.rows[:, watched], [names[i] for i in watched]
+    return drift.remember(rows, dataset.symbol, dataset.ts, told, dataset.symbols)
 
 
 def _require_enough(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> None:
@@ -134,16 +135,16 @@ def _grow(
 ) -> dict[str, Any]:
     x, label = dataset.rows[rows], dataset.label[rows]
     weight = labels.weights(dataset.ts[rows], dataset.known_at[rows], dataset.symbol[rows], options.oldest)
-    members = replace(options.members, pause_rows=dataset.horizon * len(dataset.symbols))
+    reach = replace(options.members, pause_rows=dataset.horizon * len(dataset.symbols))
     grown = {}
     for name, member in MEMBERS.items():
         progress(member.title)
-        grown[name] = member.fit(x, label, weight, dataset.feature_names, members)
+        grown[name] = member.fit(x, label, weight, dataset.feature_names, reach)
     return grown
 
 
 def _raw(native: dict[str, Any], dataset: Dataset) -> Ensemble:
-    """Lay the models out for the desk as they are: not calibrated, and no row too strange for them."""
+    """Lay the models out for the desk as they are, not calibrated."""
     card = Card(
         "untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, False, "not judged yet"
     )
@@ -151,8 +152,37 @@ def _raw(native: dict[str, Any], dataset: Dataset) -> Ensemble:
     return model.raw(flat, dataset.feature_names, card, guard.boundless(*dense.standard(native["logit"])))
 
 
-def _out_of_fold(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> _OutOfFold:
-    """Let each fold's models speak of the rows they have not learnt from; of several opinions the mean counts."""
+def _calibrated(
+    native: dict[str, Any], dataset: Dataset, blocks: Blocks, part: Floats, options: TrainingOptions
+) -> tuple[Ensemble, tuple[str, ...]]:
+    """Lay the models out, calibrated and weighed by `part`, beside what their training rows looked like."""
+    raw, rows = _raw(native, dataset), dataset.rows[blocks.calibration]
+    _require_equal(raw, native_probabilities(native, rows), rows)
+    tables, methods = _tables(raw.log_odds(rows), dataset, blocks.calibration, part, options)
+    space = guard.learn(dataset.rows[blocks.train], *dense.standard(native["logit"]))
+    parts = raw.parts._replace(tables=tables, space=space)
+    return Ensemble(raw.names, raw.feature_names, parts, raw.card), methods
+
+
+def _tables(
+    odds: Floats, dataset: Dataset, rows: Rows, part: Floats, options: TrainingOptions
+) -> tuple[Tables, tuple[str, ...]]:
+    """Fit the calibration of members and blend to log-odds (n, m) of these rows; name each member's method."""
+    plain = replace(options.folds, tested=1, forward=False)
+    cut = folds.split(dataset.ts[rows], dataset.known_at[rows], plain)
+    return blend.calibrate(odds, dataset.label[rows], _counts(dataset, rows), cut, part)
+
+
+def _counts(dataset: Dataset, rows: Rows) -> Floats:
+    """Say for how many independent labels each row counts."""
+    return labels.average_uniqueness(dataset.ts[rows], dataset.known_at[rows], dataset.symbol[rows])
+
+
+def _out_of_fold(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> tuple[Rows, Floats]:
+    """Let models of the same kind speak of rows before the test block, each of rows that its fold has not learnt from.
+
+    Returns those rows and their log-odds (n, m).
+    """
     before = np.concatenate([blocks.train, blocks.calibration])
     cut = folds.split(dataset.ts[before], dataset.known_at[before], options.folds)
     total, count = np.zeros((len(before), len(MEMBERS))), np.zeros(len(before))
@@ -161,57 +191,35 @@ def _out_of_fold(dataset: Dataset, blocks: Blocks, options: TrainingOptions) -> 
         for fold, said in zip(cut, odds, strict=True):
             total[fold.test] += said
             count[fold.test] += 1
-    spoken = np.flatnonzero(count)
-    rows = before[spoken]
-    return _OutOfFold(rows, total[spoken] / count[spoken, None], _independent(dataset, rows))
+    known = np.flatnonzero(count)
+    return before[known], total[known] / count[known, None]
 
 
-def _odds_of_fold(dataset: Dataset, before: Rows, options: TrainingOptions, fold: Fold) -> Floats:
-    native = _grow(dataset, before[fold.train], options)
-    return _raw(native, dataset).log_odds(dataset.rows[before[fold.test]])
-
-
-def _independent(dataset: Dataset, rows: Rows) -> Floats:
-    return labels.average_uniqueness(dataset.ts[rows], dataset.known_at[rows], dataset.symbol[rows])
-
-
-def _tables(
-    odds: Floats, dataset: Dataset, rows: Rows, part: Floats, options: TrainingOptions
-) -> tuple[Tables, tuple[str, ...]]:
-    """Calibrate the members and their blend on these rows, of which they said `odds`."""
-    cut = folds.split(
-        dataset.ts[rows], dataset.known_at[rows], replace(options.folds, tested=1, forward=False)
+def _odds_of_fold(dataset: Dataset, before: Rows, options: TrainingOptions, fold: folds.Fold) -> Floats:
+    return _raw(_grow(dataset, before[fold.train], options), dataset).log_odds(
+        dataset.rows[before[fold.test]]
     )
-    return blend.calibrate(odds, dataset.label[rows], _independent(dataset, rows), cut, part)
 
 
-def _calibrated(
-    native: dict[str, Any], dataset: Dataset, blocks: Blocks, past: _OutOfFold, options: TrainingOptions
-) -> tuple[Ensemble, tuple[str, ...]]:
-    """Weigh the members by what their kind said out of fold, and calibrate them on a block they have not seen."""
-    raw, block = _raw(native, dataset), blocks.calibration
-    _require_equal(raw, native_probabilities(native, dataset.rows[block]), dataset.rows[block])
-    part = blend.weights(past.odds, dataset.label[past.rows], past.independent)
-    tables, methods = _tables(raw.log_odds(dataset.rows[block]), dataset, block, part, options)
-    space = guard.learn(dataset.rows[blocks.train], *dense.standard(native["logit"]))
-    return raw.with_tables(tables).within(space), methods
+def _said_of_past(dataset: Dataset, rows: Rows, odds: Floats, options: TrainingOptions) -> Evidence:
+    """Calibrate and weigh what was said out of fold as the ensemble does it, each fold by the others."""
+    said = np.full((len(rows), len(MEMBERS) + 1), np.nan)
+    again = replace(options.folds, tested=1)
+    for fold in folds.split(dataset.ts[rows], dataset.known_at[rows], again):
+        known, heard = rows[fold.train], odds[fold.train]
+        part = blend.weights(heard, dataset.label[known], _counts(dataset, known))
+        tables, _ = _tables(heard, dataset, known, part, options)
+        said[fold.test] = blend.answers(odds[fold.test], tables)
+    spoken = np.isfinite(said[:, 0])
+    return _evidence(dataset, rows[spoken], said[spoken])
 
 
-def _believed(past: _OutOfFold, dataset: Dataset, options: TrainingOptions) -> Evidence:
-    """Weigh and calibrate what was said out of fold in the same manner, each group of rows by the others."""
-    said, leaning = (
-        np.full((len(past.rows), len(MEMBERS) + 1), np.nan),
-        np.zeros(len(past.rows), dtype=np.int8),
-    )
-    cut = replace(options.folds, tested=1)
-    for train, test in folds.split(dataset.ts[past.rows], dataset.known_at[past.rows], cut):
-        rows = past.rows[train]
-        part = blend.weights(past.odds[train], dataset.label[rows], past.independent[train])
-        tables, _ = _tables(past.odds[train], dataset, rows, part, options)
-        said[test] = blend.answers(past.odds[test], tables)
-        leaning[test] = model.sides(said[test, :-1], said[test, -1], part, 0.5)
-    spoken = np.isfinite(said[:, -1])
-    return _evidence(dataset, past.rows[spoken], said[spoken], leaning[spoken])
+def _evidence(dataset: Dataset, rows: Rows, said: Floats) -> Evidence:
+    """Put what was said of rows, the members' votes and last the blend (n, m + 1), beside what became of them."""
+    return Evidence(
+        said[:, :-1], said[:, -1], dataset.label[rows], dataset.forward[rows], dataset.ts[rows],
+        dataset.known_at[rows], dataset.symbol[rows],
+    )  # fmt: skip
 
 
 def _judge(
@@ -223,9 +231,8 @@ def _judge(
     trials: int,
 ) -> Report:
     answers = ensemble.answers(dataset.rows[blocks.test])
-    leaning = model.sides(answers[:, :-2], answers[:, -2], ensemble.weight, 0.5)
-    leaning[answers[:, -1] > 1] = 0  # too strange a row is not acted on
-    test = _evidence(dataset, blocks.test, answers[:, :-1], leaning)
+    known = np.where(answers[:, -1:] > 1, 0.5, answers[:, :-1])  # of rows too strange the desk takes no word
+    test = _evidence(dataset, blocks.test, known)
     learnt = Learnt(dataset.label[blocks.train], ensemble.predict_many(dataset.rows[blocks.train]))
     overlap = Overlap(dataset.horizon * dataset.interval_ns, dataset.interval_ns)
     return report.judge(
@@ -239,14 +246,6 @@ def _judge(
         trials,
         options.gate,
     )
-
-
-def _evidence(dataset: Dataset, rows: Rows, said: Floats, leaning: NDArray[np.int8]) -> Evidence:
-    """Put what was `said` (n, m votes and the blend's last) beside what came of it."""
-    return Evidence(
-        said[:, :-1], said[:, -1], leaning, dataset.label[rows], dataset.forward[rows], dataset.ts[rows],
-        dataset.known_at[rows], dataset.symbol[rows],
-    )  # fmt: skip
 
 
 def _require_equal(raw: Ensemble, native: Floats, rows: Singles) -> None:

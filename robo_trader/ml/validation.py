@@ -183,10 +183,11 @@ def reliability_slope(label: NDArray[np.int8], probability: Floats, ts: Ints, ov
         return Interval(0.0, 0.0, 0.0)
     design = np.column_stack([odds, np.ones(len(odds))])
     line = np.array([1.0, 0.0])
+    prior, around = np.array([1e-2, 1e-9]), line.copy()  # so faint that it counts only where all came true
     for _ in range(50):
-        now = 1 / (1 + np.exp(-(design @ line)))
-        curvature = (design.T * (now * (1 - now))) @ design + np.diag([1e-9, 1e-9])
-        step = np.linalg.solve(curvature, design.T @ (label - now))
+        now = 1 / (1 + np.exp(-np.clip(design @ line, -500, 500)))
+        curvature = (design.T * (now * (1 - now))) @ design + np.diag(prior)
+        step = np.linalg.solve(curvature, design.T @ (label - now) - prior * (line - around))
         line += step
         if np.abs(step).max() < 1e-10:
             break

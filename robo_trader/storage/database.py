@@ -182,10 +182,10 @@ class Database:
             "UPDATE sessions SET ended = ?, outcome = ? WHERE id = ?", [(ended, outcome, session_id)]
         )
 
-    async def store_bars(self, bars: Iterable[Bar]) -> None:
-        """Keep bars, history or live; one that is already known is left as it is."""
+    async def store_bars(self, bars: Iterable[Bar], now: int = 0) -> None:
+        """Keep bars, history or live, told at the market's time `now` (UTC ns); one already known is left as it is."""
         rest = iter(bars)
-        while rows := [bar_row(bar) for bar in islice(rest, BULK)]:
+        while rows := [bar_row(bar, now) for bar in islice(rest, BULK)]:
             await self._execute(sql.INSERT_BAR, rows)
 
     async def note_histories(self, asked: Iterable[tuple[str, int, str]]) -> None:
@@ -208,6 +208,15 @@ class Database:
         """Delete the oldest feature rows of before a time (ns UTC), `most` at a time; return how many it were."""
         return await self.write(
             lambda connection: connection.execute(sql.FEATURES_OLD, (before, most)).rowcount
+        )
+
+    async def forget_feature_states(self, before: int, most: int = 1) -> int:
+        """Empty what the features knew as a session began that ended before a time (ns UTC), `most` at a time.
+
+        Never of the last session. Returns how many it were; the sessions cannot be replayed any more, and say so.
+        """
+        return await self.write(
+            lambda connection: connection.execute(sql.FEATURE_STATES_OLD, (before, most)).rowcount
         )
 
     async def keep_qualities(self, session_id: str, found: Sequence[Quality]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from decimal import Decimal
 from typing import assert_never
+from zlib import crc32
 
 from robo_trader.core.errors import DeskHalted
 from robo_trader.core.events import (
@@ -29,6 +30,7 @@ from robo_trader.core.events import (
     Resolve,
     Resume,
     SetTimer,
+    Split,
     Submit,
     Timer,
     Trade,
@@ -57,16 +59,20 @@ from robo_trader.core.steps import (
     RegimeChanged,
     Resumed,
     Signal,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
+    journaled,
 )
 from robo_trader.storage import statements as sql
 from robo_trader.storage.database import Database
 
 _NOTHING_TEXT = encode(NOTHING).decode()
-_URGENT_EVENTS = (Fill, OrderUpdate, AccountSnapshot, Halt, Resume, Flatten, Resolve)
+_URGENT_EVENTS = (Fill, OrderUpdate, AccountSnapshot, Halt, Resume, Flatten, Resolve, Split)
 _URGENT_STEPS = (
-    Submit, Modify, Cancel, Halted, Resumed, Mismatch, Agreed, Ignored, CashMoved, Corrected, Unprotected
+    Submit, Modify, Cancel, Halted, Resumed, Mismatch, Agreed, Ignored, CashMoved, Corrected, Unprotected,
+    SplitBooked, SplitSuspected,
 )  # fmt: skip
 # A writer that goes on adding, though told to commit, is stopped before it fills the memory.
 _MOST_GROUPS = 20
@@ -115,6 +121,7 @@ class SqliteJournal:
         self._most = group * _MOST_GROUPS
         self._seq = 0
         self._opened = False
+        self._now = 0  # the market's time
         self._rows = _Rows()
         # The write asked for last; those before it end before it.
         self._last: asyncio.Future[None] | None = None
@@ -132,7 +139,8 @@ class SqliteJournal:
         if self._rows.events >= self._most:
             raise DeskHalted(f"{self._rows.events} events wait for the disk; stopping rather than losing one")
         self._seq += 1
-        step_text = _NOTHING_TEXT if step is NOTHING else encode(step).decode()
+        self._now = max(self._now, event.ts)
+        step_text = _NOTHING_TEXT if step is NOTHING else journaled(step).decode()
         self._stream(sql.EVENT, (self._session_id, self._seq, event.ts, encode(event).decode(), step_text))
         self._add_event(event, step)
         for command in step.commands:
@@ -178,7 +186,7 @@ class SqliteJournal:
             case Trade():
                 self._stream(sql.TRADE, (event.ts, event.symbol, event.price, event.size))
             case Bar():
-                self._stream(sql.INSERT_BAR, sql.bar_row(event))
+                self._stream(sql.INSERT_BAR, sql.bar_row(event, self._now))
             case Fill():
                 self._add_fill(event)
             case AccountSnapshot():
@@ -187,7 +195,7 @@ class SqliteJournal:
                 self._add_update(event)
             case Depth():
                 pass  # kept whole in the journal row
-            case FeedStatus() | Timer() | Halt() | Resume() | Flatten() | Resolve():
+            case FeedStatus() | Timer() | Halt() | Resume() | Flatten() | Resolve() | Split():
                 pass  # what they change is told by the facts of their step
             case _:
                 assert_never(event)
@@ -280,7 +288,9 @@ class SqliteJournal:
         at = (self._session_id, self._seq, fact.ts)
         match fact:
             case FeatureRow():
-                self._stream(sql.FEATURES, (fact.symbol, fact.version, fact.ts, fact.values))
+                self._stream(
+                    sql.FEATURES, (fact.symbol, fact.version, fact.ts, fact.values, crc32(fact.values))
+                )
             case Equity():
                 money = (fact.cash, fact.value, fact.start, fact.realised, fact.unrealised)
                 self._stream(
@@ -329,6 +339,12 @@ class SqliteJournal:
                 self._stream(
                     sql.DRIFT_SUMMARY, (self._session_id, fact.ts, fact.session, *counts, _json(fact.worst))
                 )
+            case SplitBooked():
+                stop = (fact.since, _money(fact.stop_price), fact.why)
+                self._book(sql.SPLIT, (self._session_id, fact.ts, fact.symbol, fact.new, fact.old, *stop))
+            case SplitSuspected():
+                row = (self._session_id, fact.ts, fact.symbol, fact.new, fact.old, None, None, fact.why)
+                self._book(sql.SPLIT, row)
             case Corrected() | Anomaly():
                 pass  # kept whole in the journal row; a corrected fill's rows say it themselves
             case _:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, OrderStatus
 from robo_trader.core.executions import origin
+from robo_trader.data.bars import restate
 from robo_trader.storage import qualities
 from robo_trader.storage.database import SQLITE_ERRORS, readonly
 from robo_trader.storage.halts import halt_state
@@ -98,6 +99,7 @@ def status(connection: sqlite3.Connection) -> dict[str, Any]:
         "stops": stops(connection),
         "unprotected": unprotected(connection),
         "quarantines": quarantines(connection),
+        "splits": suspected_splits(connection),
         "models": models(connection),
         "drift": drift(connection),
         "regimes": regimes(connection),
@@ -134,15 +136,46 @@ def bars(
     since: int | None = None,
     limit: int | None = None,
 ) -> BarArrays:
-    """Return the newest `limit` bars closed at or after `since` (ns UTC), all of them where not given."""
+    """Return the newest `limit` bars closed at or after `since` (ns UTC), all of them where not given.
+
+    In today's shares: what was told before a split is restated.
+    """
     rows = connection.execute(
-        "SELECT ts, open, high, low, close, volume FROM bars "
+        "SELECT ts, open, high, low, close, volume, coalesce(told, ts) FROM bars "
         "WHERE symbol = ? AND interval_ns = ? AND ts >= ? ORDER BY ts DESC LIMIT ?",
         (symbol, interval_ns, -(2**63) if since is None else since, -1 if limit is None else limit),
     )
-    layout = np.dtype([("ts", np.int64), *((name, np.float64) for name in _PRICES)])
+    layout = np.dtype([("ts", np.int64), *((name, np.float64) for name in _PRICES), ("told", np.int64)])
     table = np.fromiter(rows, dtype=layout)[::-1]
-    return BarArrays(*(np.ascontiguousarray(table[name]) for name in ("ts", *_PRICES)))
+    ts, *columns = (np.ascontiguousarray(table[name]) for name in ("ts", *_PRICES))
+    restate(columns, table["told"], splits(connection, symbol))
+    return BarArrays(ts, *columns)
+
+
+def splits(connection: sqlite3.Connection, symbol: str) -> list[tuple[int, int, int]]:
+    """Return the splits of a share that a person said, oldest first: since when (ns UTC), new shares and old ones."""
+    rows = connection.execute(
+        "SELECT since, new, old FROM splits WHERE symbol = ? AND since IS NOT NULL ORDER BY since, id",
+        (symbol,),
+    )
+    return rows.fetchall()
+
+
+def last_splits(connection: sqlite3.Connection) -> dict[str, int]:
+    """Return by symbol since when (ns UTC) its last split holds."""
+    return dict(
+        connection.execute("SELECT symbol, max(since) FROM splits WHERE since IS NOT NULL GROUP BY symbol")
+    )
+
+
+def suspected_splits(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Return what nights of the last session looked like a split and were not answered with one, newest first."""
+    return dicts(
+        connection,
+        "SELECT symbol, ts, new, old, why FROM splits AS night WHERE since IS NULL AND new != old AND id = "
+        "(SELECT max(id) FROM splits WHERE symbol = night.symbol) "
+        "AND session_id = (SELECT id FROM sessions ORDER BY rowid DESC LIMIT 1) ORDER BY id DESC",
+    )
 
 
 _PRICES = ("open", "high", "low", "close", "volume")
@@ -305,8 +338,8 @@ def models(connection: sqlite3.Connection) -> list[dict[str, Any]]:
 def drift(connection: sqlite3.Connection) -> dict[str, Any]:
     """Return how the features stand against the training window in the last session.
 
-    `standing` are the readings beyond their limits, furthest first; `summary` is what was told last of all features at a
-    close or with an alarm, None before that.
+    `standing` are the readings beyond their limits, furthest first; `summary` is what was told last of all features, None
+    before anything was, and since when they are calm or alarming.
     """
     session = session_row(connection)
     of_session = (session["id"] if session else "",)
@@ -320,8 +353,10 @@ def drift(connection: sqlite3.Connection) -> dict[str, Any]:
     summary = first(
         dicts(
             connection,
-            'SELECT ts, day, "rows", columns, drifting, alarm, worst FROM drift_summaries WHERE session_id = ? '
-            "ORDER BY id DESC LIMIT 1",
+            'SELECT ts, day, "rows", columns, drifting, alarm, worst, (SELECT min(ts) FROM drift_summaries AS same '
+            "WHERE same.session_id = last.session_id AND same.id > coalesce((SELECT max(id) FROM drift_summaries "
+            "WHERE session_id = last.session_id AND alarm != last.alarm), 0)) AS since "
+            "FROM drift_summaries AS last WHERE session_id = ? ORDER BY id DESC LIMIT 1",
             of_session,
         )
     )

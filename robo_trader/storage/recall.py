@@ -51,7 +51,7 @@ def _stored(connection: sqlite3.Connection) -> Stored:
         cash=_cash(connection),
         booked=booked(connection),
         unresolved=tuple(open_intents(connection)),
-        stops=last_stops(connection),
+        stops=last_stops(connection) | _restated_stops(connection),
         ignored=ignored(connection),
         halts=tuple(
             (halt["by"], TradingState(halt["state"]), halt["reason"])
@@ -120,6 +120,19 @@ def last_stops(connection: sqlite3.Connection) -> dict[str, Decimal]:
         (*_NEVER_ALIVE, *OPEN, *OPEN),
     )
     return {symbol: Decimal(price) for symbol, price in rows}  # the last of a symbol stays
+
+
+def _restated_stops(connection: sqlite3.Connection) -> dict[str, Decimal]:
+    """Return by held symbol the price of a split's stop, where none has been placed since the split."""
+    rows = connection.execute(
+        "SELECT symbol, stop_price FROM splits AS split WHERE since IS NOT NULL AND stop_price IS NOT NULL "
+        "AND id = (SELECT max(id) FROM splits WHERE symbol = split.symbol AND since IS NOT NULL) "
+        "AND symbol IN (SELECT symbol FROM positions WHERE quantity != 0 AND (flat IS NULL OR flat < split.ts)) "
+        "AND NOT EXISTS (SELECT 1 FROM orders WHERE orders.symbol = split.symbol AND type = 'STP' "
+        f"AND stop_price = split.stop_price AND created >= split.ts AND status NOT IN ({marks(_NEVER_ALIVE)}))",
+        _NEVER_ALIVE,
+    )
+    return {symbol: Decimal(price) for symbol, price in rows}
 
 
 def ignored(connection: sqlite3.Connection) -> dict[str, Left]:

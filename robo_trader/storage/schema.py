@@ -326,6 +326,32 @@ CREATE TABLE qualities (
 ) STRICT, WITHOUT ROWID;
 """
 
+# Splits that a person said, and nights that looked so (`since` NULL). Prices that were told by `since` are in old shares,
+# those told later in new ones: `told` is the market's time at which a bar was. Of what was fetched before it was noted it is
+# known only that it was told by the newest bar.
+_SPLITS = """
+CREATE TABLE splits (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    new INTEGER NOT NULL,
+    old INTEGER NOT NULL,
+    since INTEGER,
+    stop_price TEXT,
+    why TEXT NOT NULL
+) STRICT;
+CREATE INDEX splits_by_symbol ON splits (symbol);
+
+ALTER TABLE bars ADD COLUMN told INTEGER;
+UPDATE bars SET told = (SELECT max(ts) FROM bars) WHERE history;
+"""
+
+# By which a vector that the disk altered is known; rows of before have none.
+_SUMS = """
+ALTER TABLE features ADD COLUMN crc INTEGER;
+"""
+
 # What kind of market each symbol was in; `was` is empty where it is told for the first time in a session.
 _REGIMES = """
 CREATE TABLE regimes (
@@ -333,18 +359,15 @@ CREATE TABLE regimes (
     session_id TEXT NOT NULL REFERENCES sessions (id),
     ts INTEGER NOT NULL,
     symbol TEXT NOT NULL,
-    regime TEXT NOT NULL,
-    was TEXT NOT NULL,
-    why TEXT NOT NULL,
-    known INTEGER NOT NULL
+    regime TEXT NOT NULL, was TEXT NOT NULL,
+    why TEXT NOT NULL, known INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX regimes_by_symbol ON regimes (session_id, symbol);
 
 ALTER TABLE signals ADD COLUMN regime TEXT NOT NULL DEFAULT '';
 ALTER TABLE decisions ADD COLUMN regime TEXT NOT NULL DEFAULT '';
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _REGIMES)
+MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS, _SUMS, _REGIMES)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -7,18 +7,25 @@ from robo_trader.core.events import Bar
 EVENT = "INSERT INTO journal (session_id, seq, ts, event, step) VALUES (?, ?, ?, ?, ?)"
 # A bar that is already known stays as it was first told: that is what was traded on.
 INSERT_BAR = (
-    "INSERT INTO bars (symbol, interval_ns, ts, open, high, low, close, volume, history) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol, interval_ns, ts) DO NOTHING"
+    "INSERT INTO bars (symbol, interval_ns, ts, open, high, low, close, volume, history, told) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (symbol, interval_ns, ts) DO NOTHING"
 )
 QUOTE = "INSERT INTO ticks (ts, symbol, bid, ask, bid_size, ask_size) VALUES (?, ?, ?, ?, ?, ?)"
 TRADE = "INSERT INTO ticks (ts, symbol, price, size) VALUES (?, ?, ?, ?)"
 # The first vector told of a bar is the one that was decided on; a later warm-up does not rewrite it.
 FEATURES = (
-    'INSERT INTO features (symbol, version, ts, "values") VALUES (?, ?, ?, ?) '
+    'INSERT INTO features (symbol, version, ts, "values", crc) VALUES (?, ?, ?, ?, ?) '
     "ON CONFLICT (ts, symbol, version) DO NOTHING"
 )
 FEATURES_OLD = (
     "DELETE FROM features WHERE rowid IN (SELECT rowid FROM features WHERE ts < ? ORDER BY ts LIMIT ?)"
+)
+# Of a session whose events are all of before a time the state goes, never of the last one; its row says that it went.
+FEATURE_STATES_OLD = (
+    "UPDATE feature_states SET state = x'' WHERE session_id IN ("
+    "SELECT session_id FROM feature_states JOIN sessions ON id = session_id "
+    "WHERE length(state) > 0 AND sessions.rowid < (SELECT max(rowid) FROM sessions) "
+    "AND coalesce((SELECT ts FROM journal WHERE journal.session_id = id ORDER BY seq DESC LIMIT 1), 0) < ? LIMIT ?)"
 )
 FEATURE_STATE = "INSERT INTO feature_states (session_id, version, state) VALUES (?, ?, ?)"
 FEATURE_COLUMNS = (
@@ -113,17 +120,20 @@ QUARANTINES_OPENED = (
     "WHERE ended IS NULL AND symbol NOT IN (SELECT value FROM json_each(?2))"
 )
 QUARANTINE_IGNORED = (
-    "UPDATE quarantines SET ignored = ?, ignored_until = ?, updated = ? WHERE symbol = ? AND ended IS NULL"
+    "UPDATE quarantines SET ignored = ?, ignored_until = ?, updated = ? "
+    "WHERE id = (SELECT max(id) FROM quarantines WHERE symbol = ?)"
 )
 QUARANTINE_ENDED = (
     "UPDATE quarantines SET ended = ?1, updated = ?1, how = ?2 WHERE symbol = ?3 AND ended IS NULL"
 )
 CASH_MOVED = "INSERT INTO cash_moves (session_id, ts, amount, cash, why) VALUES (?, ?, ?, ?, ?)"
+SPLIT = "INSERT INTO splits (session_id, ts, symbol, new, old, since, stop_price, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 UNPROTECTED = "INSERT INTO unprotected (session_id, ts, symbol, shares, why) VALUES (?, ?, ?, ?, ?)"
 
 
-def bar_row(bar: Bar) -> tuple[object, ...]:
-    """Return the parameters of INSERT_BAR."""
+def bar_row(bar: Bar, now: int) -> tuple[object, ...]:
+    """Return the parameters of INSERT_BAR for a bar that is told at the market's time `now` (UTC ns)."""
+    told = max(bar.ts, now) if bar.history else None  # a live bar is told as it closes
     return (
-        bar.symbol, bar.interval_ns, bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.history
+        bar.symbol, bar.interval_ns, bar.ts, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.history, told
     )  # fmt: skip

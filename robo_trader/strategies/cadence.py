@@ -20,3 +20,7 @@ class Cadence:
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]:
         """Ask the strategy when its time has come."""
         return self._strategy.on_bar(bar, view) if bar.ts % self._interval_ns == 0 else ()
+
+    def forget(self, symbol: str) -> None:
+        """Pass it on."""
+        self._strategy.forget(symbol)

@@ -108,6 +108,9 @@ class MLStrategy:
             return self._abstain_once(stand, bar, unknown)
         return self._decide(self._model, stand, bar, said, (session.close - bar.ts) // bar.interval_ns)
 
+    def forget(self, symbol: str) -> None:
+        """Nothing is to be forgotten: a stand is a direction and times."""
+
     def _stand(self, symbol: str, session: Session) -> _Stand:
         stand = self._stands.get(symbol)
         if stand is None:

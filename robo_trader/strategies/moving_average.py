@@ -62,6 +62,10 @@ class MovingAverageCrossover:
         seen.above, seen.waited = above, 0
         return (self._signal(bar, above, "crossed" if crossed else "is", fast, slow),)
 
+    def forget(self, symbol: str) -> None:
+        """Forget which average was above: the next bar shows it anew."""
+        self._seen.pop(symbol, None)
+
     def _signal(self, bar: Bar, above: bool, verb: str, fast: float, slow: float) -> Signal:
         direction = 1 if above else -1 if self._options.allow_short else 0
         where = "above" if above else "below"

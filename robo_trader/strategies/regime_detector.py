@@ -88,6 +88,11 @@ class RegimeDetector:
                 return Reading(Regime.CRASH, said + today.alarm)
         return self._track(symbol).reading(self._tracks.get(self._market), self._market or "a market")
 
+    def forget(self, symbol: str) -> None:
+        """Begin anew with a symbol that was split; the next start asks for its days as they are then."""
+        self._tracks.pop(symbol, None)
+        self._today.pop(symbol, None)
+
     def saved(self) -> bytes:
         """Return all that is remembered, for `restore`."""
         return msgspec.msgpack.encode(_Saved(self._market, self._options, self._tracks, self._today))

@@ -53,6 +53,8 @@ from robo_trader.core.steps import (
     RegimeChanged,
     Resumed,
     Signal,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -76,6 +78,7 @@ class Picture:
         self._equity: Decimal | None = None
         self._protection = Protection()
         self._holds = Holds()
+        self._suspected: dict[str, dict[str, str]] = {}  # nights that look like a split
         self._left: dict[str, dict[str, int]] = {}  # shares that are not ours to trade, until when
         self._opened = False
         self._status: dict[str, Any] = {"state": TradingState.ACTIVE, "holds": [], "market_ts": None}
@@ -150,6 +153,11 @@ class Picture:
                 self._on_bare(fact)
             case RegimeChanged():
                 self._on_regime(fact)
+            case SplitSuspected():
+                self._on_suspicion(fact)
+            case SplitBooked():
+                self._tell("warn", fact.ts, f"split {fact.new} for {fact.old}: {fact.why}", fact.symbol)
+                self._suspects(fact.symbol, "")
             case Drifted():
                 self._on_drifted(fact)
             case DriftSummary():
@@ -229,6 +237,22 @@ class Picture:
         else:
             self._put("quarantines", fact.symbol, {"symbol": fact.symbol, "since": None, **left})
         self._tell("info", fact.ts, f"out of quarantine with {fact.quantity}: {fact.how}", fact.symbol)
+
+    def _on_suspicion(self, fact: SplitSuspected) -> None:
+        if fact.is_over:
+            self._tell("info", fact.ts, f"no split: {fact.why}", fact.symbol)
+            self._suspects(fact.symbol, "")
+            return
+        ratio = f"{fact.new}:{fact.old}"
+        self._tell("crit", fact.ts, f"looks like a {ratio} split: {fact.why}", fact.symbol)
+        self._suspects(fact.symbol, ratio)
+
+    def _suspects(self, symbol: str, ratio: str) -> None:
+        """Tell which nights look like a split, and were not answered with one."""
+        self._suspected.pop(symbol, None)
+        if ratio:
+            self._suspected[symbol] = {"symbol": symbol, "ratio": ratio}
+        self.describe(splits=list(self._suspected.values()))
 
     def _leave_alone(self, symbol: str, shares: int, until: int) -> None:
         """Note shares that are not ours to trade; they are shown as long as that holds."""

@@ -18,6 +18,7 @@ from robo_trader.core.command_socket import ask
 from robo_trader.core.errors import ConfigurationError, ConnectionLost
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Event, Fill, Halt, Holding, Side, TradingState
 from robo_trader.core.inbox import Inbox
+from robo_trader.core.steps import SplitSuspected
 from tests.desks import OPEN, Scripted, bar, desk, opening, quote
 
 
@@ -273,3 +274,50 @@ def test_a_time_is_said_as_a_span_or_in_new_york(text: str, seconds: float) -> N
 def test_a_time_that_is_none_or_over_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="until"):
         wishes.parse_until(text, OPEN)
+
+
+async def test_a_split_is_booked_where_the_account_bears_it_out_and_lifts_the_quarantine_at_once(
+    running: Running,
+) -> None:
+    unreadable, unheard_of = "say new shares for old ones", "no share is split so"
+    for ratio, wrong in (("four", unreadable), ("4:0", unreadable), ("1", unheard_of), ("101", unheard_of)):
+        with pytest.raises(ConfigurationError, match=wrong):
+            await running.told("split", symbol="NVDA", ratio=ratio, reason="announced")
+    with pytest.raises(ConfigurationError, match="needs a reason"):
+        await running.told("split", symbol="NVDA", ratio="4")
+    with pytest.raises(ConfigurationError, match="TSLA is neither held nor watched"):
+        await running.told("split", symbol="TSLA", ratio="4", reason="announced")
+    with pytest.raises(ConfigurationError, match="say --since"):
+        await running.told("split", symbol="NVDA", ratio="4", reason="announced")
+    with pytest.raises(ConfigurationError, match="such as 2026-01-05"):
+        await running.told("split", symbol="NVDA", ratio="4", reason="announced", since="tomorrow")
+    wish = {"symbol": "nvda", "ratio": "4:1", "reason": "announced", "since": "2026-01-05"}
+    with pytest.raises(ConfigurationError, match="100 shares would become 400, and the broker holds 100"):
+        await running.told("split", **wish)
+    running.broker = {"NVDA": 400}
+    for _ in range(2):
+        await running.told("reconcile")
+    assert running.engine.desk.quarantined("NVDA")
+    said = await running.said("split", **wish)
+    assert "NVDA is split 4 for 1" in said
+    assert "our books hold 400 NVDA" in said
+    assert "NVDA is out of quarantine" in said
+    assert not running.engine.desk.quarantined("NVDA")
+    with pytest.raises(ConfigurationError, match="say --again where there were two"):
+        await running.told("split", **wish)
+
+
+async def test_a_night_that_looked_so_says_from_which_session_on(running: Running) -> None:
+    running.broker = {"NVDA": 400}
+    running.control._note(SplitSuspected(OPEN + MINUTE_NS, "NVDA", 4, 1, "opened so"))
+    assert "NVDA is split 4 for 1" in await running.said(
+        "split", symbol="NVDA", ratio="4", reason="announced"
+    )
+    (since,) = running.engine._splits._booked.values()
+    assert since == OPEN - 570 * MINUTE_NS  # midnight in New York
+
+
+async def test_without_a_session_no_split_is_booked(running: Running) -> None:
+    running.connected = False
+    with pytest.raises(ConfigurationError, match="no session with TWS"):
+        await running.told("split", symbol="NVDA", ratio="4", reason="announced", since="2026-01-05")

@@ -84,11 +84,37 @@ def test_a_start_keeps_the_newest_session_of_each_traded_share_bit_for_bit(
         i for i, bar in enumerate(known["NVDA"])
         if (session_of(bar).close - bar.ts) // MINUTE_NS >= HORIZON
     ][-window:]  # fmt: skip
-    ts, rows = warmth.recent["NVDA"].read()
+    seen = np.array([NAMES.index(name) for name in SEEN])
+    ts, rows = warmth.recent["NVDA"].read(seen, len(NAMES))
     assert len(ts) == window
     assert ts.tolist() == [known["NVDA"][i].ts for i in wanted]
-    assert rows.tobytes() == matrices["NVDA"][wanted].tobytes()
-    assert rows.shape[1] == len(NAMES)
+    assert rows.shape == (window, len(NAMES))
+    assert (rows[:, seen] == matrices["NVDA"][np.ix_(wanted, seen)].astype(np.float32)).all()
+    assert np.isnan(np.delete(rows, seen, axis=1)).all()
+
+
+def test_a_window_of_before_is_read_whole(model: Path, known: dict[str, list[Bar]]):
+    the_plan = plan_of(model)
+    warmth = warm_desk(the_plan, known)
+    matrices = plan.new_features(the_plan).matrices({s: past._columns(bars) for s, bars in known.items()})
+    before = {
+        symbol: plan.Recent(
+            kept.ts, matrices[symbol][np.isin(closes_of(known[symbol]), kept_ts(kept))].tobytes()
+        )
+        for symbol, kept in warmth.recent.items()
+    }
+    old = msgspec.structs.replace(warmth, recent=before)
+    told, was = facts_of_first_bar(the_plan, warmth), facts_of_first_bar(the_plan, old)
+    assert [type(fact) for fact in told] == [type(fact) for fact in was]
+    assert told[-1].rows == was[-1].rows
+
+
+def closes_of(bars: list[Bar]) -> list[int]:
+    return [bar.ts for bar in bars]
+
+
+def kept_ts(recent: plan.Recent) -> list[int]:
+    return np.frombuffer(recent.ts, dtype=np.int64).tolist()
 
 
 def session_of(bar: Bar) -> Session:

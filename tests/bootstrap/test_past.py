@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -170,9 +171,18 @@ def test_a_session_of_other_features_is_not_replayed_and_the_versions_are_named(
 
 
 def test_a_state_that_is_damaged_is_refused():
-    with pytest.raises(DataError, match="session s knew cannot be read"):
-        plan.read_warmth("s", b"\x00")
+    kept = plan.write_warmth(plan.Warmth(bytes(range(256)), {"NVDA": bytes(80)}, {"NVDA": 1}, {"NVDA": 2}))
+    flipped = bytearray(kept)
+    flipped[len(kept) // 2] ^= 1
+    for damaged in (b"\x00", kept[:-5], kept[:1], bytes(flipped)):
+        with pytest.raises(DataError, match="session s knew as it began cannot be read"):
+            plan.read_warmth("s", damaged)
     assert plan.read_warmth("s", None) is None
+
+
+def test_a_state_of_before_states_were_compressed_is_read():
+    warmth = plan.Warmth(bytes(range(256)), {"NVDA": bytes(80)}, {"NVDA": 1}, {"NVDA": 2})
+    assert plan.read_warmth("s", msgspec.msgpack.encode(warmth)) == warmth
 
 
 def test_as_many_sessions_are_read_as_the_longest_feature_needs_or_the_setting_says():

@@ -79,11 +79,33 @@ def test_where_there_is_nothing_to_show_it_is_said_why(path: Path, symbol: str, 
         shown_features.show(load(), symbol, at, path, as_json=False)
 
 
-def test_a_time_that_sqlite_cannot_count_to_is_the_last_or_the_first_there_is(
-    path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("at", "age"),
+    [("2026-01-05T10:33:30", "0:01:30"), ("2026-01-05T18:00", "7:28:00"), ("2026-01-06T09:30", "22:58:00")],
+)
+def test_a_vector_that_was_old_by_then_says_how_old(
+    path: Path, capsys: pytest.CaptureFixture[str], at: str, age: str
 ):
-    assert shown_features.show(load(), "NVDA", "9999-12-31", path, as_json=False) == 0
-    assert "2026-01-05 10:32" in capsys.readouterr().out
+    shown_features.show(load(), "NVDA", at, path, as_json=False)
+    assert capsys.readouterr().out.startswith(
+        f"NVDA  bar of 2026-01-05 10:32 New York, {age} old at {at}  features"
+    )
+    shown_features.show(load(), "NVDA", at, path, as_json=True)
+    hours, minutes, seconds = map(int, age.split(":"))
+    assert json.loads(capsys.readouterr().out)["age_s"] == hours * 3600 + minutes * 60 + seconds
+
+
+def test_a_vector_of_an_earlier_session_is_not_taken_for_one_of_that_time(path: Path):
+    for at in ("2026-01-06T09:31", "2026-02-02T12:00"):
+        with pytest.raises(
+            DataError, match=r"2026-01-05 10:32 New York, .* 2026-01-06 began since.* --at 2026-01-05T10:32"
+        ):
+            shown_features.show(load(), "NVDA", at, path, as_json=False)
+
+
+def test_a_time_that_sqlite_cannot_count_to_is_later_or_earlier_than_all(path: Path):
+    with pytest.raises(DataError, match="session of 2026-01-06 began since"):
+        shown_features.show(load(), "NVDA", "9999-12-31", path, as_json=False)
     with pytest.raises(DataError, match="at or before 0001-01-02; the first is of"):
         shown_features.show(load(), "NVDA", "0001-01-02", path, as_json=False)
 

@@ -32,6 +32,7 @@ from robo_trader.core.steps import (
     Regime,
     RegimeChanged,
     Resumed,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -56,6 +57,7 @@ async def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Halted(LATER, "daily loss", "gate"),
         Halted(LATER, "restart at 23:45", "restart window", TradingState.REDUCING),
         Mismatch(LATER, "META", 1, 2),
+        SplitSuspected(LATER, "META", 2, 1, "opened at half"),
         Unprotected(LATER, "NVDA", 3, "no price"),
         OrderChanged(LATER, STOP.id, OrderStatus.WORKING, 0),
     ]
@@ -90,6 +92,7 @@ def test_every_hold_the_link_quarantines_and_stops_are_told(
         "holds     10 NVDA   stop 10 at 175.50  UNPROTECTED 3: no price",
         "QUARANTINED META since 2026-01-05T14:31:00Z market time: ours 1, broker 2",
         "`robo-trader reconcile` shows both sides",
+        "META looks like a 2:1 split: `robo-trader split META 2 --reason …` if it was one (opened at half)",
     ):
         assert line in words
     assert "works" not in words  # a stop protects; it is not work in progress
@@ -129,8 +132,22 @@ async def test_drift_is_told_with_its_worst_readings(
         await journal.record(Resume(LATER, "seen", "operator"), Step(facts=[reading, summary]))
         await journal.flush()
     _, words = said(database, capsys)
-    assert "drift  ALARM  3 of 34 features no longer look as in training, at 2026-01-05T14:31:00Z" in words
+    counts = "3 of 34 features no longer look as in training"
+    assert f"drift  ALARM, {counts}, since 2026-01-05T14:31:00Z, last told 2026-01-05T14:31:00Z" in words
     assert "  atr_close_14 psi 8.05, limit 4.12, since 2026-01-05T14:31:00Z" in words
+
+
+async def test_a_calm_market_has_a_line_too(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with await Database.open(database) as opened:
+        await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA"], "{}")
+        journal = SqliteJournal(opened, "t")
+        for ts in (LATER, LATER + MINUTE_NS):
+            summary = DriftSummary(ts, "2026-01-05", 720, 34, 0, False, ())
+            await journal.record(Resume(ts, "seen", "operator"), Step(facts=[summary]))
+        await journal.flush()
+    _, words = said(database, capsys)
+    times = "since 2026-01-05T14:31:00Z, last told 2026-01-05T14:32:00Z market time"
+    assert f"drift  calm, 0 of 34 features no longer look as in training, {times}" in words
 
 
 async def test_the_quality_of_the_data_is_told_by_symbol_the_worst_first_and_the_worst_of_the_days_before(
@@ -171,3 +188,12 @@ async def test_the_regime_of_each_symbol_is_told_as_it_was_last(
         "regime NVDA   crash    since 2026-01-05T14:31:00Z market time: fell 5.4% within 30 minutes" in words
     )
     assert "P(bear)" not in words
+
+
+async def test_what_is_only_watched_is_told_apart_from_what_is_traded(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with await Database.open(database) as opened:
+        config = json.dumps({"traded": ["NVDA"]})
+        await opened.start_session("t", LATER, "dry-run", "SIM-DU1", ["NVDA", "SPY", "XLK"], config)
+    assert "symbols NVDA  only watched SPY, XLK  database" in said(database, capsys)[1]

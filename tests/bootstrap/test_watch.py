@@ -30,6 +30,8 @@ from robo_trader.core.steps import (
     Mismatch,
     OrderChanged,
     Resumed,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -244,3 +246,11 @@ async def test_drift_is_told_when_it_is_an_alarm_and_when_that_is_over(desk: Des
     assert desk.told == ["the market is not the one of the training"]
     await desk.says(DriftSummary(4, "2026-01-07", 720, 34, 0, False, (reading,)))
     assert desk.told == ["over: the market is not the one of the training"]
+
+
+async def test_a_night_that_looks_like_a_split_names_the_command_until_it_is_booked_or_over(desk: Desk):
+    looks = SplitSuspected(1, "NVDA", 4, 1, "opened so")
+    await desk.says(looks, SplitSuspected(1, "GE", 1, 8, "opened so"))
+    assert desk.told == ["NVDA looks like a 4:1 split", "GE looks like a 1:8 split"]
+    await desk.says(SplitBooked(2, "NVDA", 4, 1, 0, None, "announced"), SplitSuspected(2, "GE", 1, 1, "no"))
+    assert desk.told == ["over: NVDA looks like a 4:1 split", "over: GE looks like a 1:8 split"]

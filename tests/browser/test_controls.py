@@ -24,7 +24,16 @@ from robo_trader.core.events import (
     Timer,
     TradingState,
 )
-from robo_trader.core.steps import Agreed, Corrected, Halted, Mismatch, Resumed, Step, Unprotected
+from robo_trader.core.steps import (
+    Agreed,
+    Corrected,
+    Halted,
+    Mismatch,
+    Resumed,
+    SplitSuspected,
+    Step,
+    Unprotected,
+)
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
 from tests.browser.test_page import (
@@ -171,6 +180,10 @@ async def test_a_quarantine_shows_both_sides_and_is_resolved_by_a_button(
         await desk.record(Timer(AT, "t"), Mismatch(AT, "NVDA", 10, 15))
         await shows(page, "#quarantines", "not traded")
         await shows(page, "#alarm", "QUARANTINE NVDA: ours 10, broker 15")
+        await desk.record(Timer(AT, "t"), SplitSuspected(AT, "NVDA", 3, 2, "opened so"))
+        await shows(
+            page, "#alarm", "NVDA looks like a 3:2 split: if it was one, robo-trader split NVDA 3:2 --reason"
+        )
         await page.click("#quarantines .act:has-text('Ignore')")
         await confirmed(page, "lent", "2h")
         await shows(page, "#answer-words", "resolve by operator")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from robo_trader.core.engine import run
 from robo_trader.core.events import AccountSnapshot, Event, Order
 from robo_trader.core.inbox import Inbox
+from robo_trader.core.running import run
 from robo_trader.core.steps import Step
 from tests.desks import Scripted, bar, desk, opening
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from ib_async import IB
 
-from robo_trader.features.feature_engine import compile_kernels
+from robo_trader.features.compiled import compile_kernels
 from robo_trader.practice.gateway import PracticeGateway, PracticeOptions
 from robo_trader.simulation.market import SyntheticMarket
 from robo_trader.simulation.tape import MinuteSource

@@ -152,7 +152,7 @@ async def test_vectors_older_than_the_setting_says_are_deleted_by_a_running_daem
     with sqlite3.connect(desk.database()) as connection:
         for days in (20, 40):
             connection.execute(
-                'INSERT INTO features SELECT ts - ? * 86400000000000, symbol, version, "values" FROM features '
+                'INSERT INTO features SELECT ts - ? * 86400000000000, symbol, version, "values", crc FROM features '
                 "WHERE ts = (SELECT max(ts) FROM features) LIMIT 1",
                 (days,),
             )

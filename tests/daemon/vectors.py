@@ -11,6 +11,7 @@ from robo_trader.core.events import MINUTE_NS
 from robo_trader.features.base import Bars, Group
 from robo_trader.features.technical_indicators import CATALOGUE
 from robo_trader.storage import feature_rows, queries
+from robo_trader.storage.feature_rows import Asked
 
 # What quotes tell is not in bars.
 FROM_BARS = [i for i, feature in enumerate(CATALOGUE) if feature.group is not Group.MICROSTRUCTURE]
@@ -54,7 +55,7 @@ def vectors_equal_the_matrix(connection: sqlite3.Connection, session: str) -> di
         keep = stored.ts <= until
         bars[symbol] = Bars(*(getattr(stored, name)[keep] for name in COLUMNS))
     matrices = new_features(plan).matrices(bars)
-    told = feature_rows.matrix(connection, plan.features, tuple(bars), began + 1, until + 1)
+    told = feature_rows.matrix(connection, Asked(plan.features, tuple(bars), began + 1, until + 1))
     lates = [ts for ts in late(connection, session) if ts > began]
     compared = dict.fromkeys(bars, 0)
     for ts, number, x in zip(told.ts.tolist(), told.symbol.tolist(), told.x, strict=True):

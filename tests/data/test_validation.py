@@ -367,3 +367,28 @@ def test_an_injected_one_percent_spike_is_the_only_one_found_in_a_real_day() -> 
     bad = replace(bars[200], high=bars[200].high * 1.012)
     refused = [r for bar in [*bars[:200], bad, *bars[201:]] for r in check.bar(bar).rejected]
     assert [(refusal.ts, refusal.reason) for refusal in refused] == [(bad.ts, "spike")]
+
+
+@pytest.mark.parametrize("ratio", [4.0, 0.05])
+def test_after_a_split_that_is_known_the_first_bar_and_quote_in_new_shares_are_believed_at_once(
+    ratio: float,
+) -> None:
+    price, evening, morning = 100.0 / ratio, new_york("2026-01-05 16:00"), new_york("2026-01-06 09:31")
+    check, unknowing = validator(), validator()
+    for one in (check, unknowing):
+        one.bar(flat(evening, 100.0))
+        assert one.quote(Quote("AAPL", evening, 99.99, 100.01, 1.0, 1.0)) is None
+    check.split("AAPL", ratio, new_york("2026-01-06 00:00"))
+    first, quoted = flat(morning, price), Quote("AAPL", morning, price - 0.01, price + 0.01, 1.0, 1.0)
+    assert (check.bar(first).accepted, unknowing.bar(first).accepted) == ((first,), ())
+    assert check.quote(quoted) is None
+    assert unknowing.quote(quoted) is not None
+    assert check.bar(flat(morning + MINUTE_NS, price * 3)).accepted == ()  # the check is still there
+
+
+def test_a_split_told_late_does_not_touch_a_bar_in_new_shares() -> None:
+    check, since = validator(), new_york("2026-01-06 00:00")
+    check.bar(flat(new_york("2026-01-06 09:31"), 25.0))
+    check.split("AAPL", 4.0, since)
+    following = flat(new_york("2026-01-06 09:32"), 25.0, 7.0)
+    assert check.bar(following).accepted == (following,)

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from robo_trader.features import compose, feature_engine, kernels, step
+from robo_trader.features import compiled, compose, kernels, step
 from robo_trader.features.technical_indicators import CATALOGUE, ROOMS
 
 # Where these of Python's raise, compiled ones give a NaN or an infinity, as numpy's do.
@@ -20,12 +20,13 @@ LIKE_COMPILED = SimpleNamespace(**(vars(math) | LIKE_NUMPY))
 @contextmanager
 def interpreted(features=CATALOGUE):
     """Let the engine step through these features in plain Python, as `compose` writes them."""
-    feature_engine.compile_kernels()  # before its functions are plain ones
+    compiled.compile_kernels()  # before its functions are plain ones
     with ExitStack() as undo, np.errstate(all="ignore"):
         for owner, name, plain in _functions():
             undo.enter_context(patch.object(owner, name, plain))
         for decorator in ("cached", "kernel"):
             undo.enter_context(patch.object(kernels, decorator, lambda function: function))
+        undo.enter_context(patch.object(kernels, "entry", lambda function, signature: function))
         made = {}
         exec(compose.source_of_step(features), made)
         shape = {"NAMES": tuple(f.name for f in features), "WIDTH": len(features)}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from robo_trader.core.errors import DataError
-from robo_trader.features import compose, feature_engine, kernels, step
+from robo_trader.features import compiled, compose, kernels, step
 from robo_trader.features.compose import WrongFeature, ordered, source_of_docs, source_of_step
 from robo_trader.features.kernels import Now, kernel
 from robo_trader.features.price import CloseLocation, Price
@@ -106,7 +106,7 @@ def test_a_changed_room_is_refused_until_the_step_is_written_anew(monkeypatch):
     monkeypatch.setattr(step, "COMPILED", ((Cold(), "void()"),))
     monkeypatch.setattr(step, "FINGERPRINT", "of an older room")
     with pytest.raises(DataError, match=re.escape("`python -m robo_trader.features.compose`")):
-        feature_engine.compile_kernels()
+        compiled.compile_kernels()
 
 
 def test_the_version_follows_the_arithmetic_and_not_the_words(monkeypatch):

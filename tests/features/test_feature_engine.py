@@ -15,7 +15,8 @@ import pytest
 from robo_trader.core.events import MINUTE_NS
 from robo_trader.features import feature_engine, step, technical_indicators
 from robo_trader.features.base import Group
-from robo_trader.features.feature_engine import FeatureEngine, compile_kernels, kernels_cached, schema_version
+from robo_trader.features.compiled import compile_kernels, kernels_cached
+from robo_trader.features.feature_engine import FeatureEngine, schema_version
 from robo_trader.features.technical_indicators import CATALOGUE, MODEL_NAMES, NAMES
 from tests.features.conftest import EveryDay, flat_bars, messages, part, random_bars
 
@@ -224,9 +225,9 @@ def test_compiling_again_in_one_process_costs_nothing():
 def test_a_first_start_compiles_and_says_so_and_a_second_loads(tmp_path):
     program = (
         "from robo_trader.features import step;"
-        "from robo_trader.features.feature_engine import compile_kernels, kernels_cached;"
+        "from robo_trader.features.compiled import compile_kernels, kernels_cached;"
         "before = kernels_cached(); compile_kernels();"
-        "print(before, any(step.step.stats.cache_misses.values()), kernels_cached())"
+        "print(before, any(step.run.stats.cache_misses.values()), kernels_cached())"
     )
     starts = [
         subprocess.run(

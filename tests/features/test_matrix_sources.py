@@ -55,6 +55,22 @@ def test_rows_of_some_symbols_are_those_they_have_beside_all_others(universe):
     assert "market_beta_60" in some.names
 
 
+def test_bars_before_the_wanted_ones_warm_the_features_and_give_no_rows(universe):
+    every = built(universe)
+    since = int(every.ts[len(every.ts) // 2])
+    late = built(universe, since=since)
+    assert late.ts[0] >= since
+    assert len(late.ts) > 100
+    shared = [name for name in late.names if name in every.names]
+    same = [
+        np.flatnonzero((every.ts == ts) & (every.symbol == s))
+        for ts, s in zip(late.ts, late.symbol, strict=True)
+    ]
+    columns = ([rows.names.index(name) for name in shared] for rows in (late, every))
+    mine, theirs = next(columns), next(columns)
+    assert late.x[:, mine].tobytes() == every.x[np.concatenate(same)][:, theirs].tobytes()
+
+
 def test_each_symbol_that_is_done_is_told(universe):
     told = []
     build_matrix(universe, EveryDay(MINUTES), progress=told.append)

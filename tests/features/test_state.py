@@ -194,3 +194,61 @@ def test_a_ratio_that_no_split_has_is_refused(ratio, told):
 def test_a_split_of_a_symbol_that_was_never_seen_is_refused():
     with pytest.raises(DataError, match="TSLA: no bar of it was seen"):
         watching(DAYS, EVERY).rescale("TSLA", 3.0)
+
+
+def split_overnight(five, ratio, day):
+    """Return the bars as traded with a split before a session, as restated, and when that session opened."""
+    ts = five["NVDA"].ts
+    opens = DAYS.session(int(ts[day * 78])).open
+    cut = int(np.searchsorted(ts, opens, side="right"))
+    restated = {**five, "NVDA": adjusted(five["NVDA"], ratio)}
+    traded = joined(part(five["NVDA"], 0, cut), part(restated["NVDA"], cut, len(ts)))
+    return {**five, "NVDA": traded}, restated, opens
+
+
+@pytest.mark.parametrize("ratio", [4.0, 1.5, 0.05])
+@pytest.mark.parametrize("bars", [0, 1, 30, 70])
+@pytest.mark.parametrize("start", ["live", "saved", "warmed"])
+def test_a_split_told_within_its_session_equals_the_history_restated(ratio, bars, start, five):
+    traded, restated, opens = split_overnight(five, ratio, ENOUGH - 3)
+    at = opens + bars * EVERY * MINUTE_NS
+    engine = watching(DAYS, EVERY)
+    if start == "warmed":
+        engine.warm(
+            {s: part(one, 0, int(np.searchsorted(one.ts, at, side="right"))) for s, one in traded.items()}
+        )
+    else:
+        live(engine, [bar for bar in in_order_of_time(traded, every=EVERY) if bar.ts <= at])
+    engine = again(engine) if start == "saved" else engine
+    again_stepped = engine.rescale("NVDA", ratio, since=opens)
+    after = live(engine, [bar for bar in in_order_of_time(traded, every=EVERY) if bar.ts > at])["NVDA"]
+    expected = watching(DAYS, EVERY).matrices(restated)["NVDA"]
+    assert len(again_stepped) == len(five["NVDA"].ts[(five["NVDA"].ts > opens) & (five["NVDA"].ts <= at)])
+    same = np.isclose(after, expected[-len(after) :], rtol=1e-9, atol=1e-7, equal_nan=True).all(axis=0)
+    assert [NAMES[i] for i in np.flatnonzero(~same)] == []
+    told = expected[len(expected) - len(after) - len(again_stepped) : len(expected) - len(after)]
+    same = np.isclose(again_stepped, told, rtol=1e-9, atol=1e-7, equal_nan=True).all(axis=0)
+    # Its rank among the others was looked up as it seemed to stand then.
+    assert {NAMES[i] for i in np.flatnonzero(~same)} <= {"relative_strength_20"}
+
+
+def test_a_past_that_was_adjusted_already_is_not_restated_again(five):
+    _, restated, opens = split_overnight(five, 4.0, ENOUGH - 3)
+    engine = watching(DAYS, EVERY)
+    live(engine, [bar for bar in in_order_of_time(restated, every=EVERY) if bar.ts <= opens + 30 * MINUTE_NS])
+    before = engine.saved()
+    assert len(engine.rescale("NVDA", 4.0, since=opens)) == 0
+    assert engine.saved() == before
+
+
+def test_a_split_told_a_day_late_is_refused_and_changes_nothing(five):
+    traded, _, opens = split_overnight(five, 4.0, 5)
+    engine = watching(DAYS, EVERY)
+    live(
+        engine,
+        [bar for bar in in_order_of_time(traded, every=EVERY) if bar.ts <= opens + 6 * 1440 * MINUTE_NS],
+    )
+    before = engine.saved()
+    with pytest.raises(DataError, match="a restart warms"):
+        engine.rescale("NVDA", 4.0, since=opens)
+    assert engine.saved() == before

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from robo_trader.core.engine import run
 from robo_trader.core.events import Bar
 from robo_trader.core.inbox import Inbox
 from robo_trader.core.protocols import View
+from robo_trader.core.running import run
 from robo_trader.core.steps import Fact, Signal
 from robo_trader.ibkr.broker import IbBroker
 from robo_trader.ibkr.pacing import Pacer

@@ -92,3 +92,9 @@ def test_members_that_are_taken_at_their_word_say_what_they_said() -> None:
     answers = blend.answers(odds, blend.unbelieved(2))
     assert np.allclose(answers[:, :2], probability(odds), rtol=0, atol=1e-15)
     assert np.allclose(answers[:, 2], probability(odds.mean(axis=1)), rtol=0, atol=1e-15)
+
+
+def test_few_labels_leave_the_blend_as_sure_as_its_voices() -> None:
+    odds, label = voices(1.0, 1.0)
+    tables, _ = blend.calibrate(odds, label, np.full(ROWS, 0.001), [], np.array([0.5, 0.5]))
+    assert tables.knot[2, tables.first[-2]] == pytest.approx(1.15, abs=0.15)

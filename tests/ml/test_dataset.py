@@ -12,6 +12,7 @@ from robo_trader.core.events import MINUTE_NS, Bar
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.base import Bars
 from robo_trader.features.feature_engine import FeatureEngine
+from robo_trader.features.feature_pipeline import MatrixOptions
 from robo_trader.ml import trainer
 from robo_trader.ml.dataset import build_dataset, fingerprint
 from robo_trader.ml.labels import LabelOptions
@@ -96,3 +97,12 @@ def test_a_planted_edge_is_proven_and_a_martingale_is_not() -> None:
     absent = trainer.train(build_dataset(market_bars(edge=0.0, sessions=90), CALENDAR), QUICK)
     assert not absent.ensemble.card.proven
     assert absent.report.auc.low <= 0.5
+
+
+def test_what_is_only_compared_with_is_no_symbol_that_was_learnt_from(bars: dict[str, Bars]) -> None:
+    options = MatrixOptions("AAPL", {"NVDA": "AAPL"}, of=("NVDA",))
+    compared = build_dataset(bars, CALENDAR, matrix_options=options)
+    assert (compared.market, compared.sectors) == ("AAPL", {"NVDA": "AAPL"})
+    assert compared.symbols == ("NVDA",)
+    assert set(compared.symbol) == {0}
+    assert compared.sessions == 2  # the first one warms what compares

@@ -218,7 +218,8 @@ def test_margin_and_bins_are_what_the_options_say(window):
     just = drift.remember(*window, NAMES, SYMBOLS, ReferenceOptions(bins=20, margin=1.0))
     wide = drift.remember(*window, NAMES, SYMBOLS, ReferenceOptions(bins=20, margin=1.2))
     assert wide.shares.shape == (4, 20)
-    assert wide.limits[TOGETHER, 1, 1] == pytest.approx(1.2 * just.limits[TOGETHER, 1, 1])
+    far, limit = (found.limits[TOGETHER, 1, 1] for found in (just, wide))
+    assert limit / (1 - limit) == pytest.approx(1.2 * far / (1 - far))
 
 
 def test_no_limit_lies_beyond_where_a_statistic_can_go(window):
@@ -238,3 +239,22 @@ def test_a_reference_is_of_fixed_size_and_a_file_that_is_none_is_refused(
     for name in ("other.npz", "none.npz", "missing.npz"):
         with pytest.raises(DataError, match="train again"):
             Reference.load(tmp_path / name)
+
+
+def test_corrected_rows_are_read_as_if_they_had_come_so(reference: Reference):
+    rows, symbol, _ = days(6, sessions=3)
+    wrong, right = watching(reference), watching(reference)
+    spoilt = rows.copy()
+    late = np.flatnonzero(symbol == 0)[-17:]
+    spoilt[late] *= 9.0
+    spoilt[late, 2] = -3.0
+    for watch, told in ((wrong, spoilt), (right, rows)):
+        watch.add_many(told.astype(float), symbol)
+    assert wrong.readings()[:2] != pytest.approx(right.readings()[:2])
+    wrong.correct(SYMBOLS[0], np.vstack([rows[late].astype(float), np.full((1, 4), np.nan)]))
+    assert wrong.readings()[:2] == pytest.approx(right.readings()[:2])
+    assert (wrong.readings()[2] == 0).all()
+    new, of, _ = days(7, sessions=2)
+    for watch in (wrong, right):
+        watch.add_many(new.astype(float), of)
+    assert wrong.readings()[:2] == pytest.approx(right.readings()[:2])

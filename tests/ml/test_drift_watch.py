@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from robo_trader.core.events import DAY_NS, MINUTE_NS, Bar
 from robo_trader.core.protocols import Session
 from robo_trader.core.steps import Drifted, DriftSummary
 from robo_trader.ml import drift
-from robo_trader.ml.drift import Reference, ReferenceOptions
+from robo_trader.ml.drift import TESTS, Reference, ReferenceOptions
 from robo_trader.ml.drift_watch import DriftOptions, DriftWatch
 
 MINUTES, HORIZON = 60, 10
@@ -59,12 +61,13 @@ def told(watch: DriftWatch, *days) -> list:
     return [fact for one in days for bar, vector in one for fact in watch.on_bar(bar, vector)]
 
 
-def test_a_day_like_the_others_is_summed_up_at_its_close_and_nothing_else(reference: Reference):
+def test_a_day_like_the_others_is_summed_up_at_first_and_at_its_close_and_nothing_else(reference: Reference):
     facts = told(watch_of(reference), session(100), session(101))
-    assert [type(fact) for fact in facts] == [DriftSummary, DriftSummary]
-    assert [fact.session for fact in facts] == ["day 100", "day 101"]
-    assert facts[0].ts == 100 * DAY_NS + OPEN + (MINUTES + HORIZON) * MINUTE_NS
-    assert (facts[0].rows, facts[0].columns, facts[0].drifting, facts[0].alarm) == (60, 20, 0, False)
+    assert [type(fact) for fact in facts] == [DriftSummary] * 3
+    assert [fact.session for fact in facts] == ["day 100", "day 100", "day 101"]
+    assert facts[0].ts == 100 * DAY_NS + OPEN + 54 * MINUTE_NS  # nine tenths of a window
+    assert facts[1].ts == 100 * DAY_NS + OPEN + (MINUTES + HORIZON) * MINUTE_NS
+    assert (facts[1].rows, facts[1].columns, facts[1].drifting, facts[1].alarm) == (60, 20, 0, False)
     assert all(reading.value <= reading.limit for reading in facts[0].worst)
 
 
@@ -94,9 +97,19 @@ def test_many_columns_are_an_alarm_at_once_and_its_end_is_told(reference: Refere
     assert alarm.alarm
     assert 4 < alarm.drifting <= 8
     assert alarm.ts < 101 * DAY_NS + OPEN + MINUTES * MINUTE_NS
-    calm = [fact for fact in told(watch, session(102), session(103)) if isinstance(fact, DriftSummary)]
-    assert [fact.alarm for fact in calm].index(False) == 0
+    calm = [fact for fact in told(watch, *map(session, range(102, 105))) if isinstance(fact, DriftSummary)]
     assert calm[-1].drifting == 0
+    assert [fact.alarm for fact in calm][-1] is False
+
+
+def test_an_alarm_goes_on_until_a_whole_session_was_calm(reference: Reference):
+    watch = watch_of(reference, share=0.2)
+    wild = dict.fromkeys(range(8), 6.0)
+    told(watch, session(100), session(101, wild))
+    assert [fact.alarm for fact in told(watch, session(102)) if isinstance(fact, DriftSummary)] == [True]
+    assert all(fact.alarm for fact in told(watch, session(103, wild)) if isinstance(fact, DriftSummary))
+    calm = [fact for fact in told(watch, session(104), session(105)) if isinstance(fact, DriftSummary)]
+    assert [fact.alarm for fact in calm] == [True, False, False]
 
 
 def test_one_test_alone_is_told_but_makes_no_drifted_column() -> None:
@@ -105,6 +118,25 @@ def test_one_test_alone_is_told_but_makes_no_drifted_column() -> None:
     *drifted, summary = told(watch, session(101, {4: 0.9}))
     assert [(fact.feature, fact.test) for fact in drifted] == [("f4", "page_hinkley")]
     assert (summary.drifting, summary.alarm) == (0, False)
+
+
+@pytest.mark.parametrize(("silent", "drifting"), [("psi", 0), ("ks", 0), ("page_hinkley", 1)])
+def test_a_column_has_drifted_where_both_tests_of_its_distribution_say_so(
+    reference: Reference, silent: str, drifting: int
+):
+    limits = reference.limits.copy()
+    limits[:, TESTS.index(silent)] = np.inf
+    watch = watch_of(replace(reference, limits=limits))
+    facts = told(watch, session(100), session(101, {3: 5.0}))
+    assert facts[-1].drifting == drifting
+    assert facts[-1].worst[0].feature == "f3"
+
+
+def test_an_alarm_goes_on_while_more_than_half_of_what_it_takes_has_drifted(reference: Reference):
+    watch = watch_of(reference, share=0.2)
+    told(watch, session(100), session(101, dict.fromkeys(range(8), 6.0)))
+    fewer = told(watch, *(session(day, dict.fromkeys(range(3), 6.0)) for day in (102, 103, 104)))
+    assert (fewer[-1].drifting, fewer[-1].alarm) == (3, True)
 
 
 def test_the_past_fills_the_window_and_calls_for_nothing(reference: Reference):
@@ -124,7 +156,7 @@ def test_bars_that_no_forecast_is_made_of_are_not_looked_at(reference: Reference
     night = [(Bar("A", 50 * DAY_NS, 1, 1, 1, 1, 1), np.full(21, 9.0))] * 100
     end = [pair for pair in session(100, wild) if pair[0].ts > 100 * DAY_NS + OPEN + MINUTES * MINUTE_NS]
     assert told(watch, night, end, session(100, wild, symbol="B")) == []
-    (summary,) = told(watch, session(101))
+    *_, summary = told(watch, session(101))
     assert (summary.rows, summary.drifting) == (60, 0)
 
 

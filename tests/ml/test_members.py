@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from robo_trader.ml import dense, guard, members, model
+from robo_trader.ml import dense, forest, guard, members, model
 from robo_trader.ml.members import MEMBERS, MemberOptions, Sample
 from tests.ml.conftest import CARD, clipped
 
@@ -75,14 +76,33 @@ def test_both_outcomes_weigh_the_same(name: str) -> None:
     assert MEMBERS[name].says(found, sample(seed=9)[0]).mean() == pytest.approx(0.5, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["xgb", "lgb", "mlp"])
-def test_what_the_later_rows_do_not_confirm_is_not_learnt(name: str) -> None:
+def contradicted() -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose rule is turned around in those that say when to stop."""
     x, label = sample()
-    label[int(ROWS * 0.85) :] = np.random.default_rng(3).integers(0, 2, ROWS - int(ROWS * 0.85))
     x[int(ROWS * 0.85) :, 0] *= -1
-    hasty = MEMBERS[name].fit(x, 1 - label, np.ones(ROWS), NAMES, OPTIONS)
-    sure = MEMBERS[name].says(grown(name), x)
-    assert MEMBERS[name].says(hasty, x).std() < 0.7 * sure.std()
+    return x, label
+
+
+@pytest.mark.parametrize("name", ["xgb", "lgb"])
+def test_trees_that_the_later_rows_do_not_confirm_are_not_kept(name: str) -> None:
+    kind = MEMBERS[name]
+    x, label = contradicted()
+    hasty, sure = (
+        kind.flat(kind.fit(rows, label, np.ones(ROWS), NAMES, OPTIONS)) for rows in (x, sample()[0])
+    )
+    assert isinstance(hasty, forest.Member)
+    assert isinstance(sure, forest.Member)
+    assert len(hasty.trees) < 5
+    assert len(sure.trees) > 20
+
+
+def test_the_net_goes_back_to_the_round_that_spoke_best_of_the_later_rows() -> None:
+    kind, (x, label) = MEMBERS["mlp"], contradicted()
+    patient, hasty = (
+        kind.fit(x, label, np.ones(ROWS), NAMES, replace(OPTIONS, net_patience=rounds)) for rounds in (25, 3)
+    )
+    assert np.array_equal(kind.says(patient, x), kind.says(hasty, x))
+    assert kind.says(hasty, x).std() < 0.7 * kind.says(grown("mlp"), x).std()
 
 
 def test_the_earlier_and_the_later_rows_are_apart_by_the_reach_of_a_label() -> None:

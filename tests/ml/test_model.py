@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from robo_trader.core.errors import DataError
-from robo_trader.ml import blend, calibration, forest, guard
+from robo_trader.ml import blend, calibration, forest, guard, model
 from robo_trader.ml.model import Ensemble, sides
 from tests.ml.conftest import CARD, FEATURES, clipped
 
@@ -54,8 +54,8 @@ def test_one_row_equals_many(ensemble: Ensemble, rows: np.ndarray) -> None:
 
 def test_probabilities_stay_between_zero_and_one(ensemble: Ensemble, rows: np.ndarray) -> None:
     steep = [calibration.line(900.0, 5.0)] * 5
-    for model in (ensemble, ensemble.with_tables(blend.tables(steep, steep[0], np.full(5, 0.2)))):
-        answers = model.answers(rows * 1e6)[:, :-1]
+    for one in (ensemble, ensemble.with_tables(blend.tables(steep, steep[0], np.full(5, 0.2)))):
+        answers = one.answers(rows * 1e6)[:, :-1]
         assert (answers >= 0).all()
         assert (answers <= 1).all()
 
@@ -117,6 +117,16 @@ def test_what_a_node_cannot_name_is_refused(what: str) -> None:
         )
 
 
+@pytest.mark.parametrize("threshold", [0.0, -0.0])
+def test_zero_is_zero_whatever_its_sign(threshold: float) -> None:
+    tree = forest.Tree(
+        [0, 0, 0], np.array([threshold, 0, 0], np.float32), [1, -1, -1], [2, -1, -1], [0.0, 1.0, 2.0]
+    )
+    said = model.raw([forest.Member("one", [tree])], ("x",), CARD)
+    asked = np.array([[-0.0], [0.0], [1e-45], [-1e-45]], dtype=np.float32)
+    assert said.log_odds(asked)[:, 0].tolist() == [1.0, 1.0, 2.0, 1.0]
+
+
 def test_packed_nodes_come_back_bit_for_bit() -> None:
     threshold = np.array([-np.inf, -1.5, -1e-45, 0.0, 1e-45, 2.5, np.inf], dtype=np.float32)[:-1]
     left, feature = np.arange(6) * 600_000, np.arange(6) * 200
@@ -125,17 +135,14 @@ def test_packed_nodes_come_back_bit_for_bit() -> None:
         assert found.tolist() == expected.tolist()
 
 
-def test_a_side_needs_the_probability_and_a_majority_of_the_weight() -> None:
-    votes = np.array([[0.9, 0.4, 0.4], [0.9, 0.4, 0.4], [0.1, 0.2, 0.6], [0.6, 0.6, 0.6], [0.5, 0.5, 0.5]])
-    probability = np.array([0.7, 0.7, 0.3, 0.64, 0.9])
-    heavy = np.array([0.6, 0.2, 0.2])
-    assert sides(votes, probability, heavy, 0.65).tolist() == [1, 1, -1, 0, 0]
-    assert sides(votes, probability, np.full(3, 1 / 3), 0.65).tolist() == [0, 0, -1, 0, 0]
+def test_a_side_needs_the_probability_and_more_votes_for_it_than_against() -> None:
+    votes = np.array([[0.9, 0.4, 0.4], [0.9, 0.5, 0.5], [0.1, 0.2, 0.6], [0.6, 0.6, 0.6], [0.5, 0.5, 0.5]])
+    assert sides(votes, np.array([0.7, 0.7, 0.3, 0.64, 0.9]), 0.65).tolist() == [0, 1, -1, 0, 0]
 
 
 def test_one_row_is_judged_like_many(ensemble: Ensemble, rows: np.ndarray) -> None:
     answers = ensemble.answers(rows[:300])
-    many = sides(answers[:, :-2], answers[:, -2], ensemble.weight, 0.6)
+    many = sides(answers[:, :-2], answers[:, -2], 0.6)
     one = [ensemble.side(ensemble.answer(row.astype(np.float64)), 0.6) for row in rows[:300]]
     assert one == many.tolist()
     assert {1, -1, 0} == set(one)
@@ -155,9 +162,11 @@ def test_the_arithmetic_on_arrays_is_that_of_the_desk(ensemble: Ensemble, rows: 
         assert np.allclose(served[:, member], by_hand, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("limit", [(0.01, 50.0), (50.0, 0.01), (0.2, 2.0)])
 def test_strangeness_is_the_larger_of_both_measures_in_units_of_its_limit(
-    ensemble: Ensemble, rows: np.ndarray
+    limit: tuple[float, float], ensemble: Ensemble, rows: np.ndarray
 ) -> None:
-    space = ensemble.parts.space
-    measured = guard.strangeness(rows, space) / space.limit
-    assert ensemble.answers(rows)[:, -1].tolist() == measured.max(axis=1).tolist()
+    space = ensemble.parts.space._replace(limit=np.array(limit))
+    strict = Ensemble(ensemble.names, FEATURES, ensemble.parts._replace(space=space), CARD)
+    measured = guard.strangeness(3 * rows, space) / space.limit
+    assert strict.answers(3 * rows)[:, -1].tolist() == measured.max(axis=1).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sqlite3
 import subprocess
@@ -20,7 +21,13 @@ from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry
 from robo_trader.ml.members import MemberOptions
 from robo_trader.ml.trainer import TrainingOptions
-from robo_trader.train_models import default_database, read_bars, train_from_database
+from robo_trader.train_models import (
+    Comparison,
+    default_database,
+    default_name,
+    read_bars,
+    train_from_database,
+)
 
 SESSIONS = WARM_SESSIONS + 12
 QUICK = TrainingOptions(members=MemberOptions(forest_trees=10, boosted_trees=20))
@@ -65,9 +72,21 @@ def test_a_model_is_trained_saved_and_loads_with_todays_features(
     assert "\nPROVEN: AUC" in told
     assert str(directory) in told.replace("\n", "")
     manifest = registry.read_manifest(directory)
+    told = " ".join(told.split())
+    window = re.search(
+        r"learning from (\d+) sessions, 2025-\d\d-\d\d to 2026-01-02, of 60 asked for: there are no more in which the "
+        r"features are warm; (\d+) more only warm the features",
+        told,
+    )
+    assert window is not None
+    learnt, warming = map(int, window.groups())
+    assert learnt + warming == SESSIONS
+    assert learnt > 12
+    assert "not compared with SPY: no bars in" in told
+    assert (manifest.market, manifest.sectors) == ("SPY", {})
     assert (manifest.symbols, manifest.sessions, manifest.bars) == (
         ("AAPL", "NVDA"),
-        SESSIONS,
+        learnt,
         2
         * sum(
             (session.close - session.open) // MINUTE_NS
@@ -131,3 +150,65 @@ def test_the_command_line_ends_with_5_when_there_are_too_few_bars(tmp_path: Path
     assert done.returncode == 5
     assert re.search(r"error: too little to learn from.*Fetch more sessions", done.stderr)
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("sessions", [5, 8])
+def test_as_many_sessions_are_learnt_from_as_were_asked_for(
+    bars: Path, tmp_path: Path, sessions: int
+) -> None:
+    console = Console(width=200, file=io.StringIO())
+    directory = train_from_database(bars, ["NVDA"], "m", tmp_path, QUICK, console, days=sessions)
+    manifest = registry.read_manifest(directory)
+    (first, *_, last) = XnysCalendar().before("2026-01-05", sessions)
+    assert manifest.sessions == sessions
+    assert first.open < manifest.split["train"].first < first.close
+    assert last.open < manifest.split["test"].last < last.close
+    assert f"learning from {sessions} sessions" in console.file.getvalue()
+
+
+def test_what_to_compare_with_must_be_there_where_it_was_asked_for(bars: Path, tmp_path: Path) -> None:
+    console = Console(file=io.StringIO())
+
+    def train(comparison: Comparison) -> Path:
+        return train_from_database(
+            bars, ["NVDA"], "m", tmp_path, QUICK, console, days=8, comparison=comparison
+        )
+
+    with pytest.raises(DataError, match=r"no bars of QQQ, XLK, which --market or --sectors name"):
+        train(Comparison("QQQ", {"NVDA": "XLK"}, required=True))
+    with pytest.raises(DataError, match=r"--sectors names AMD, which .* learnt from are NVDA"):
+        train(Comparison("AAPL", {"AMD": "AAPL"}, required=True))
+    manifest = registry.read_manifest(train(Comparison("AAPL", {"NVDA": "AAPL"}, required=True)))
+    assert (manifest.market, manifest.sectors, manifest.symbols) == ("AAPL", {"NVDA": "AAPL"}, ("NVDA",))
+
+
+def test_the_command_line_refuses_a_market_that_is_not_there(bars: Path, tmp_path: Path) -> None:
+    words = ["--db", str(bars), "--models", str(tmp_path), "--market", "QQQ"]
+    done = subprocess.run(
+        [sys.executable, "-m", "robo_trader.train_models", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 5
+    assert "no bars of QQQ" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("account", "name"), [("DUP123456", "practice-DUP123456"), ("DU7", "ibkr"), ("SIM-DUP9", "practice-DUP9")]
+)
+def test_models_are_named_after_the_account_that_traded_whatever_the_file_is_called(
+    tmp_path: Path, account: str, name: str
+) -> None:
+    path = tmp_path / "practice-DUP1.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE sessions (account TEXT)")
+    connection.execute("INSERT INTO sessions VALUES (?)", (account,))
+    connection.commit()
+    connection.close()
+    assert default_name(path) == name
+
+
+def test_models_of_bars_that_nobody_traded_on_are_nobodys(bars: Path, tmp_path: Path) -> None:
+    assert default_name(bars) == "file-practice-DUP123456"
+    assert default_name(tmp_path / "ibkr.csv") == "file-ibkr"

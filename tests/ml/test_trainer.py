@@ -9,6 +9,7 @@ import pytest
 
 from robo_trader.core.errors import DataError
 from robo_trader.ml import trainer
+from robo_trader.ml.folds import FoldOptions
 from robo_trader.ml.trainer import Trained
 from tests.ml.conftest import QUICK, planted
 
@@ -79,3 +80,33 @@ def test_too_few_rows_or_one_outcome_only_are_refused_with_a_remedy() -> None:
     data = planted(skill=0.6)
     with pytest.raises(DataError, match="both outcomes"):
         trainer.train(replace(data, label=np.ones_like(data.label)), QUICK)
+
+
+def test_what_the_calendar_tells_is_learnt_from_and_not_watched_for_drift() -> None:
+    names = ("pull", "weekday", "half_day", "session_cos", "minutes_to_close")
+    trained = trainer.train(replace(planted(skill=0.6), feature_names=names), QUICK)
+    assert trained.ensemble.feature_names == names
+    assert trained.reference.names == ("pull",)
+    assert trained.reference.shares.shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "unseen"),
+    [
+        (FoldOptions(groups=4, tested=2, embargo_bars=30), 20),  # each row spoken of on three paths
+        (
+            FoldOptions(groups=5, forward=True, embargo_bars=30),
+            14,
+        ),  # the first groups only teach and calibrate
+    ],
+)
+def test_other_ways_to_cut_the_past_are_judged_on_as_well(kind: FoldOptions, unseen: int) -> None:
+    trained = trainer.train(planted(skill=0.6, sessions=20), replace(QUICK, folds=kind))
+    assert trained.report.sessions == pytest.approx(unseen, abs=1)
+    assert trained.report.auc.value > 0.55
+
+
+def test_what_was_tried_before_is_kept_and_counted() -> None:
+    trained = trainer.train(planted(skill=0.6, sessions=20), QUICK, trials=40)
+    assert trained.report.trials == 40
+    assert "DSR, 40 tried" in [one.name for one in trained.report.criteria]

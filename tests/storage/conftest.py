@@ -35,6 +35,7 @@ from robo_trader.core.events import (
     Resume,
     SetTimer,
     Side,
+    Split,
     Submit,
     Timer,
     Trade,
@@ -61,6 +62,8 @@ from robo_trader.core.steps import (
     RegimeChanged,
     Resumed,
     Signal,
+    SplitBooked,
+    SplitSuspected,
     Step,
     Unprotected,
 )
@@ -169,6 +172,13 @@ def day() -> list[tuple[Event, Step]]:
         (
             Flatten(at[11], "AAPL", "enough", "operator"),
             Step((Submit(exit_, stop),), (Halted(at[11], "reopening", "session", TradingState.REDUCING),)),
+        ),
+        (
+            Split(at[12], "MSFT", 4, 1, at[0], 40, "announced", "operator"),
+            Step((), (
+                SplitSuspected(at[12], "MSFT", 4, 1, "opened at a quarter"),
+                SplitBooked(at[12], "MSFT", 4, 1, at[0], Decimal("91.10"), "operator: announced"),
+            )),
         ),
     ]  # fmt: skip
 

@@ -26,7 +26,16 @@ from robo_trader.core.events import (
     Timer,
     decode_event,
 )
-from robo_trader.core.steps import NOTHING, Fact, Halted, OrderChanged, PositionChanged, Step, decode_step
+from robo_trader.core.steps import (
+    NOTHING,
+    Fact,
+    Halted,
+    OrderChanged,
+    PositionChanged,
+    Step,
+    decode_step,
+    journaled,
+)
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal, is_urgent
 from robo_trader.storage.queries import (
@@ -63,6 +72,7 @@ async def test_every_message_comes_back_in_order(database: Database, day: Day, g
     assert [seq for seq, _, _ in rows] == list(range(1, len(day) + 1))
     for (_, event, step), (told, answered) in zip(rows, day, strict=True):
         assert decode_event(event) == told
+        answered = decode_step(journaled(answered))
         back = decode_step(step)
         assert (tuple(back.commands), tuple(back.facts)) == (tuple(answered.commands), tuple(answered.facts))
 
@@ -74,7 +84,7 @@ async def test_every_table_gets_its_rows_whatever_the_grouping(
     expected = {
         "journal": len(day), "bars": 2, "ticks": 2, "features": 1, "signals": 2, "decisions": 1, "orders": 4,
         "fills": 3, "positions": 2, "equity": 1, "violations": 2, "halts": 3, "quarantines": 1, "cash_moves": 1,
-        "unprotected": 1, "regimes": 1, "drifted": 1, "drift_summaries": 1,
+        "unprotected": 1, "regimes": 1, "drifted": 1, "drift_summaries": 1, "splits": 2,
     }  # fmt: skip
     with closing(await recorded(database, day, group)) as connection:
         for table, rows in expected.items():

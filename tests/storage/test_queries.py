@@ -65,7 +65,7 @@ def test_status_shows_the_session_at_a_glance(connection: Connection) -> None:
     assert found["session"]["id"] == SESSION
     assert found["equity"]["cash"] == "87191.80"
     assert found["halt"]["halted"] is False
-    assert found["last_event"]["seq"] == 15
+    assert found["last_event"]["seq"] == 17
     assert {row["symbol"]: row["quantity"] for row in found["positions"]} == {"AAPL": 50, "MSFT": 10}
     assert [row["id"] for row in found["open_orders"]] == [
         "20260105-1-3.1", "20260105-1-2.1", "20260105-1-1.1", "yesterday-4.2"
@@ -258,3 +258,17 @@ async def test_what_has_drifted_and_not_come_back_is_told_of_the_last_session_on
     assert told["summary"]["worst"][0]["feature"] == "rsi_14"
     await database.start_session("later", OPENING, "paper", "DU1234567", [], "{}")
     assert queries.drift(connection) == {"standing": [], "summary": None}
+
+
+async def test_drift_is_calm_or_alarming_since_it_was_first_told_so(
+    database: Database, connection: Connection
+) -> None:
+    await database.start_session("today", OPENING, "paper", "DU1234567", [], "{}")
+    journal = SqliteJournal(database, "today")
+    since = []
+    for i, alarm in enumerate((False, False, True, True, False)):
+        told = DriftSummary(OPENING + i, "2026-01-05", 720, 34, 0, alarm, ())
+        await journal.record(Timer(OPENING, "t"), Step((), (told,)))
+        await journal.flush()
+        since.append(queries.drift(connection)["summary"]["since_ns"] - OPENING)
+    assert since == [0, 0, 2, 2, 4]

@@ -6,7 +6,7 @@ import pytest
 
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import Event, encode
-from robo_trader.core.steps import Halted, Step
+from robo_trader.core.steps import FeatureRow, Halted, Step
 from robo_trader.storage.database import Database
 from robo_trader.storage.journal import SqliteJournal
 from robo_trader.storage.queries import connect_readonly, journal_rows
@@ -49,6 +49,40 @@ def test_a_planted_difference_is_named_with_both_sides(day: Day) -> None:
     assert found.event == encode(day[6][0]).decode()
     assert found.expected == encode(day[6][1]).decode()
     assert "planted" in found.got
+
+
+def with_vector(day: Day, vector: bytes) -> Day:
+    event, step = day[2]
+    row = FeatureRow(event.ts, "AAPL", "v1", vector)
+    return [*day[:2], (event, Step(step.commands, (*step.facts, row))), *day[3:]]
+
+
+async def test_one_bit_of_a_vector_makes_a_difference_though_the_journal_keeps_no_vectors(
+    database: Database, day: Day
+) -> None:
+    recorded = with_vector(day, bytes(800))
+    journal = SqliteJournal(database, "20260105-1")
+    for event, step in recorded:
+        await journal.record(event, step)
+    await journal.flush()
+    with closing(connect_readonly(database.path)) as connection:
+        kept = list(journal_rows(connection, "20260105-1"))
+    assert len(kept[2][2]) < 800
+    assert replay(Parrot(recorded), kept) is None
+    altered = with_vector(day, bytes(799) + b"\x01")
+    found = replay(Parrot(altered), kept)
+    assert found is not None
+    assert (found.seq, found.step) == (3, altered[2][1])
+
+
+def test_a_journal_of_before_that_kept_vectors_whole_is_replayed_as_strictly(day: Day) -> None:
+    recorded = rows(with_vector(day, bytes(800)))
+    assert b'"values":"' in recorded[2][2]
+    assert replay(Parrot(with_vector(day, bytes(800))), recorded) is None
+    found = replay(Parrot(with_vector(day, bytes(799) + b"\x01")), recorded)
+    assert found is not None
+    assert found.seq == 3
+    assert '"values":"' in found.got
 
 
 def test_nothing_recorded_is_not_a_pass(day: Day) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -311,3 +313,28 @@ def test_a_bar_unlike_all_of_training_is_not_voted_on_and_the_column_is_named() 
 def test_what_is_held_when_the_market_turns_strange_is_given_up_when_the_forecast_ends() -> None:
     run = Run(model=guarded()).play(1, 1, UP).play(2, 40, 50.0)
     assert run.directions == [(1, 1), (31, 0)]
+
+
+def test_an_unproven_model_is_traded_only_where_that_was_asked_for_and_says_so_in_every_signal() -> None:
+    unproven = replace(CARD, proven=False, reason="it is a coin")
+    assert not Run(model=ensemble(unproven)).play(1, 5, UP).directions
+    run = Run(MLStrategyOptions(allow_unproven=True), ensemble(unproven)).play(1, 5, UP).play(6, 50, NONE)
+    signals = [fact for _, fact in run.said if isinstance(fact, Signal)]
+    assert [signal.direction for signal in signals] == [1, 0]
+    assert all(signal.reason.startswith("UNPROVEN; ") for signal in signals)
+    proven = Run(MLStrategyOptions(allow_unproven=True)).play(1, 5, UP)
+    assert "UNPROVEN" not in str(proven.said)
+
+
+def test_it_acts_at_the_vote_its_model_was_judged_at_or_a_stricter_one() -> None:
+    lowered = ensemble(replace(CARD, threshold=0.55, asked=0.65), high=0.4)  # P = 0.60
+    assert Run(MLStrategyOptions(threshold=0.65), lowered).play(1, 3, UP).directions == [(1, 1)]
+    assert not Run(MLStrategyOptions(threshold=0.70), lowered).play(1, 3, UP).directions
+    as_asked = ensemble(replace(CARD, threshold=0.65, asked=0.65), high=0.4)
+    assert not Run(MLStrategyOptions(threshold=0.55), as_asked).play(1, 3, UP).directions
+
+
+def test_bets_are_as_large_as_the_book_has_them() -> None:
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "06_afml_sampling.json").read_text())["data"]
+    for row in golden["bet_size"]:
+        assert bet_size(row["p"]) == pytest.approx(row["m"], abs=1e-9)

@@ -166,6 +166,15 @@ def test_what_was_kept_of_another_market_or_damaged_is_refused():
         RegimeDetector("SPY", CALENDAR).restore(kept[:-3])
 
 
+def test_after_a_split_nothing_is_known_instead_of_a_crash_that_was_none():
+    detector = known()
+    half = days(1)[-1].close / 2
+    assert heard(detector, minutes([half]))[-1].regime is Regime.CRASH
+    detector.forget("NVDA")
+    (told,) = heard(detector, minutes([half, half * 1.001])[1:])
+    assert (told.regime, told.known, told.was) == (Regime.NEUTRAL, False, "crash")
+
+
 def test_without_a_market_there_is_neither_bull_nor_bear():
     price = [days(3)[-1].close]
     (bull,) = heard(known(NVDA=days(3)), minutes(price))

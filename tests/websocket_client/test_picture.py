@@ -39,6 +39,8 @@ from robo_trader.core.steps import (
     OrderChanged,
     PositionChanged,
     Resumed,
+    SplitBooked,
+    SplitSuspected,
     Step,
 )
 from robo_trader.websocket_client.picture import Picture
@@ -243,3 +245,14 @@ def test_a_reading_of_drift_is_shown_until_it_has_come_back(told: Told) -> None:
     assert (told.row("events")["severity"], "1 of 34" in told.row("events")["text"]) == ("warn", True)
     told.say(Drifted(OPEN + 1, "rsi_14", "psi", 0.1, 0.25))
     assert [row.test for row in told.rows("drift")] == ["ks"]
+
+
+def test_a_night_that_looks_like_a_split_stands_in_the_status_until_it_is_booked_or_over(told: Told) -> None:
+    told.say(SplitSuspected(OPEN, "NVDA", 4, 1, "opened so"), SplitSuspected(OPEN, "GE", 1, 8, "opened so"))
+    assert told.row("status")["splits"] == [
+        {"symbol": "NVDA", "ratio": "4:1"},
+        {"symbol": "GE", "ratio": "1:8"},
+    ]
+    told.say(SplitBooked(OPEN, "NVDA", 4, 1, 0, None, "announced"), SplitSuspected(OPEN, "GE", 1, 1, "no"))
+    assert told.row("status")["splits"] == []
+    assert [row["text"] for row in told.rows("events")][-2:] == ["split 4 for 1: announced", "no split: no"]

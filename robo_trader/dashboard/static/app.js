@@ -247,6 +247,7 @@ function drawBanners() {
     ...bare.map((row) => `UNPROTECTED: ${count(row.unprotected)} ${row.symbol}, ${row.why}`),
     ...desk.regimes().filter((row) => row.regime === "crash").map((row) => `CRASH ${row.symbol}: ${row.why}`),
     ...(drift?.alarm ? [`DRIFT: ${drift.drifting} of ${drift.columns} features no longer look as in training`] : []),
+    ...desk.splits().map((row) => `${row.symbol} looks like a ${row.ratio} split: if it was one, robo-trader split ${row.symbol} ${row.ratio} --reason …`),
     ...desk.quarantines().filter((row) => row.since).map((row) => `QUARANTINE ${row.symbol}: ours ${row.ours}, broker ${row.broker}`),
   ];
   $("alarm").hidden = !alarms.length;

@@ -47,6 +47,12 @@ export class DeskState {
     return (this.told?.quarantines ?? []).map((row) => ({ ...row, since: row.since_ns, ignored_until: row.ignored_until_ns }));
   }
 
+  /** Nights that look like a split and were not answered with one: `{symbol, ratio}`. */
+  splits() {
+    if (this.feed.fresh()) return this.feed.row("status")?.splits ?? [];
+    return (this.told?.splits ?? []).map((row) => ({ symbol: row.symbol, ratio: `${row.new}:${row.old}` }));
+  }
+
   /** Readings beyond their limits, furthest first, and `{drifting, columns, alarm}` as told last, null before that. */
   drift() {
     const fresh = this.feed.fresh();
