@@ -46,6 +46,6 @@ def warm_regimes(
     for symbol, bars in past.items():
         since = days[symbol][-1].ts if days.get(symbol) else -1
         for bar in bars:
-            if bar.ts > since:
+            if bar.ts > since:  # the others it would pass over, each by itself
                 detector.on_bar(bar)
     return detector.saved()

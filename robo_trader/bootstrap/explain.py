@@ -18,11 +18,12 @@ from robo_trader.bootstrap.shown_features import clock, parse_time
 from robo_trader.config import Settings
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, Bar
-from robo_trader.core.steps import Abstained, Decision, Denied, FeatureRow, Signal
+from robo_trader.core.steps import Abstained, Decision, Denied, FeatureRow, Signal, digested
 from robo_trader.ml import registry
 from robo_trader.ml.model import Ensemble
 from robo_trader.risk.gates import all_gates
 from robo_trader.storage import feature_rows, queries, trail
+from robo_trader.storage.feature_rows import FeatureVector
 from robo_trader.storage.rows import iso
 from robo_trader.storage.trail import Moment
 
@@ -93,11 +94,17 @@ def _model(connection: sqlite3.Connection, plan: Plan, row: FeatureRow | None) -
     if row is None:
         return {"unknown": "no features were computed of this bar"}
     try:
+        found = feature_rows.last_vector(connection, row.symbol, row.ts)
+        if found is None or digested(_row_of(found)) != row:
+            return {"unknown": "the features of this bar are not kept any more"}
         model = registry.load(Path(plan.model), row.version)
-        columns = model.columns(feature_rows.columns_of(connection, row.version))
+        return _asked(model, plan, found.values[model.columns(found.columns)])
     except DataError as error:
         return {"unknown": str(error)}
-    return _asked(model, plan, np.frombuffer(row.values)[columns])
+
+
+def _row_of(vector: FeatureVector) -> FeatureRow:
+    return FeatureRow(vector.ts, vector.symbol, vector.version, vector.values.tobytes())
 
 
 def _asked(model: Ensemble, plan: Plan, x: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, Any]:

@@ -323,10 +323,11 @@ def journaled(step: Step) -> bytes:
     """
     if not any(isinstance(fact, FeatureRow) for fact in step.facts):
         return encode(step)
-    return encode(Step(step.commands, [_digested(fact) for fact in step.facts]))
+    return encode(Step(step.commands, [digested(fact) for fact in step.facts]))
 
 
-def _digested(fact: Fact) -> Fact:
+def digested(fact: Fact) -> Fact:
+    """Return the fact as the journal keeps it."""
     if not isinstance(fact, FeatureRow):
         return fact
     digest = hashlib.blake2b(fact.values, digest_size=_DIGEST_BYTES).hexdigest()

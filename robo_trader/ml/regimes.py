@@ -19,9 +19,7 @@ MONTH = 20  # days of the shorter windows
 YEAR = 252  # days that volatility is ranked among ...
 HALF_YEAR = 126  # ... or as many as there are, from here on
 SETTLED = 60  # days after which the filter's beginning weighs at most a tenth (0.9643^60)
-LONGEST_GAP_NS = (
-    10 * DAY_NS
-)  # between two days of one series; the longest closing of the exchange since 1933 is six
+LONGEST_GAP_NS = 10 * DAY_NS  # between two days of one series; the exchange closes for a few days at most
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -134,9 +136,20 @@ async def test_a_model_that_is_gone_leaves_what_the_journal_says(
     the_plan = msgspec.structs.replace(planned(), model=str(tmp_path / "gone"))
     engine = engine_of(Quiet())
     as_json, words = told(await recorded(tmp_path, engine, [opening(), bar(1)], the_plan), capsys)
-    assert as_json["model"]["unknown"]
+    assert "manifest" in as_json["model"]["unknown"]
     assert "votes     not shown: " in words
     assert "abstained no vote in 30 bars" in words
+
+
+async def test_features_that_are_kept_no_longer_or_are_not_those_of_the_journal_are_not_asked_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    the_plan = msgspec.structs.replace(planned(), model=str(tmp_path / "gone"))
+    path = await recorded(tmp_path, engine_of(Quiet()), [opening(), bar(1)], the_plan)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM features")
+        connection.commit()
+    assert told(path, capsys)[0]["model"]["unknown"] == "the features of this bar are not kept any more"
 
 
 async def test_before_the_first_decision_and_at_no_time_there_is_nothing_to_explain(tmp_path: Path):

@@ -78,8 +78,15 @@ async def test_a_fall_within_half_an_hour_is_a_crash_in_the_same_session(desk: D
 
 async def test_kelly_sizes_by_what_the_model_was_worth_and_says_each_step(desk: Desk):
     _, port = await desk.gateway(SyntheticMarket(1, edge=1.0))
-    run = await desk.daemon(port, "--use-ml", ml_history_days=30, risk_position_sizing="kelly")
-    await run.until("status=filled")
+    wish = {"ml_history_days": 30, "risk_position_sizing": "kelly"}  # too few days for the gate to be sure of
+    run = await desk.daemon(port, "--use-ml", "--allow-unproven", **wish)
+    for reached in (
+        "training: folds",
+        "training: verdict",
+        " ready ",
+        "status=filled",
+    ):  # each has its own patience
+        await run.until(reached)
     run.signal(signal.SIGTERM)
     assert await run.end() == 0, run.text
     (steps,) = desk.rows(
