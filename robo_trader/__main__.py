@@ -45,6 +45,10 @@ Account = Annotated[
     str | None, typer.Option(help="Whose daemon; default: the one of the data directory.")
 ]  # fmt: skip
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+OfShare = Annotated[str, typer.Option("--symbol", help="Of which share.")]
+ByThen = Annotated[
+    str, typer.Option("--at", help="The last one by then, such as 2026-01-05T10:31 (New York); default: the newest.")
+]  # fmt: skip
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -167,6 +171,14 @@ def replay(
     from robo_trader.bootstrap import commands
 
     end(lambda: commands.replay_session(settings_of(), db, session))
+
+
+@app.command()
+def explain(symbol: OfShare, at: ByThen = "", db: Db = None, as_json: AsJson = False) -> None:
+    """Say why a share was traded, or was not: votes, regime, size, gates, orders and fills of its last decision."""
+    from robo_trader.bootstrap import explain as explanation
+
+    end(lambda: explanation.explain(settings_of(), symbol, at, db, as_json))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from robo_trader.core.errors import ConfigurationError
+from robo_trader.core.steps import Regime
 from robo_trader.ibkr.restart_window import parse_window
 from robo_trader.simulation.turn import Turn
 
@@ -41,6 +42,7 @@ PREFIXES = (
 INTERNAL = frozenset({"ROBO_HUB_TOKEN"})
 _SYMBOL = re.compile(r"[A-Z0-9]+(\.[A-Z0-9]+)?")
 LIVE_PORTS = frozenset({7496, 4001})
+_SHARE = re.compile(r"0(\.\d+)?|1(\.0+)?")
 MOST_DEPTH_LINES = 3  # of any login; more are bought with market data boosters
 # The averages that are computed; the environment gives their lengths as text.
 AverageBars = Annotated[Literal[5, 10, 20, 50], BeforeValidator(int)]
@@ -73,6 +75,18 @@ def _sectors(text: str) -> str:
         if found.setdefault(share, sector) != sector:
             raise ValueError(f"{share} cannot have two sectors, {found[share]} and {sector}")
     return ",".join(f"{share}={sector}" for share, sector in found.items())
+
+
+def _multipliers(text: str) -> str:
+    pairs = [pair.strip().lower() for pair in text.split(",") if pair.strip()]
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if name not in set(Regime) or not _SHARE.fullmatch(value):
+            known = ", ".join(Regime)
+            raise ValueError(
+                f"{pair!r}: expected a regime ({known}) and a number from 0 to 1, like crash=0.25"
+            )
+    return ",".join(pairs)
 
 
 def _depth(text: str) -> str:
@@ -138,9 +152,18 @@ class Settings(BaseSettings):
         0.01, gt=0, description="auto: TWAP above this share of a bar's usual volume"
     )
 
-    risk_position_sizing: Literal["atr", "fixed"] = Field("atr", description="How positions are sized")
+    risk_position_sizing: Literal["atr", "fixed", "kelly"] = Field(
+        "atr", description="How positions are sized; kelly needs --use-ml, and bounds what atr allows"
+    )
     risk_per_trade: float = Field(
-        0.002, gt=0, le=0.05, description="ATR sizing: risk of one position, fraction of equity"
+        0.002, gt=0, le=0.05, description="ATR and Kelly sizing: risk of one position, fraction of equity"
+    )
+    risk_kelly_fraction: float = Field(
+        0.25, gt=0, le=1, description="Kelly sizing: share of Kelly's fraction that is risked"
+    )
+    risk_regime_multipliers: Annotated[str, AfterValidator(_multipliers)] = Field(
+        "crash=0.25,volatile=0.5",
+        description="Kelly sizing: what a regime leaves of a size; the least of them where none is known",
     )
     risk_atr_multiple: float = Field(
         3.0, gt=0, description="Distance in ATRs at which a position counts as wrong: its protective stop"
@@ -288,6 +311,11 @@ class Settings(BaseSettings):
     def sectors(self) -> dict[str, str]:
         """Return by share what stands for its sector."""
         return dict(pair.split("=") for pair in self.features_sectors.split(",") if pair)
+
+    def regime_multipliers(self) -> dict[str, float]:
+        """Return by regime what it leaves of a size."""
+        pairs = (pair.split("=") for pair in self.risk_regime_multipliers.split(",") if pair)
+        return {name: float(value) for name, value in pairs}
 
     def depth(self) -> tuple[str, ...]:
         """Return whose order book is watched."""

@@ -47,6 +47,8 @@ from robo_trader.core.steps import (
     Ignored,
     Mismatch,
     OrderChanged,
+    Regime,
+    RegimeChanged,
     Resumed,
     Signal,
     SplitBooked,
@@ -233,6 +235,9 @@ class DeskLog:
                     filled=fact.filled or None,
                     why=fact.reason,
                 )
+            case RegimeChanged():
+                tell = self._log.warning if fact.regime is Regime.CRASH else self._log.info
+                tell("regime", what=f"{fact.symbol} {fact.regime}", was=fact.was, why=fact.why)
             case DriftSummary():
                 tell = self._log.warning if fact.alarm else self._log.info
                 tell("drift", what=fact.session, drifting=f"{fact.drifting} of {fact.columns} features")

@@ -20,6 +20,7 @@ OTHER = {
     "execution_mode": "dry-run",
     "execution_algorithm": "twap",
     "risk_position_sizing": "fixed",
+    "risk_regime_multipliers": "crash=0,bear=0.5",
     "strategy_fast": 5,
     "strategy_slow": 50,
     "strategy_allow_short": True,
@@ -109,6 +110,19 @@ def test_depth_is_of_three_symbols_at_most_and_of_symbols():
         load(market_data_depth="AAPL,NVDA,MSFT,SPY")
     with pytest.raises(ConfigurationError, match=r"MARKET_DATA_DEPTH.*no ticker"):
         load(market_data_depth="AAPL;NVDA")
+
+
+def test_regimes_take_away_and_never_add():
+    assert load(risk_regime_multipliers=" Crash=0, bear=0.50,").regime_multipliers() == {
+        "crash": 0.0,
+        "bear": 0.5,
+    }
+    assert load(risk_regime_multipliers="").regime_multipliers() == {}
+    for wrong in ("crash=1.5", "crash=-1", "crash", "panic=0.5", "crash=nan", "crash=0.5=0.5"):
+        with pytest.raises(
+            ConfigurationError, match=r"RISK_REGIME_MULTIPLIERS.*from 0 to 1, like crash=0.25"
+        ):
+            load(risk_regime_multipliers=wrong)
 
 
 @pytest.mark.parametrize(

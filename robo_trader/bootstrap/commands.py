@@ -167,6 +167,7 @@ def _in_words(state: dict[str, Any]) -> str:
         f"`{split_command(row['symbol'], row['new'], row['old'])} --reason …` if it was one ({row['why']})"
         for row in state["splits"]
     ]
+    lines += [_regime(row) for row in state["regimes"]]
     lines += _drift(state["drift"])
     lines += _models(state)
     lines.append("this session: " + "  ".join(f"{name} {count}" for name, count in state["counts"].items()))
@@ -240,6 +241,10 @@ def _position(held: dict[str, Any], state: dict[str, Any]) -> str:
 def _quarantine(row: dict[str, Any]) -> str:
     left = f"; {row['ignored']} left alone until {row['ignored_until']}" if row["ignored"] else ""
     return f"QUARANTINED {row['symbol']} since {row['since']} market time: ours {row['ours']}, broker {row['broker']}{left}"
+
+
+def _regime(row: dict[str, Any]) -> str:
+    return f"regime {row['symbol']:<6} {row['regime']:<8} since {row['ts']} market time: {row['why']}"
 
 
 def _drift(drift: dict[str, Any]) -> list[str]:

@@ -22,7 +22,7 @@ from robo_trader.bootstrap.control import Control
 from robo_trader.bootstrap.endings import end_task, reason
 from robo_trader.bootstrap.kill_switch import KillFile
 from robo_trader.bootstrap.link import Link, link_options
-from robo_trader.bootstrap.past import take, warm_features
+from robo_trader.bootstrap.past import take, warm_desk
 from robo_trader.bootstrap.plan import Plan, Warmth
 from robo_trader.bootstrap.retraining import Retraining
 from robo_trader.bootstrap.session import TradingSession
@@ -228,11 +228,11 @@ class Daemon:
         await session.work(request.once, request.run_for_s)
 
     async def _warm(self, link: Link, database: Database, the_plan: Plan) -> tuple[Warmth, list[Bar]]:
-        """Return what the features know as the session begins, and each symbol's last bar; the rest is let go."""
+        """Return what the desk knows as the session begins, and each symbol's last bar; the rest is let go."""
         history = await link.history(database, self._settings.features_sessions)
         past = await take(history, link.pipeline, database)
         last = [bars[-1] for bars in past.values() if bars]
-        return await asyncio.to_thread(warm_features, the_plan, past), last
+        return await asyncio.to_thread(warm_desk, the_plan, past, await link.days()), last
 
 
 @contextmanager

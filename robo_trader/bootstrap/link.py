@@ -9,6 +9,7 @@ from decimal import Decimal
 import msgspec
 import structlog
 
+from robo_trader.bootstrap.days import read_days
 from robo_trader.bootstrap.link_state import LinkState
 from robo_trader.bootstrap.past import History, HistoryReader, sessions_to_warm
 from robo_trader.bootstrap.reach import Approach
@@ -16,7 +17,7 @@ from robo_trader.bootstrap.reopening import Reopening
 from robo_trader.bootstrap.upkeep import Upkeep
 from robo_trader.config import Settings
 from robo_trader.core.errors import ConfigurationError, ConnectionLost
-from robo_trader.core.events import SECOND_NS, AccountSnapshot, Event, Fill
+from robo_trader.core.events import SECOND_NS, AccountSnapshot, Bar, Event, Fill
 from robo_trader.core.inbox import Inbox
 from robo_trader.core.orders import OrderBook
 from robo_trader.core.protocols import Broker
@@ -176,6 +177,10 @@ class Link:
         now = await self.connection.ask_time()
         wanted = sessions_to_warm(self._interval_ns, sessions)
         return await self._reader.read(database, self._symbols, now, wanted, self.beside)
+
+    async def days(self) -> dict[str, list[Bar]]:
+        """Return each symbol's past sessions as bars of a day, as far as TWS tells them."""
+        return await read_days(self._feed, self._symbols)
 
     def account_name(self, dry_run: bool) -> str:
         """Return the account whose books are kept: TWS's own, or the simulated one of a dry run."""

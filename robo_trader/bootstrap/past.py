@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import structlog
 
-from robo_trader.bootstrap.plan import Plan, Recent, Warmth, new_features, new_watch
+from robo_trader.bootstrap.days import warm_regimes
+from robo_trader.bootstrap.plan import Plan, Recent, Warmth, new_features, new_regimes, new_watch
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
 from robo_trader.data.history import HistoryOptions, wanted, warm
 from robo_trader.data.nights import Nights
@@ -144,8 +145,13 @@ async def take(history: History, pipeline: Pipeline, database: Database) -> dict
     return past
 
 
-def warm_features(plan: Plan, past: Mapping[str, Sequence[Bar]]) -> Warmth:
-    """Warm the features of a plan with the past of its symbols. Raises DataError on a model that is damaged."""
+def warm_desk(
+    plan: Plan, past: Mapping[str, Sequence[Bar]], days: Mapping[str, Sequence[Bar]] | None = None
+) -> Warmth:
+    """Warm the features of a plan with the past of its symbols, and its regimes with their days as well.
+
+    Raises DataError on a model that is damaged.
+    """
     features = new_features(plan)
     watch = new_watch(plan, features)
     told = {symbol: bars for symbol, bars in past.items() if bars}
@@ -169,6 +175,7 @@ def warm_features(plan: Plan, past: Mapping[str, Sequence[Bar]]) -> Warmth:
         {symbol: bars[-1].ts for symbol, bars in told.items()},
         recent,
         {symbol: rows.tobytes() for symbol, rows in nights.told().items()},
+        warm_regimes(new_regimes(plan), days or {}, told),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from robo_trader.bootstrap.places import kind_of
 from robo_trader.config import Settings
 from robo_trader.core.engine import Engine
-from robo_trader.core.errors import DataError
+from robo_trader.core.errors import ConfigurationError, DataError
 from robo_trader.core.events import SECOND_NS
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.parts import Parts
@@ -29,11 +29,13 @@ from robo_trader.ml.drift import Columns
 from robo_trader.ml.drift_watch import DriftOptions, DriftWatch, SuccessiveWatch
 from robo_trader.ml.model import Ensemble
 from robo_trader.risk.gates import GateOptions, all_gates
+from robo_trader.risk.kelly import KellyOptions, KellySizer
 from robo_trader.risk.sizing import AtrSizer, FixedSizer, SizingOptions
 from robo_trader.risk.stops import AtrStop, StopOptions
 from robo_trader.strategies.cadence import Cadence
 from robo_trader.strategies.ml_strategy import MLStrategy, MLStrategyOptions
 from robo_trader.strategies.moving_average import CrossoverOptions, MovingAverageCrossover
+from robo_trader.strategies.regime_detector import RegimeDetector
 from robo_trader.strategies.succession import Succession
 
 _ZLIB = b"\x78"  # no map of msgpack begins with it
@@ -69,7 +71,8 @@ class Warmth(msgspec.Struct, frozen=True):
 
     `features` is `FeatureEngine.saved()`, `vectors` the bytes of each symbol's last vector, `since` and `until` the first
     and the last bar (ns UTC) that each symbol was warmed with. `recent` is of each traded symbol, and empty without a
-    model. `days` are the past sessions of each symbol, by which its next night is judged.
+    model. `days` are the past sessions of each symbol, by which its next night is judged. `regimes` is
+    `RegimeDetector.saved()`, empty in sessions of before there was one.
     """
 
     features: bytes
@@ -78,6 +81,7 @@ class Warmth(msgspec.Struct, frozen=True):
     until: dict[str, int]
     recent: dict[str, Recent] = {}
     days: dict[str, bytes] = {}
+    regimes: bytes = b""
 
     def read_days(self) -> dict[str, Floats]:
         """Return what `Nights.told` returned."""
@@ -116,6 +120,7 @@ class Plan(msgspec.Struct, frozen=True):
     drift_options: DriftOptions = DriftOptions()
     split: dict[str, int] = {}  # by symbol, since when the last split that the books knew of
     challenger: str = ""  # directory of the model that votes in shadow, empty without one
+    kelly_options: KellyOptions = KellyOptions()
 
 
 def build_plan(
@@ -132,7 +137,11 @@ def build_plan(
     split: dict[str, int] | None = None,
     challenger: Path | None = None,
 ) -> Plan:
-    """Freeze the settings into the plan of one session."""
+    """Freeze the settings into the plan of one session. Raises ConfigurationError where they contradict each other."""
+    if settings.risk_position_sizing == "kelly" and not use_ml:
+        raise ConfigurationError(
+            "RISK_POSITION_SIZING=kelly sizes by a model's probabilities: trade with --use-ml, or size by atr or fixed"
+        )
     s = settings
     return Plan(
         session_id=session_id,
@@ -176,6 +185,7 @@ def build_plan(
         drift_options=DriftOptions(s.ml_drift_share),
         split=split or {},
         challenger=str(challenger.resolve()) if challenger else "",
+        kelly_options=KellyOptions(s.risk_kelly_fraction, s.regime_multipliers(), s.risk_max_heat_fraction),
     )
 
 
@@ -199,6 +209,11 @@ def _watch_of(directory: Path, plan: Plan, features: FeatureEngine) -> DriftWatc
     reference = registry.load_reference(directory)
     columns = np.array([features.names.index(name) for name in reference.names], dtype=np.intp)
     return DriftWatch(reference, columns, plan.traded, XnysCalendar(), manifest.horizon, plan.drift_options)
+
+
+def new_regimes(plan: Plan) -> RegimeDetector:
+    """Return the regimes of a plan's symbols, of which no day is known yet."""
+    return RegimeDetector(plan.market, XnysCalendar())
 
 
 class Shelf:
@@ -258,9 +273,9 @@ def build_engine(plan: Plan, warmth: Warmth | None = None, shelf: Shelf | None =
         features.restore(warmth.features)
     algorithms: dict[str, Algorithm] = {"market": MarketAlgorithm(), "twap": TwapAlgorithm(plan.twap_options)}
     strategy, watch, successors = _voices(plan, features, warmth, shelf)
-    sizer: Sizer = AtrSizer(plan.sizing_options)
-    if plan.sizing == "fixed":
-        sizer = FixedSizer(plan.sizing_options)
+    regimes = new_regimes(plan) if warmth is None or warmth.regimes else None
+    if regimes is not None and warmth is not None:
+        regimes.restore(warmth.regimes)
     return Engine(
         Parts(
             session_id=plan.session_id,
@@ -271,7 +286,7 @@ def build_engine(plan: Plan, warmth: Warmth | None = None, shelf: Shelf | None =
             strategy=Cadence(strategy, plan.interval_s * SECOND_NS)
             if plan.interval_s > plan.bar_s
             else strategy,
-            sizer=sizer,
+            sizer=_sizer(plan),
             gates=all_gates(plan.gate_options),
             executor=SmartExecutor(algorithms, plan.executor_options),
             stop_rule=AtrStop(plan.stop_options),
@@ -280,6 +295,7 @@ def build_engine(plan: Plan, warmth: Warmth | None = None, shelf: Shelf | None =
             successors=successors,
             nights=Nights(calendar, plan.market, warmth.read_days() if warmth else None),
             split=plan.split,
+            regimes=regimes,
         )
     )
 
@@ -347,3 +363,9 @@ def _voices(
             one.recall({symbol: kept.read(one.columns, width) for symbol, kept in warmth.recent.items()})
     watch = SuccessiveWatch(watches[0], shelf.watch, Path(plan.challenger).name, *watches[1:])
     return strategy, watch, (strategy, watch)
+
+
+def _sizer(plan: Plan) -> Sizer:
+    if plan.sizing == "kelly":
+        return KellySizer(plan.sizing_options, plan.kelly_options)
+    return FixedSizer(plan.sizing_options) if plan.sizing == "fixed" else AtrSizer(plan.sizing_options)

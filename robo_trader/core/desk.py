@@ -12,7 +12,7 @@ from robo_trader.core.holds import Holds
 from robo_trader.core.instrument import Instrument
 from robo_trader.core.orders import OrderBook
 from robo_trader.core.portfolio import Portfolio
-from robo_trader.core.protocols import Calendar, Session, Vector
+from robo_trader.core.protocols import Calendar, Reading, Regimes, Session, Vector
 
 
 class Waiting(NamedTuple):
@@ -31,6 +31,7 @@ class Desk:
         instruments: Mapping[str, Instrument],
         calendar: Calendar,
         feature_names: Sequence[str],
+        regimes: Regimes | None = None,
     ) -> None:
         self._session_id = session_id
         self._parents = 0
@@ -45,6 +46,7 @@ class Desk:
         self.theirs: dict[str, int] = {}  # the broker's position where it differs from ours
         self.vectors: dict[str, Vector] = {}
         self._calendar = calendar
+        self._regimes = regimes
         self._session: Session | None = None  # the last one asked for
         self.feature_names = tuple(feature_names)
         self._columns = {name: i for i, name in enumerate(feature_names)}
@@ -76,6 +78,15 @@ class Desk:
         vector, column = self.vectors.get(symbol), self._columns.get(name)
         value = math.nan if vector is None or column is None else vector.item(column)
         return None if math.isnan(value) else value
+
+    def regime(self, symbol: str) -> Reading | None:
+        """Return what kind of market the symbol is in, None where nobody looks."""
+        return None if self._regimes is None else self._regimes.reading(symbol)
+
+    def regime_name(self, symbol: str) -> str:
+        """Return the same as a word, empty where nobody looks."""
+        reading = self.regime(symbol)
+        return "" if reading is None else str(reading.regime)
 
     def held(self) -> Sequence[str]:
         """Return the symbols with a position or a live order."""

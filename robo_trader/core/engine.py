@@ -45,6 +45,7 @@ from robo_trader.core.reconciliation import Reconciliation
 from robo_trader.core.splits import Splits
 from robo_trader.core.steps import (
     NOTHING,
+    Abstained,
     Anomaly,
     Corrected,
     Decision,
@@ -64,7 +65,8 @@ class Engine:
         self._parts = parts
         self._features = parts.features
         self._executor = parts.executor
-        self.desk = Desk(parts.session_id, parts.instruments, parts.calendar, parts.features.names)
+        known = (parts.instruments, parts.calendar, parts.features.names, parts.regimes)
+        self.desk = Desk(parts.session_id, *known)
         self.desk.vectors.update(parts.warmed)
         self._portfolio = self.desk.portfolio
         self._orders = self.desk.orders
@@ -134,6 +136,7 @@ class Engine:
         vector = self._features.update(bar)
         watch = self._parts.watch
         noticed = watch.on_bar(bar, vector) if watch is not None and vector is not None else ()
+        changed = self._parts.regimes.on_bar(bar) if self._parts.regimes is not None else ()
         if vector is not None:
             self.desk.vectors[bar.symbol] = vector
         elif not bar.history:  # the last bar of the warm-up comes once more, for its price
@@ -145,10 +148,12 @@ class Engine:
             self.desk.day_start = self._portfolio.equity()
         if vector is not None:
             draft.fact(FeatureRow(bar.ts, bar.symbol, self._features.version, vector.tobytes()))
-        for fact in noticed:
+        for fact in (*noticed, *changed):
             draft.fact(fact)
         asked = bar.symbol in self._parts.traded and not self._splits.are_suspected(bar.symbol)
         for said in self._parts.strategy.on_bar(bar, self.desk) if asked else ():
+            if isinstance(said, Signal | Abstained):
+                said = msgspec.structs.replace(said, regime=self.desk.regime_name(bar.symbol))
             draft.fact(said)
             if isinstance(said, Signal):
                 self._act(said, draft)
@@ -190,7 +195,8 @@ class Engine:
         expected = self.desk.position(symbol) + coming
         side = Side.BUY if target > expected else Side.SELL
         if signal.direction and not target and expected * signal.direction >= 0:
-            draft.fact(self._decision(signal, "", side, 0, "", sizing.reason, sizing.steps))
+            none = Order("", "", symbol, side, 0, algorithm="", reason=sizing.reason)
+            draft.fact(self._decision(signal, none, sizing.steps))
             return
         if target == expected or target * expected > 0:
             return  # on that side already: a size that drifts is not worth a commission
@@ -213,16 +219,12 @@ class Engine:
         order = Order(parent_id, parent_id, signal.symbol, side, quantity, reason=signal.reason)
         algorithm = self._executor.choose(order, self.desk)
         order = msgspec.structs.replace(order, algorithm=algorithm)
-        draft.fact(self._decision(signal, parent_id, side, quantity, algorithm, signal.reason, steps))
+        draft.fact(self._decision(signal, order, steps))
         self._way_out.emit(self._executor.start(order, self.desk), draft)
 
-    def _decision(
-        self, signal: Signal, order_id: str, side: Side, quantity: int, algorithm: str, reason: str,
-        steps: dict[str, float],
-    ) -> Decision:  # fmt: skip
-        return Decision(
-            self.desk.now, signal.symbol, signal.strategy, order_id, side, quantity, algorithm, reason, steps
-        )
+    def _decision(self, signal: Signal, order: Order, steps: dict[str, float]) -> Decision:
+        worked = (order.id, order.side, order.quantity, order.algorithm, order.reason, steps)
+        return Decision(self.desk.now, signal.symbol, signal.strategy, *worked, signal.regime)
 
     # ------------------------------------------------------------------------------------- what comes back
 

@@ -45,5 +45,5 @@ class Flattening:
         parent_id, side = self._desk.next_parent_id(), Side.SELL if held > 0 else Side.BUY
         order = Order(f"{parent_id}.1", parent_id, symbol, side, abs(held), reason=wish.reason)
         said = (wish.by, parent_id, side, abs(held), order.algorithm, wish.reason)
-        draft.fact(Decision(self._desk.now, symbol, *said))
+        draft.fact(Decision(self._desk.now, symbol, *said, regime=self._desk.regime_name(symbol)))
         self._way_out.close(order, draft)

@@ -12,6 +12,7 @@ from robo_trader.core.protocols import (
     Executor,
     FeatureEngine,
     Nights,
+    Regimes,
     RiskGate,
     Sizer,
     StopRule,
@@ -39,4 +40,5 @@ class Parts(msgspec.Struct, frozen=True):
     watch: Watch | None = None
     successors: Sequence[Successor] = ()
     nights: Nights | None = None
+    regimes: Regimes | None = None
     split: Mapping[str, int] = {}  # by symbol, since when the last split that the books know of

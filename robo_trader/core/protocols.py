@@ -26,7 +26,7 @@ from robo_trader.core.events import (
     Timer,
     Trade,
 )
-from robo_trader.core.steps import Fact, Signal, Step
+from robo_trader.core.steps import Fact, Regime, Signal, Step
 
 Vector = NDArray[np.float64]
 
@@ -37,6 +37,14 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     label: str
     open: int
     close: int
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
+    """A regime and the rule it follows from; NEUTRAL and not `known` where too little is known for that rule."""
+
+    regime: Regime
+    why: str
+    known: bool = True
 
 
 class Calendar(Protocol):
@@ -72,6 +80,8 @@ class View(Protocol):
     def day_start_equity(self) -> Decimal | None: ...
     def session(self) -> Session | None: ...
     def quarantined(self, symbol: str) -> bool: ...
+    def regime(self, symbol: str) -> Reading | None:
+        """What kind of market the symbol is in, None where nobody looks."""
 
 
 class FeatureEngine(Protocol):
@@ -139,6 +149,17 @@ class Nights(Protocol):
 
     def forget(self, symbol: str) -> None:
         """What was seen of a share so far was told in other shares."""
+
+
+class Regimes(Protocol):
+    """Knows what kind of market each symbol is in, by its bars alone, history included."""
+
+    def on_bar(self, bar: Bar) -> Sequence[Fact]:
+        """Take one closed bar; return the change it makes, none for a bar of the past."""
+
+    def reading(self, symbol: str) -> Reading: ...
+    def forget(self, symbol: str) -> None:
+        """Know nothing of a symbol any more: its past is counted in other shares."""
 
 
 class Sizing(msgspec.Struct, frozen=True):

@@ -86,6 +86,8 @@ class Splits:
         parts.strategy.forget(symbol)
         if parts.nights is not None:
             parts.nights.forget(symbol)
+        if parts.regimes is not None:
+            parts.regimes.forget(symbol)
         try:
             again = parts.features.rescale(symbol, ratio, since)
         except DataError as error:

@@ -5,14 +5,38 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
 
 from robo_trader.core.events import Command, Lot, Message, OrderStatus, Side, TradingState, encode
 
 
+class Regime(StrEnum):
+    """What kind of market it is, the most urgent first: where several hold, the first counts."""
+
+    CRASH = "crash"
+    VOLATILE = "volatile"
+    SQUEEZE = "squeeze"
+    BREAKOUT = "breakout"
+    BULL = "bull"
+    BEAR = "bear"
+    NEUTRAL = "neutral"
+
+
+class Payoff(msgspec.Struct, frozen=True, gc=False):
+    """What votes came to on bars nobody had seen: mean gain and loss net of cost, bps, of so many trades; both above 0."""
+
+    win_bps: float
+    loss_bps: float
+    trades: int
+
+
 class Signal(Message, frozen=True, tag=True, gc=False):
-    """What a strategy wants to hold: `direction` +1 long, 0 flat, -1 short; `strength` in [0, 1]; and why."""
+    """What a strategy wants to hold: `direction` +1 long, 0 flat, -1 short; `strength` in [0, 1]; and why.
+
+    `probability` is that of a rise, calibrated; `payoff` what such votes have come to; the desk adds the regime.
+    """
 
     ts: int
     symbol: str
@@ -22,6 +46,8 @@ class Signal(Message, frozen=True, tag=True, gc=False):
     reason: str
     probability: float | None = None
     model: str = ""
+    payoff: Payoff | None = None
+    regime: str = ""
 
 
 class Abstained(Message, frozen=True, tag=True, gc=False):
@@ -32,6 +58,7 @@ class Abstained(Message, frozen=True, tag=True, gc=False):
     strategy: str
     reason: str
     probability: float | None = None
+    regime: str = ""
 
 
 class Decision(Message, frozen=True, tag=True, gc=False):
@@ -46,6 +73,7 @@ class Decision(Message, frozen=True, tag=True, gc=False):
     algorithm: str
     reason: str
     steps: dict[str, float] = {}  # noqa: RUF012 msgspec gives each its own
+    regime: str = ""
 
 
 class Denied(Message, frozen=True, tag=True, gc=False):
@@ -228,6 +256,20 @@ class Unprotected(Message, frozen=True, tag=True, gc=False):
     why: str
 
 
+class RegimeChanged(Message, frozen=True, tag=True, gc=False):
+    """A symbol's market is of another kind than before (`was` empty: told for the first time), and by which rule.
+
+    Where it is not `known`, too little is known for that rule, and NEUTRAL stands for it.
+    """
+
+    ts: int
+    symbol: str
+    regime: Regime
+    was: str
+    why: str
+    known: bool = True
+
+
 class Drifted(Message, frozen=True, tag=True, gc=False):
     """A feature no longer looks as in training: a statistic (`test`) crossed its limit; below it, it has come back."""
 
@@ -268,7 +310,7 @@ class Shadow(Message, frozen=True, tag=True, gc=False):
 Fact = (
     Signal | Abstained | Decision | Denied | FeatureRow | Equity | PositionChanged | OrderChanged
     | Halted | Resumed | Anomaly | Mismatch | Agreed | Ignored | CashMoved | Corrected | Unprotected
-    | Drifted | DriftSummary | SplitBooked | SplitSuspected | Shadow
+    | RegimeChanged | Drifted | DriftSummary | SplitBooked | SplitSuspected | Shadow
 )  # fmt: skip
 
 
@@ -292,10 +334,11 @@ def journaled(step: Step) -> bytes:
     """
     if not any(isinstance(fact, FeatureRow) for fact in step.facts):
         return encode(step)
-    return encode(Step(step.commands, [_digested(fact) for fact in step.facts]))
+    return encode(Step(step.commands, [digested(fact) for fact in step.facts]))
 
 
-def _digested(fact: Fact) -> Fact:
+def digested(fact: Fact) -> Fact:
+    """Return the fact as the journal keeps it."""
     if not isinstance(fact, FeatureRow):
         return fact
     digest = hashlib.blake2b(fact.values, digest_size=_DIGEST_BYTES).hexdigest()

@@ -116,7 +116,7 @@ class IbFeed:
         self._wall_ns = wall_ns
         self._monotonic = monotonic
         self._on_stream = on_stream
-        self._past = History(connection, contracts, pacer, options.days_per_request)
+        self._past = History(connection, contracts, pacer, calendar, options.days_per_request)
         self._depth = DepthLines(
             connection, pacer, pipeline, self.market_now, options.depth, lambda: self._monotonic()
         )
@@ -207,6 +207,10 @@ class IbFeed:
         `interval_ns` None takes the options'.
         """
         return await self._past.bars(symbol, since_ns, until_ns, interval_ns or self._options.interval_ns)
+
+    async def days(self, symbol: str, sessions: int) -> list[Bar]:
+        """Return the last whole sessions as bars of a day, oldest first; see `History.days`."""
+        return await self._past.days(symbol, sessions)
 
     async def backfill(self) -> None:
         """Fetch what the pipeline misses. What TWS refuses or does not answer stays missing until the next call."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 
 from ib_async.objects import BarData
 
-from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
+from robo_trader.core.events import DAY_NS, MINUTE_NS, SECOND_NS, Bar
+from robo_trader.core.protocols import Calendar
 from robo_trader.ibkr.connection import Connection
 from robo_trader.ibkr.contracts import ContractRecord, Contracts
 from robo_trader.ibkr.pacing import Pacer
@@ -17,17 +18,24 @@ from robo_trader.ibkr.values import observed_price, observed_size, utc_ns
 BAR_SIZES = {MINUTE_NS: "1 min", 5 * MINUTE_NS: "5 mins", 30 * MINUTE_NS: "30 mins"}
 _DAY_S = 86_400
 _NO_DATA = 162
+_WITHIN = time(16)  # UTC: within every session, also those that end at 13:00 New York
 
 
 class History:
     """Asks TWS for past trades of regular hours."""
 
     def __init__(
-        self, connection: Connection, contracts: Contracts, pacer: Pacer, days_per_request: int
+        self,
+        connection: Connection,
+        contracts: Contracts,
+        pacer: Pacer,
+        calendar: Calendar,
+        days_per_request: int,
     ) -> None:
         self._connection = connection
         self._contracts = contracts
         self._pacer = pacer
+        self._calendar = calendar
         self._days = days_per_request
 
     async def bars(
@@ -51,6 +59,26 @@ class History:
             end = min(bar.ts for bar in fresh) - interval_ns
         return [found[ts] for ts in sorted(found) if ts > since_ns]
 
+    async def days(self, symbol: str, sessions: int) -> list[Bar]:
+        """Return the last whole sessions, 365 at most, oldest first: bars of DAY_NS that close with their session.
+
+        Raises like `bars`. Splits since are taken out of the prices, as TWS does.
+        """
+        record = await self._contracts.qualify(symbol)
+        now = await self._connection.ask_time()
+        duration = f"{sessions} D"
+        await self._pacer.history(symbol, f"{symbol} {now} {duration} 1 day")
+        rows = await self._ask(record, "", duration, "1 day")
+        found = (self._day(symbol, row) for row in rows)
+        return [bar for bar in found if bar is not None and bar.ts <= now]
+
+    def _day(self, symbol: str, row: BarData) -> Bar | None:
+        day = row.date.date() if isinstance(row.date, datetime) else row.date
+        if not isinstance(day, date):
+            return None
+        session = self._calendar.session(utc_ns(datetime.combine(day, _WITHIN, UTC)))
+        return None if session is None else _bar(symbol, row, session.close, DAY_NS)
+
     async def _page(self, record: ContractRecord, end: int, span_ns: int, interval_ns: int) -> list[Bar]:
         symbol, size = record.instrument.symbol, BAR_SIZES[interval_ns]
         duration, until = self._duration(span_ns), datetime.fromtimestamp(end // SECOND_NS, UTC)
@@ -61,7 +89,12 @@ class History:
             if error.code == _NO_DATA and "no data" in str(error):
                 return []
             raise
-        bars = (_bar(symbol, row, interval_ns) for row in rows)
+        begun = ((row, row.date) for row in rows)
+        bars = (
+            _bar(symbol, row, utc_ns(start) + interval_ns, interval_ns)
+            for row, start in begun
+            if isinstance(start, datetime)
+        )
         return [bar for bar in bars if bar is not None]
 
     def _duration(self, span_ns: int) -> str:
@@ -88,12 +121,9 @@ class History:
         return rows
 
 
-def _bar(symbol: str, row: BarData, interval_ns: int) -> Bar | None:
+def _bar(symbol: str, row: BarData, ts: int, interval_ns: int) -> Bar | None:
     open_, high, low, close = map(observed_price, (row.open, row.high, row.low, row.close))
     volume = observed_size(row.volume)
     if open_ is None or high is None or low is None or close is None or volume is None:
         return None
-    if not isinstance(row.date, datetime):
-        return None
-    ts = utc_ns(row.date) + interval_ns
     return Bar(symbol, ts, open_, high, low, close, volume, interval_ns, history=True)

@@ -55,7 +55,10 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Record:
-    """What following the votes came to: precision and confidence of the trades, and what each left, bps net of cost."""
+    """What following the votes came to: precision and confidence of the trades, and what each left, bps net of cost.
+
+    `win_bps` is what those that came true left, `loss_bps` what the others cost.
+    """
 
     trades: int
     longs: int
@@ -64,6 +67,8 @@ class Record:
     net_bps: float | None
     long_net_bps: float | None
     short_net_bps: float | None
+    win_bps: float | None
+    loss_bps: float | None
 
 
 def break_even(forward: Floats, cost_bps: float) -> float:
@@ -89,7 +94,8 @@ def least_trades(seen: Evidence, options: GateOptions) -> int:
 
 def record(seen: Evidence, trades: Trades) -> Record:
     """Sum up the trades."""
-    longs = trades.side > 0
+    longs, right = trades.side > 0, _right(seen, trades) > 0
+    lost = _mean(trades.net_bps[~right])
     return Record(
         trades=len(longs),
         longs=int(longs.sum()),
@@ -98,6 +104,8 @@ def record(seen: Evidence, trades: Trades) -> Record:
         net_bps=_mean(trades.net_bps),
         long_net_bps=_mean(trades.net_bps[longs]),
         short_net_bps=_mean(trades.net_bps[~longs]),
+        win_bps=_mean(trades.net_bps[right]),
+        loss_bps=None if lost is None else -lost,
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import DAY_NS
 from robo_trader.core.protocols import Vector
+from robo_trader.core.steps import Payoff
 from robo_trader.ml import blend, dense, forest, guard, kernels
 from robo_trader.ml.dense import BOUND, Net
 from robo_trader.ml.forest import Member
@@ -24,8 +25,8 @@ Singles = NDArray[np.float32]
 class Card:
     """What a user of the model must know of it: what it answers, from which features, and whether it proved itself.
 
-    It was judged by votes of `threshold`, which is lower than the vote `asked` for where that was hardly ever reached, and
-    knows the market until `last` (UTC ns, 0 where unknown).
+    It was judged by votes of `threshold`, which is lower than the vote `asked` for where that was hardly ever reached;
+    `payoff` is what those votes came to. It knows the market until `last` (UTC ns, 0 where unknown).
     """
 
     version: str
@@ -37,6 +38,11 @@ class Card:
     threshold: float = 0.65
     asked: float = 0.65
     last: int = 0
+    payoff: Payoff | None = None
+
+    def acting(self, wanted: float) -> float:
+        """Return the vote to act on where one of `wanted` is set: a stricter one holds, a laxer one nobody has judged."""
+        return wanted if wanted > self.asked else self.threshold
 
 
 def too_old(version: str, last: int, now: int, max_age_days: int) -> str:

@@ -23,10 +23,10 @@ from robo_trader.ml.labels import LabelOptions
 from robo_trader.ml.members import MEMBERS
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.parts import Nets, Parts, Space, Tables, Trees
-from robo_trader.ml.report import Report
+from robo_trader.ml.report import Report, payoff
 from robo_trader.ml.trainer import Trained, TrainingOptions
 
-SCHEMA = 3
+SCHEMA = 4
 MANIFEST = "manifest.json"
 ARRAYS = "ensemble.npz"
 REFERENCE = "reference.npz"
@@ -262,6 +262,7 @@ def _assemble(manifest: Manifest, arrays: dict[str, Any]) -> Ensemble:
         threshold=manifest.report.threshold,
         asked=manifest.report.asked,
         last=manifest.split["test"].last,
+        payoff=payoff(manifest.report),
     )
     parts = Parts(
         Trees(**_named(arrays, Trees._fields)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robo_trader.core.steps import Payoff
 from robo_trader.ml import gate, validation
 from robo_trader.ml.gate import Criterion, GateOptions, Learnt, Record
 from robo_trader.ml.model import sides
@@ -87,6 +88,14 @@ def judge(
             *gate.luck(seen, trades, names, trials, options),
         ),
     )
+
+
+def payoff(report: Report) -> Payoff | None:
+    """Return what votes came to, None where there were none that came true, or none that did not."""
+    made = report.record
+    if made.win_bps is None or made.loss_bps is None:
+        return None
+    return Payoff(made.win_bps, made.loss_bps, made.trades)
 
 
 def verdict(report: Report) -> tuple[bool, str]:

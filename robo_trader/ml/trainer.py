@@ -109,7 +109,7 @@ def train(
     proven, reason = report.verdict(said)
     card = Card(
         "untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, proven, reason,
-        said.threshold, said.asked,
+        said.threshold, said.asked, payoff=report.payoff(said),
     )  # fmt: skip
     progress("reference of drift")
     return Trained(

@@ -43,9 +43,9 @@ class AtrSizer:
         steps["stop_distance_usd"] = atr * options.atr_multiple
         steps["shares_by_risk"] = steps["risk_usd"] / steps["stop_distance_usd"]
         steps["shares_by_cap"] = steps["equity_usd"] * options.target_fraction / price
-        shares = _floor(signal.symbol, min(steps["shares_by_risk"], steps["shares_by_cap"]))
+        shares = floored(signal.symbol, min(steps["shares_by_risk"], steps["shares_by_cap"]))
         steps["shares"] = shares
-        return _at_least(shares * signal.direction, price, options.min_notional_usd, steps)
+        return at_least(shares * signal.direction, price, options.min_notional_usd, steps)
 
 
 class FixedSizer:
@@ -62,16 +62,18 @@ class FixedSizer:
         if equity is None or price is None:
             return Sizing(0, reason=f"no size without equity ({equity}) and price ({price})")
         steps = {"equity_usd": float(equity), "price_usd": price}
-        shares = _floor(signal.symbol, steps["equity_usd"] * self._options.target_fraction / price)
+        shares = floored(signal.symbol, steps["equity_usd"] * self._options.target_fraction / price)
         steps["shares"] = shares
-        return _at_least(shares * signal.direction, price, self._options.min_notional_usd, steps)
+        return at_least(shares * signal.direction, price, self._options.min_notional_usd, steps)
 
 
-def _floor(symbol: str, shares: float) -> int:
+def floored(symbol: str, shares: float) -> int:
+    """Return whole shares, none where it is less than one."""
     return Instrument(symbol).quantity(max(0.0, shares))
 
 
-def _at_least(shares: int, price: float, min_notional_usd: float, steps: dict[str, float]) -> Sizing:
+def at_least(shares: int, price: float, min_notional_usd: float, steps: dict[str, float]) -> Sizing:
+    """Return the size, 0 with a reason where it is worth less than the smallest position."""
     # Below this the $1 minimum commission eats any edge.
     if abs(shares) * price < min_notional_usd:
         why = f"{abs(shares)} shares are worth less than the minimum position of ${min_notional_usd:,.0f}"

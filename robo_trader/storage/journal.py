@@ -58,6 +58,7 @@ from robo_trader.core.steps import (
     Mismatch,
     OrderChanged,
     PositionChanged,
+    RegimeChanged,
     Resumed,
     Shadow,
     Signal,
@@ -303,14 +304,16 @@ class SqliteJournal:
                     sql.EQUITY, (self._session_id, fact.ts, *map(str, money), _money(fact.day_start))
                 )
             case Signal():
-                said = (fact.direction, fact.strength, fact.probability, fact.model, fact.reason)
+                said = (fact.direction, fact.strength, fact.probability, fact.model, fact.reason, fact.regime)
                 self._stream(sql.SIGNAL, (*at, fact.symbol, fact.strategy, "signal", *said))
             case Abstained():
-                silence = (None, None, fact.probability, "", fact.reason)
+                silence = (None, None, fact.probability, "", fact.reason, fact.regime)
                 self._stream(sql.SIGNAL, (*at, fact.symbol, fact.strategy, "abstained", *silence))
             case Decision():
                 order = (fact.order_id, fact.side, fact.quantity, fact.algorithm, fact.reason)
-                self._stream(sql.DECISION, (*at, fact.symbol, fact.strategy, *order, _json(fact.steps)))
+                self._stream(
+                    sql.DECISION, (*at, fact.symbol, fact.strategy, *order, _json(fact.steps), fact.regime)
+                )
             case Denied():
                 refusal = (fact.gate, fact.reason, fact.value, fact.limit)
                 self._stream(sql.VIOLATION, (*at, fact.order_id, fact.symbol, *refusal))
@@ -332,6 +335,9 @@ class SqliteJournal:
                 self._book(sql.CASH_MOVED, (self._session_id, fact.ts, *moved))
             case Unprotected():
                 self._book(sql.UNPROTECTED, (self._session_id, fact.ts, fact.symbol, fact.shares, fact.why))
+            case RegimeChanged():
+                told = (fact.symbol, fact.regime, fact.was, fact.why, fact.known)
+                self._stream(sql.REGIME, (self._session_id, fact.ts, *told))
             case Drifted():
                 reading = (fact.feature, fact.test, fact.value, fact.limit)
                 self._stream(sql.DRIFTED, (self._session_id, fact.ts, *reading))

@@ -102,6 +102,7 @@ def status(connection: sqlite3.Connection) -> dict[str, Any]:
         "splits": suspected_splits(connection),
         "models": models(connection),
         "drift": drift(connection),
+        "regimes": regimes(connection),
         "quality": qualities.glance(connection),
         "jobs": jobs(connection),
         "last_event": first(
@@ -299,7 +300,7 @@ def last_signals(connection: sqlite3.Connection, limit: int = 50) -> list[dict[s
     """Return the newest signals and abstentions (`kind` says which), newest first."""
     return dicts(
         connection,
-        "SELECT ts, symbol, strategy, kind, direction, strength, probability, model, reason FROM signals "
+        "SELECT ts, symbol, strategy, kind, direction, strength, probability, model, reason, regime FROM signals "
         "ORDER BY id DESC LIMIT ?",
         (limit,),
     )
@@ -309,7 +310,7 @@ def last_decisions(connection: sqlite3.Connection, limit: int = 50) -> list[dict
     """Return the newest decisions with their sizing steps by name, newest first."""
     found = dicts(
         connection,
-        "SELECT ts, symbol, strategy, order_id, side, quantity, algorithm, reason, steps FROM decisions "
+        "SELECT ts, symbol, strategy, order_id, side, quantity, algorithm, reason, steps, regime FROM decisions "
         "ORDER BY id DESC LIMIT ?",
         (limit,),
     )
@@ -362,6 +363,18 @@ def drift(connection: sqlite3.Connection) -> dict[str, Any]:
     if summary is not None:
         summary |= {"alarm": bool(summary["alarm"]), "worst": msgspec.json.decode(summary["worst"])}
     return {"standing": standing, "summary": summary}
+
+
+def regimes(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Return what kind of market each symbol is in, by name, as told last in the last session: since when, and why."""
+    session = session_row(connection)
+    found = dicts(
+        connection,
+        "SELECT symbol, ts, regime, was, why, known FROM regimes WHERE id IN "
+        "(SELECT max(id) FROM regimes WHERE session_id = ? GROUP BY symbol) ORDER BY symbol",
+        (session["id"] if session else "",),
+    )
+    return [row | {"known": bool(row["known"])} for row in found]
 
 
 def job(connection: sqlite3.Connection, name: str) -> dict[str, Any] | None:

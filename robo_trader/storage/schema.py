@@ -353,7 +353,24 @@ _SUMS = """
 ALTER TABLE features ADD COLUMN crc INTEGER;
 """
 
-MIGRATIONS: tuple[str, ...] = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS, _SUMS, LEARNING)
+# What kind of market each symbol was in; `was` is empty where it is told for the first time in a session.
+_REGIMES = """
+CREATE TABLE regimes (
+    id INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    regime TEXT NOT NULL, was TEXT NOT NULL,
+    why TEXT NOT NULL, known INTEGER NOT NULL
+) STRICT;
+
+ALTER TABLE signals ADD COLUMN regime TEXT NOT NULL DEFAULT '';
+ALTER TABLE decisions ADD COLUMN regime TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS, _SUMS, LEARNING, _REGIMES,
+)  # fmt: skip
 
 
 def version(connection: sqlite3.Connection) -> int:

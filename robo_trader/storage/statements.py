@@ -37,11 +37,11 @@ HISTORY_ASKED = (
 )
 SIGNAL = (
     "INSERT INTO signals (session_id, seq, ts, symbol, strategy, kind, direction, strength, probability, "
-    "model, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "model, reason, regime) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 DECISION = (
     "INSERT INTO decisions (session_id, seq, ts, symbol, strategy, order_id, side, quantity, algorithm, "
-    "reason, steps) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "reason, steps, regime) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 VIOLATION = (
     'INSERT INTO violations (session_id, seq, ts, order_id, symbol, gate, reason, value, "limit") '
@@ -51,6 +51,7 @@ EQUITY = (
     "INSERT INTO equity (session_id, ts, cash, value, start, realised, unrealised, day_start) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+REGIME = "INSERT INTO regimes (session_id, ts, symbol, regime, was, why, known) VALUES (?, ?, ?, ?, ?, ?, ?)"
 DRIFTED = 'INSERT INTO drifted (session_id, ts, feature, test, value, "limit") VALUES (?, ?, ?, ?, ?, ?)'
 DRIFT_SUMMARY = (
     'INSERT INTO drift_summaries (session_id, ts, day, "rows", columns, drifting, alarm, worst) '
@@ -64,7 +65,8 @@ SHADOW = (
 
 # Rows that only ever come anew: those of one statement are written together, and first.
 STREAMS = (
-    EVENT, INSERT_BAR, QUOTE, TRADE, FEATURES, SIGNAL, DECISION, VIOLATION, EQUITY, DRIFTED, DRIFT_SUMMARY, SHADOW,
+    EVENT, INSERT_BAR, QUOTE, TRADE, FEATURES, SIGNAL, DECISION, VIOLATION, EQUITY, REGIME, DRIFTED,
+    DRIFT_SUMMARY, SHADOW,
 )  # fmt: skip
 
 # The books: each of these finds what the one before it left, so they are written in the order they were told.

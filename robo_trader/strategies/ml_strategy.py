@@ -98,9 +98,7 @@ class MLStrategy:
     def _vote(self) -> float:
         """The probability that a vote must reach."""
         asked = self._options.threshold
-        if self._model is None or asked > self._model.card.asked:
-            return asked
-        return self._model.card.threshold
+        return asked if self._model is None else self._model.card.acting(asked)
 
     def on_bar(self, bar: Bar, view: View) -> Sequence[Signal | Fact]:
         """Return the signal or abstention this closed bar calls for; history and other hours call for nothing."""
@@ -226,6 +224,7 @@ class MLStrategy:
             reason="; ".join(reasons),
             probability=probability,
             model=model.card.version,
+            payoff=model.card.payoff,
         )
 
     def _threshold(self, direction: int) -> float:

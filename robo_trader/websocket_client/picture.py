@@ -51,6 +51,8 @@ from robo_trader.core.steps import (
     Mismatch,
     OrderChanged,
     PositionChanged,
+    Regime,
+    RegimeChanged,
     Resumed,
     Signal,
     SplitBooked,
@@ -158,6 +160,8 @@ class Picture:
                 self._on_correction(fact)
             case Unprotected():
                 self._on_bare(fact)
+            case RegimeChanged():
+                self._on_regime(fact)
             case SplitSuspected():
                 self._on_suspicion(fact)
             case SplitBooked():
@@ -271,6 +275,12 @@ class Picture:
         severity = "crit" if fact.shares else "info"
         said = f"{fact.shares} shares without a stop at the broker: {fact.why}"
         self._tell(severity, fact.ts, said if fact.shares else "protected again", fact.symbol)
+
+    def _on_regime(self, fact: RegimeChanged) -> None:
+        self._put("regimes", fact.symbol, fact)
+        if fact.was:
+            severity = "warn" if fact.regime is Regime.CRASH else "info"
+            self._tell(severity, fact.ts, f"{fact.regime} after {fact.was}: {fact.why}", fact.symbol)
 
     def _on_drifted(self, fact: Drifted) -> None:
         key = f"{fact.feature} {fact.test}"

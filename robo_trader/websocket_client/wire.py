@@ -23,6 +23,7 @@ KEEP = {
     "positions": 500,
     "quarantines": 500,
     "protection": 500,
+    "regimes": 500,
     "drift": 500,
     "orders": 300,
     "fills": 500,
@@ -35,7 +36,7 @@ KEEP = {
 }
 # Only the latest row of these matters; the others tell a story and go out in order.
 STATE = frozenset(
-    {"status", "account", "positions", "quarantines", "protection", "drift", "orders", "quotes"}
+    {"status", "account", "positions", "quarantines", "protection", "regimes", "drift", "orders", "quotes"}
 )
 
 

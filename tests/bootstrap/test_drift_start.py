@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from robo_trader.bootstrap import past, plan
-from robo_trader.bootstrap.past import warm_features
+from robo_trader.bootstrap.past import warm_desk
 from robo_trader.config import load
 from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar
 from robo_trader.core.protocols import Session
@@ -74,7 +74,7 @@ def test_a_start_keeps_the_newest_session_of_each_traded_share_bit_for_bit(
     model: Path, known: dict[str, list[Bar]]
 ):
     the_plan = plan_of(model)
-    warmth = warm_features(the_plan, known)
+    warmth = warm_desk(the_plan, known)
     assert plan.read_warmth("s", plan.write_warmth(warmth)) == warmth
     assert warmth.recent.keys() == {"NVDA", "AAPL"}
     columns = {symbol: past._columns(bars) for symbol, bars in known.items()}
@@ -95,7 +95,7 @@ def test_a_start_keeps_the_newest_session_of_each_traded_share_bit_for_bit(
 
 def test_a_window_of_before_is_read_whole(model: Path, known: dict[str, list[Bar]]):
     the_plan = plan_of(model)
-    warmth = warm_features(the_plan, known)
+    warmth = warm_desk(the_plan, known)
     matrices = plan.new_features(the_plan).matrices({s: past._columns(bars) for s, bars in known.items()})
     before = {
         symbol: plan.Recent(
@@ -127,7 +127,7 @@ def test_drift_is_told_with_the_first_bar_and_the_same_of_what_was_kept(
     model: Path, known: dict[str, list[Bar]]
 ):
     the_plan = plan_of(model)
-    warmth = warm_features(the_plan, known)
+    warmth = warm_desk(the_plan, known)
     facts = facts_of_first_bar(the_plan, warmth)
     assert any(isinstance(fact, Drifted) for fact in facts)
     assert isinstance(facts[-1], DriftSummary)
@@ -142,7 +142,7 @@ def test_a_state_of_before_the_window_was_kept_is_read_and_says_nothing_yet(
     model: Path, known: dict[str, list[Bar]]
 ):
     the_plan = plan_of(model)
-    told = msgspec.to_builtins(warm_features(the_plan, known), builtin_types=(bytes,))
+    told = msgspec.to_builtins(warm_desk(the_plan, known), builtin_types=(bytes,))
     del told["recent"]
     old = plan.read_warmth("s", msgspec.msgpack.encode(told))
     assert old is not None
@@ -152,7 +152,7 @@ def test_a_state_of_before_the_window_was_kept_is_read_and_says_nothing_yet(
 
 def test_without_a_model_there_is_no_window_to_keep(model: Path, known: dict[str, list[Bar]]):
     the_plan = plan_of(model, use_ml=False)
-    warmth = warm_features(the_plan, known)
+    warmth = warm_desk(the_plan, known)
     assert warmth.recent == {}
     assert facts_of_first_bar(the_plan, warmth) == []
 

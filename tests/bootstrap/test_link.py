@@ -144,6 +144,21 @@ async def test_the_history_of_what_is_only_compared_with_is_fetched_too(line, tm
     assert {asked.symbol for asked in history.asked} == {"AAPL", "NVDA", "SPY"}
 
 
+async def test_days_of_tws_are_the_minutes_of_their_sessions_summed_up(line, tmp_path):
+    it = await line(beside=("SPY",))
+    days = await it.link.days()
+    assert set(days) == {"AAPL", "NVDA", "SPY"}
+    async with await Database.open(tmp_path / "desk.db") as database:
+        minutes = (await it.link.history(database, 9)).bars["AAPL"]  # over Christmas Eve, which ends at one
+    session_of = XnysCalendar().session
+    for day in days["AAPL"][-9:]:
+        bars = [bar for bar in minutes if session_of(bar.ts) == session_of(day.ts)]
+        summed = (bars[0].open, max(b.high for b in bars), min(b.low for b in bars), bars[-1].close)
+        assert (day.open, day.high, day.low, day.close) == summed
+        assert day.ts == session_of(day.ts).close
+    assert len(days["AAPL"]) > 146  # enough for every rule
+
+
 async def test_a_frozen_tws_is_left_and_found_again_when_it_wakes(line):
     it = await line(connect_timeout_s=0.5)
     it.gateway.plant("freeze")

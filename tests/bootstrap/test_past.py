@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from robo_trader.bootstrap import past, plan
-from robo_trader.bootstrap.past import HistoryReader, sessions_to_warm, take, warm_features
+from robo_trader.bootstrap.past import HistoryReader, sessions_to_warm, take, warm_desk
 from robo_trader.config import load
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, Bar
@@ -145,7 +145,7 @@ async def test_features_begin_with_what_the_matrix_of_the_same_bars_ends_with(da
     tws = Tws([*walk("NVDA", 1), *walk("SPY", 2), *walk("XLK", 3)])
     _, known = await read(tws, database, ["NVDA", "SPY", "XLK"])
     the_plan = a_plan(features_sectors="NVDA=XLK")
-    warmth = warm_features(the_plan, known)
+    warmth = warm_desk(the_plan, known)
     kept = plan.read_warmth("s", plan.write_warmth(warmth))
     assert kept == warmth
     columns = {symbol: past._columns(bars) for symbol, bars in known.items()}

@@ -29,6 +29,8 @@ from robo_trader.core.steps import (
     Ignored,
     Mismatch,
     OrderChanged,
+    Regime,
+    RegimeChanged,
     Resumed,
     SplitSuspected,
     Step,
@@ -168,6 +170,24 @@ async def test_the_quality_of_the_data_is_told_by_symbol_the_worst_first_and_the
     found = json.loads(text)["quality"]
     assert [one["percent"] for one in found["today"]] == [pytest.approx(99.487, abs=1e-3), 100.0]
     assert found["worst_before"]["symbol"] == "META"
+
+
+async def test_the_regime_of_each_symbol_is_told_as_it_was_last(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "regime NVDA" not in said(database, capsys)[1]
+    async with await Database.open(database) as opened:
+        journal = SqliteJournal(opened, "s")
+        journal._seq = 2
+        calm = RegimeChanged(OPEN, "NVDA", Regime.BULL, "", "P(bear) 0.02 by SPY")
+        wild = RegimeChanged(LATER, "NVDA", Regime.CRASH, "bull", "fell 5.4% within 30 minutes")
+        await journal.record(Resume(LATER, "seen", "operator"), Step(facts=[calm, wild]))
+        await journal.flush()
+    _, words = said(database, capsys)
+    assert (
+        "regime NVDA   crash    since 2026-01-05T14:31:00Z market time: fell 5.4% within 30 minutes" in words
+    )
+    assert "P(bear)" not in words
 
 
 async def test_what_is_only_watched_is_told_apart_from_what_is_traded(

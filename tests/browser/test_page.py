@@ -42,6 +42,8 @@ from robo_trader.core.steps import (
     Halted,
     OrderChanged,
     PositionChanged,
+    Regime,
+    RegimeChanged,
     Signal,
     Step,
 )
@@ -272,7 +274,8 @@ async def test_without_a_hub_the_page_shows_the_database_and_says_so(
         journal = SqliteJournal(database, "s")
         await journal.record(AccountSnapshot(OPEN, "DUP000007", Decimal(100000), Decimal(100000)), Step())
         signal = Signal(OPEN + MINUTE, "NVDA", "sma", 1, 0.7, "5 above 20")
-        await journal.record(bar(1), Step(facts=[signal, equity(1, "100000")]))
+        regime = RegimeChanged(OPEN + MINUTE, "NVDA", Regime.SQUEEZE, "", "Bollinger in Keltner")
+        await journal.record(bar(1), Step(facts=[regime, signal, equity(1, "100000")]))
         await journal.flush()
     port = free_port()
     with process("robo_trader.dashboard", port, "--db", str(path), "--hub-port", str(free_port())):
@@ -280,7 +283,7 @@ async def test_without_a_hub_the_page_shows_the_database_and_says_so(
             await shows(page, "#banner", "No connection to the hub")
             await shows(page, "#equity", "100,000.00 from the database")
             await shows(page, "#signals", "5 above 20")
-            await shows(page, "#quote", "last close 180.15")
+            await shows(page, "#quote", "last close 180.15   squeeze")
 
 
 DRAW_LONGER_BARS = """
@@ -315,6 +318,26 @@ async def test_a_telephone_scrolls_in_one_direction_only(browser: Browser, tmp_p
         await shows(page, "#denied", "heat too high")
         await shows(page, "#orders", "filled")
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+        await desk.stop()
+
+
+async def test_the_regime_stands_beside_the_quote_and_a_crash_is_an_alarm(
+    browser: Browser, tmp_path: Path
+) -> None:
+    hub_port, at = free_port(), OPEN + 16 * MINUTE
+    async with served(tmp_path / "none.db", hub_port) as url, watching(browser, url) as page:
+        desk = Desk(hub_port)
+        await desk.trade_a_little()
+        early = RegimeChanged(at, "NVDA", Regime.NEUTRAL, "", "not known: 3 days", known=False)
+        await desk.record(
+            Timer(at, "t"), early, RegimeChanged(at, "SPY", Regime.BULL, "", "P(bear) 0.02 by SPY")
+        )
+        await shows(page, "#quote", "neutral, not known: 3 days")
+        assert not await page.locator("#alarm").is_visible()
+        fell = "fell 5.4% within 30 minutes"
+        await desk.record(Timer(at, "t"), RegimeChanged(at, "NVDA", Regime.CRASH, "neutral", fell))
+        await shows(page, "#alarm", f"CRASH NVDA: {fell}")
+        await shows(page, "#quote", "   crash")
         await desk.stop()
 
 

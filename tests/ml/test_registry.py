@@ -41,6 +41,8 @@ def test_a_loaded_model_answers_like_the_one_that_was_saved(saved: Path, proven:
     assert loaded.feature_names == proven.dataset.feature_names
     assert loaded.card.version == saved.name
     assert (loaded.card.proven, loaded.card.reason) == (True, proven.ensemble.card.reason)
+    assert loaded.card.payoff == proven.ensemble.card.payoff
+    assert loaded.card.payoff is not None
 
 
 def test_the_reference_of_the_training_window_comes_back_the_same_and_unaltered_only(

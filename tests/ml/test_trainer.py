@@ -23,6 +23,15 @@ def test_a_planted_edge_is_found_and_proven(proven: Trained) -> None:
     assert report.long.precision > 0.6
 
 
+def test_what_votes_won_and_lost_adds_up_to_what_they_left(proven: Trained) -> None:
+    made, payoff = proven.report.record, proven.ensemble.card.payoff
+    assert payoff is not None
+    assert (payoff.win_bps, payoff.loss_bps, payoff.trades) == (made.win_bps, made.loss_bps, made.trades)
+    left = made.precision * payoff.win_bps - (1 - made.precision) * payoff.loss_bps
+    assert left == pytest.approx(made.net_bps)
+    assert payoff.win_bps > 0 < payoff.loss_bps
+
+
 def test_shuffled_labels_prove_nothing() -> None:
     data = planted(skill=0.6)
     order = np.random.default_rng(9).permutation(len(data.label))

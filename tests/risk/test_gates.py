@@ -6,7 +6,7 @@ from decimal import Decimal as D
 import pytest
 
 from robo_trader.core.events import SECOND_NS, Order, Side
-from robo_trader.core.protocols import Session
+from robo_trader.core.protocols import Reading, Session
 from robo_trader.risk.gates import (
     DailyLossGate,
     GateOptions,
@@ -36,6 +36,7 @@ class Seen:
     day_start: D | None = D(100_000)
     open: bool = True
     differs: bool = False
+    weather: Reading | None = None
 
     def position(self, symbol):
         return self.positions.get(symbol, 0)
@@ -66,6 +67,9 @@ class Seen:
 
     def session(self):
         return Session("2026-01-05", -10, 10) if self.open else None
+
+    def regime(self, symbol):
+        return self.weather
 
     def quarantined(self, symbol):
         return self.differs

@@ -23,7 +23,7 @@ from robo_trader.storage.schema import APPLICATION_ID, MIGRATIONS
 TABLES = {
     "sessions", "journal", "bars", "ticks", "features", "signals", "decisions", "orders", "fills", "positions",
     "equity", "violations", "halts", "models", "jobs", "quarantines", "cash_moves", "unprotected",
-    "feature_states", "feature_columns", "histories", "drifted", "drift_summaries", "qualities", "splits",
+    "feature_states", "feature_columns", "histories", "drifted", "drift_summaries", "qualities", "regimes", "splits",
     "trainings", "shadows",
 }  # fmt: skip
 

@@ -84,7 +84,7 @@ async def test_every_table_gets_its_rows_whatever_the_grouping(
     expected = {
         "journal": len(day), "bars": 2, "ticks": 2, "features": 1, "signals": 2, "decisions": 1, "orders": 4,
         "fills": 3, "positions": 2, "equity": 1, "violations": 2, "halts": 3, "quarantines": 1, "cash_moves": 1,
-        "unprotected": 1, "drifted": 1, "drift_summaries": 1, "splits": 2, "shadows": 1,
+        "unprotected": 1, "regimes": 1, "drifted": 1, "drift_summaries": 1, "splits": 2, "shadows": 1,
     }  # fmt: skip
     with closing(await recorded(database, day, group)) as connection:
         for table, rows in expected.items():

@@ -13,8 +13,8 @@ import pytest
 
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, Bar
-from robo_trader.core.protocols import Session, Vector
-from robo_trader.core.steps import Abstained, Fact, Signal
+from robo_trader.core.protocols import Reading, Session, Vector
+from robo_trader.core.steps import Abstained, Fact, Payoff, Signal
 from robo_trader.ml import forest, model
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.parts import Space
@@ -73,6 +73,9 @@ class Desk:
     def quarantined(self, symbol: str) -> bool:
         return False
 
+    def regime(self, symbol: str) -> Reading | None:
+        return None
+
 
 def ensemble(card: Card = CARD, high: float = 1.0) -> Ensemble:
     """Three members that say P(`high`) above a pull of 1, P(-1) below -1 and one half between."""
@@ -128,6 +131,13 @@ def test_a_vote_is_told_once_with_its_reasons() -> None:
     assert signal.probability == pytest.approx(0.7311, abs=1e-4)
     assert signal.strength == pytest.approx(bet_size(0.7311), abs=1e-3)
     assert signal.reason == "P(up 30m)=0.73 rf 0.73 xgb 0.73 lgb 0.73, threshold 0.65"
+
+
+def test_a_vote_says_what_such_votes_came_to() -> None:
+    payoff = Payoff(32.0, 31.0, 593)
+    run = Run(model=ensemble(replace(CARD, payoff=payoff))).play(1, 5).play(6, 20, UP)
+    ((_, signal),) = [(m, s) for m, s in run.said if isinstance(s, Signal)]
+    assert signal.payoff == payoff
 
 
 def test_it_holds_for_the_horizon_and_leaves() -> None:

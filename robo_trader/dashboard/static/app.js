@@ -33,7 +33,7 @@ let announced = 0;
 
 const port = document.querySelector("meta[name=hub-port]").content;
 const feed = new Feed(`ws://${location.hostname}:${port}`, changed, linked);
-feed.subscribe(["status", "account", "equity", "protection", ...LISTS]);
+feed.subscribe(["status", "account", "equity", "protection", "regimes", ...LISTS]);
 const desk = new DeskState(feed, ask, () => ["status", "positions", "quarantines", "drift"].forEach((name) => dirty.add(name)));
 
 // ------------------------------------------------------------------------------------------------ what is shown
@@ -245,6 +245,7 @@ function drawBanners() {
     ...(trading?.holds ?? []).map((hold) => `${hold.state.toUpperCase()} by ${hold.by} since ${began_at(hold)}: ${hold.reason}`),
     ...(link && link.state !== "ready" ? [`LINK ${linkWords(link)}: ${link.why}`] : []),
     ...bare.map((row) => `UNPROTECTED: ${count(row.unprotected)} ${row.symbol}, ${row.why}`),
+    ...desk.regimes().filter((row) => row.regime === "crash").map((row) => `CRASH ${row.symbol}: ${row.why}`),
     ...(drift?.alarm ? [`DRIFT: ${drift.drifting} of ${drift.columns} features no longer look as in training`] : []),
     ...desk.splits().map((row) => `${row.symbol} looks like a ${row.ratio} split: if it was one, robo-trader split ${row.symbol} ${row.ratio} --reason …`),
     ...desk.quarantines().filter((row) => row.since).map((row) => `QUARANTINE ${row.symbol}: ours ${row.ours}, broker ${row.broker}`),
@@ -272,7 +273,8 @@ function drawQuote() {
     : bar
       ? `last close ${money(bar.close)}`
       : "";
-  put("quote", words, quote ?? bar);
+  const regime = desk.regimes().find((row) => row.symbol === symbol);
+  put("quote", [words, regime && (regime.known ? regime.regime : `${regime.regime}, ${regime.why}`)].filter(Boolean).join("   "), quote ?? bar);
 }
 
 function drawBars() {
@@ -348,7 +350,7 @@ function draw() {
   dirty.clear();
   const ready = symbol && due.has(`bars:${symbol}`);
   if (ready || !symbol) drawBars();
-  if (due.has(`quotes:${symbol}`) || ready) drawQuote();
+  if (due.has(`quotes:${symbol}`) || due.has("regimes") || ready) drawQuote();
   if (due.has("equity")) drawEquity();
   if (due.has("fills")) {
     candles.mark(symbol, stood());

@@ -61,6 +61,11 @@ export class DeskState {
     return { rows: [...rows].sort((a, b) => b.value / b.limit - a.value / a.limit), summary: summary ?? null };
   }
 
+  /** What kind of market each symbol is in, by which rule, and whether enough is `known` to say so. */
+  regimes() {
+    return this.feed.fresh() ? this.feed.rows("regimes") : (this.told?.regimes ?? []);
+  }
+
   /** What stops cover, by symbol: `{covered, stops: [{price, shares}], unprotected, why}`. */
   protection() {
     if (this.feed.fresh()) return new Map(this.feed.rows("protection").map((row) => [row.symbol, row]));
