@@ -28,7 +28,12 @@ from robo_trader.ml.members import MEMBERS, MemberOptions
 
 TREES, DEPTH, LEAF = 200, 8, 20
 OPTIONS = MemberOptions(
-    forest_trees=TREES, forest_depth=DEPTH, boosted_trees=TREES, boosted_depth=5, leaf_rows=LEAF
+    forest_trees=TREES,
+    forest_depth=DEPTH,
+    boosted_trees=TREES,
+    boosted_depth=5,
+    leaf_rows=LEAF,
+    forest_leaf_rows=LEAF,
 )
 Said = dict[str, np.ndarray]
 

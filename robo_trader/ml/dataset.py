@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,11 @@ class Dataset:
     def horizon(self) -> int:
         """The bars that a label looks ahead."""
         return self.asked.horizon
+
+    def part(self, rows: Rows) -> Dataset:
+        """Return these rows alone; what describes all of them stays as it is."""
+        over_rows = ("rows", "label", "ts", "known_at", "forward", "nearest", "symbol")
+        return replace(self, **{name: getattr(self, name)[rows] for name in over_rows})
 
 
 def build_dataset(
