@@ -30,10 +30,12 @@ from robo_trader.features.base import Bars
 from robo_trader.features.feature_pipeline import MatrixOptions
 from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry, trainer
+from robo_trader.ml.crew import Crew, cluster, processes
 from robo_trader.ml.dataset import Dataset, build_dataset
 from robo_trader.ml.labels import LabelOptions, session_numbers
 from robo_trader.ml.members import MemberOptions
 from robo_trader.ml.report import Report
+from robo_trader.ml.search import Searched, SearchOptions
 from robo_trader.ml.validation import Selected
 from robo_trader.storage.database import SQLITE_ERRORS, readonly
 
@@ -141,6 +143,7 @@ def train_from_database(
     horizon: int = 30,
     comparison: Comparison | None = None,
     trials: int = 1,
+    crew: Crew | None = None,
 ) -> Path:
     """Train on the bars of a database or file, save under `models/name/` and tell the verdict; return the model's directory.
 
@@ -153,12 +156,12 @@ def train_from_database(
     # Of what others are compared with nothing is learnt.
     of = frozenset(symbols or bars.keys() - compared.symbols or bars)
     _tell_missing(console, database, compared, bars.keys(), of)
-    with _told(console, len(trainer.STAGES) + len(of)) as progress:
+    with _told(console, len(trainer.STAGES) + options.search.rounds + len(of)) as progress:
         since = _start_of_last([bars[symbol] for symbol in of], days)
         matrix = MatrixOptions(compared.market, compared.sectors, of, np.float32, since=since)
         dataset = build_dataset(bars, XnysCalendar(), LabelOptions(horizon), interval_ns, matrix, progress)
         console.print(_window(dataset, bars, days), highlight=False)
-        trained = trainer.train(dataset, options, progress, trials)
+        trained = trainer.train(dataset, options, progress, trials, crew)
         directory = registry.save(trained, models, name, datetime.now(UTC))
     _tell(console, trained, directory)
     return directory
@@ -201,6 +204,8 @@ def _window(dataset: Dataset, bars: Mapping[str, Bars], days: int) -> str:
 
 def _tell(console: Console, trained: trainer.Trained, directory: Path) -> None:
     report, card = trained.report, trained.ensemble.card
+    if trained.searched:
+        console.print(_found(trained.searched))
     console.print(_scores(report))
     console.print(_criteria(report))
     console.print(f"{'PROVEN' if card.proven else 'UNPROVEN'}: {card.reason}", style="bold", highlight=False)
@@ -210,6 +215,17 @@ def _tell(console: Console, trained: trainer.Trained, directory: Path) -> None:
             "all the same, on paper, and marks every signal."
         )
     console.print(f"saved {directory}", soft_wrap=True, highlight=False)
+
+
+def _found(searched: Searched) -> Table:
+    """Lay out the best of each kind of model beside what was there before."""
+    title = f"{len(searched.tried)} configurations on {searched.folds} folds of the training block"
+    table = Table("kind", "nats a bar", "before", "best", title=title, title_justify="left")
+    for kind, best in searched.best.items():
+        before = next(one for one in searched.tried if one.kind == kind)
+        values = ", ".join(f"{name} {value:.3g}" for name, value in best.values.items())
+        table.add_row(kind, f"{best.losses[-1]:.4f}", f"{before.losses[-1]:.4f}", values or "as it was")
+    return table
 
 
 def _scores(report: Report) -> Table:
@@ -273,7 +289,21 @@ def command(
     threshold: Annotated[
         float | None, typer.Option(help="Vote to be judged at; ML_THRESHOLD where not given.")
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="Models tried until this one, it included.")] = 1,
+    tried_before: Annotated[int, typer.Option(min=0, help="Models tried for this until now.")] = 0,
+    trials: Annotated[
+        int, typer.Option(min=0, help="Configurations of each kind of model to try on the training block.")
+    ] = 0,
+    trial_seconds: Annotated[
+        float, typer.Option(min=0, help="When no more of them are begun; 0 for when all are tried.")
+    ] = 0.0,
+    cluster_at: Annotated[
+        str,
+        typer.Option(
+            "--cluster",
+            metavar="tcp://HOST:PORT",
+            help="A dask scheduler whose workers grow the models of folds.",
+        ),
+    ] = "",
     market: Annotated[
         str | None, typer.Option(help="What shares are compared with; FEATURES_MARKET where not given.")
     ] = None,
@@ -295,14 +325,26 @@ def command(
         [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()],
         name or default_name(database),
         models,
-        trainer.TrainingOptions(threshold=settings.ml_threshold, members=MemberOptions(seed=seed)),
+        trainer.TrainingOptions(
+            threshold=settings.ml_threshold,
+            members=MemberOptions(seed=seed),
+            search=SearchOptions(trials, trial_seconds or None),
+        ),
         Console(soft_wrap=not sys.stdout.isatty()),
         days,
         bar_seconds * SECOND_NS,
         horizon,
         Comparison(settings.features_market, settings.sectors(), required=bool(market or sectors)),
-        trials,
+        tried_before + 1,
+        _crew(cluster_at, trials),
     )
+
+
+def _crew(address: str, trials: int) -> Crew | None:
+    """Choose who grows the models of folds: processes where many are to come, for they take seconds to start."""
+    if address:
+        return cluster(address)
+    return processes() if trials else None
 
 
 def _end_with(parent_pid: int) -> None:

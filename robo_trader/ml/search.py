@@ -196,8 +196,8 @@ def search(
             if time.monotonic() >= until:
                 break
             first = number * options.together
-            progress(f"trials from {first + 1} of {options.trials}")
             drawn = min(options.together, options.trials - first)
+            progress(f"trials {first + 1} to {first + drawn} of {options.trials}")
             asked = [
                 _Try(kind, given, study.ask(_distributions(kind)))
                 for kind, study in studies.items()
