@@ -84,9 +84,15 @@ def build_dataset(
         label[mine], known_at[mine] = found.label[at], found.known_at[at]
         forward[mine], nearest[mine] = found.forward[at], found.nearest[at]
     if not keep.any():
+        longest = max((_longest_session(one, calendar) for one in bars.values()), default=0)
         raise DataError(
             f"no bar of {', '.join(bars) or 'no symbol'} has both features and {options.horizon} more bars in its "
-            f"session to be judged by, after {options.sigma_bars} that say how far the price swings; fetch more history"
+            f"session to be judged by, after {options.sigma_bars} that say how far the price swings; "
+            + (
+                "fetch more history"
+                if longest > options.horizon
+                else f"no session has more than {longest} of these bars, and no label spans a night: take smaller bars"
+            )
         )
     learnt = np.unique(matrix.symbol[keep])  # and not what those are compared with
     return Dataset(
@@ -108,6 +114,11 @@ def build_dataset(
         market=matrix_options.market,
         sectors=dict(matrix_options.sectors or {}),
     )
+
+
+def _longest_session(bars: Bars, calendar: Calendar) -> int:
+    number = session_numbers(bars.ts, calendar)
+    return int(np.bincount(number[number >= 0], minlength=1).max())
 
 
 def _meet(mine: Rows, bar: Ints, labelled: Ints, bars: int) -> tuple[Rows, Ints]:

@@ -131,6 +131,16 @@ def test_a_search_does_not_worsen_what_is_said_of_rows_that_nobody_has_seen(sear
     assert searched.report.log_loss < plain.report.log_loss + 0.005
 
 
+def test_calibration_and_test_block_have_no_say_in_what_is_found() -> None:
+    options = replace(QUICK, members=GIVEN, search=replace(FEW, trials=1))
+    data = planted(skill=0.6, sessions=12)
+    first = trainer.train(data, options)
+    later = np.concatenate([first.blocks.calibration, first.blocks.test])
+    other = replace(data, label=data.label.copy())
+    other.label[later] = np.random.default_rng(5).permutation(other.label[later])
+    assert trainer.train(other, options).searched == first.searched
+
+
 def test_all_that_was_tried_is_declared_to_the_gate(searched: Trained) -> None:
     assert searched.report.trials == 3 + FEW.count
     criteria = {one.name: one for one in searched.report.criteria}
