@@ -35,7 +35,7 @@ Ask = Callable[[np.ndarray], object]
 
 PEERS = trainer.TrainingOptions(
     members=MemberOptions(
-        forest_trees=200, forest_depth=8, boosted_trees=200, boosted_depth=5, leaf_rows=20,
+        forest_trees=200, forest_depth=8, boosted_trees=200, boosted_depth=5, leaf_rows=20, forest_leaf_rows=20,
         patience=1000, net_layers=(64, 32),
     )
 )  # fmt: skip

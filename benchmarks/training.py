@@ -3,8 +3,9 @@
 Three sizes: 3,624 rows of 60 columns, 20 folds of 3,000 rows, and with `--large` 200,000 rows. Stock is a random forest of
 scikit-learn, XGBoost and LightGBM as their own defaults have them but for the same number and depth of trees, without the
 net and the linear model that ours train too. Folds run on as many threads as there are cores, as the trainer runs them, and
-must say what they say one after the other. The last line is one JSON object: seconds by the clock and of processors, which
-others on the machine hardly change, and log-loss on rows nobody has seen.
+on as many processes, as a search does, their start included; both must say what they say one after the other.
+The last line is one JSON object: seconds by the clock and of processors, which others on the machine hardly change, and
+log-loss on rows nobody has seen.
 """
 
 from __future__ import annotations
@@ -23,12 +24,18 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.rows import dataset
+from robo_trader.ml.crew import processes, threads
 from robo_trader.ml.dataset import Dataset
 from robo_trader.ml.members import MEMBERS, MemberOptions
 
 TREES, DEPTH, LEAF = 200, 8, 20
 OPTIONS = MemberOptions(
-    forest_trees=TREES, forest_depth=DEPTH, boosted_trees=TREES, boosted_depth=5, leaf_rows=LEAF
+    forest_trees=TREES,
+    forest_depth=DEPTH,
+    boosted_trees=TREES,
+    boosted_depth=5,
+    leaf_rows=LEAF,
+    forest_leaf_rows=LEAF,
 )
 Said = dict[str, np.ndarray]
 
@@ -109,23 +116,38 @@ def small(rows: int) -> dict[str, float | dict[str, float]]:
     return found
 
 
+def fold(about: tuple[list[Dataset], Dataset], number: int) -> Said:
+    """Train the five members on a fold."""
+    cut, fresh = about
+    return ours(cut[number], fresh)
+
+
+def processor_seconds() -> float:
+    """Return what this process and those it waited for took of processors."""
+    taken = os.times()
+    return taken.user + taken.system + taken.children_user + taken.children_system
+
+
 def folds(count: int, rows: int = 3000, few: int = 4) -> dict[str, float | bool]:
-    """Train folds on threads, compare what some say when trained alone, and time stock libraries on as many."""
+    """Train folds on threads and on processes, compare what they say, and time stock libraries on as many."""
     cut = [dataset(rows, seed=seed) for seed in range(count)]
     fresh = dataset(500, seed=99)
-    clock, processor = time.perf_counter(), time.process_time()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        beside = list(pool.map(lambda data: ours(data, fresh), cut))
-    clock, processor = time.perf_counter() - clock, time.process_time() - processor
+    found: dict[str, float | bool] = {}
+    said = {}
+    for name, crew in (("folds", threads()), ("folds_processes", processes())):
+        clock, processor = time.perf_counter(), processor_seconds()
+        with crew((cut, fresh)) as ask:
+            said[name] = ask(fold, range(count))
+        found[f"{name}_s"] = round(time.perf_counter() - clock, 2)
+        found[f"{name}_processor_s"] = round(processor_seconds() - processor, 2)
     alone = [timed(ours, data, fresh).said for data in cut[:few]]
     theirs = [timed(stock, data, fresh) for data in cut[:few]]
-    return {
-        "folds_s": round(clock, 2),
-        "folds_processor_s": round(processor, 2),
+    return found | {
         "folds_stock_s": round(sum(one.clock for one in theirs) / len(theirs) * count, 2),
         "folds_stock_processor_s": round(sum(one.processor for one in theirs) / len(theirs) * count, 2),
         "folds_same": all(
             np.array_equal(one[name], other[name])
+            for beside in said.values()
             for one, other in zip(alone, beside, strict=False)
             for name in MEMBERS
         ),

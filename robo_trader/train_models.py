@@ -17,10 +17,10 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from robo_trader.bootstrap.lesson import BY_HAND, Lesson
 from robo_trader.bootstrap.places import model_name
+from robo_trader.bootstrap.verdict import tell_verdict
 from robo_trader.config import load
 from robo_trader.core.errors import ConfigurationError, DataError, RoboTraderError
 from robo_trader.core.events import DAY_NS, SECOND_NS
@@ -31,11 +31,11 @@ from robo_trader.features.base import Bars
 from robo_trader.features.feature_pipeline import MatrixOptions
 from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry, trainer
+from robo_trader.ml.crew import Crew, cluster, processes, threads
 from robo_trader.ml.dataset import Dataset, build_dataset
 from robo_trader.ml.labels import LabelOptions, session_numbers
 from robo_trader.ml.members import MemberOptions
-from robo_trader.ml.report import Report
-from robo_trader.ml.validation import Selected
+from robo_trader.ml.search import SearchOptions
 from robo_trader.storage.database import SQLITE_ERRORS, readonly
 
 ALL = 1_000_000  # sessions
@@ -145,7 +145,7 @@ def train_from_database(
     comparison: Comparison | None = None,
     start: date | None = None,
     lesson: Lesson | None = None,
-    workers: int | None = None,
+    crew: Crew | None = None,
 ) -> Path:
     """Train on the bars of a database or file, save under `models/name/` and tell the verdict; return the model's directory.
 
@@ -163,15 +163,15 @@ def train_from_database(
     # Of what others are compared with nothing is learnt.
     of = frozenset(symbols or bars.keys() - compared.symbols or bars)
     _tell_missing(console, database, compared, bars.keys(), of)
-    with _told(console, len(trainer.STAGES) + len(of)) as progress:
+    with _told(console, len(trainer.STAGES) + options.search.rounds + len(of)) as progress:
         since = _start_of_last([bars[symbol] for symbol in of], days)
         matrix = MatrixOptions(compared.market, compared.sectors, of, np.float32, since=since)
         dataset = build_dataset(bars, XnysCalendar(), LabelOptions(horizon), interval_ns, matrix, progress)
         console.print(_window(dataset, bars, days), highlight=False)
         trials = lesson.trials if lesson else 1
-        trained = trainer.train(dataset, options, progress, trials, workers)
+        trained = trainer.train(dataset, options, progress, trials, crew)
         directory = registry.save(trained, models, name, datetime.now(UTC))
-    _tell(console, trained, directory)
+    tell_verdict(console, trained, directory)
     if lesson:
         lesson.trained(trained, directory)
     return directory
@@ -221,54 +221,6 @@ def _window(dataset: Dataset, bars: Mapping[str, Bars], days: int) -> str:
     return f"{said}; {read - dataset.sessions} more only warm the features"
 
 
-def _tell(console: Console, trained: trainer.Trained, directory: Path) -> None:
-    report, card = trained.report, trained.ensemble.card
-    console.print(_scores(report))
-    console.print(_criteria(report))
-    console.print(f"{'PROVEN' if card.proven else 'UNPROVEN'}: {card.reason}", style="bold", highlight=False)
-    if not card.proven:
-        console.print(
-            "The daemon will load this model and abstain: it has not shown what it must. --allow-unproven trades on it "
-            "all the same, on paper, and marks every signal."
-        )
-    console.print(f"saved {directory}", soft_wrap=True, highlight=False)
-
-
-def _scores(report: Report) -> Table:
-    table = Table(
-        "score", "test block", title=f"{report.rows} bars that no model has seen", title_justify="left"
-    )
-    for member, area in report.member_auc.items():
-        table.add_row(f"AUC {member}", str(area))
-    table.add_row("AUC on its own training rows", f"{report.train_auc:.3f}")
-    table.add_row("bars that went up first", f"{report.base_rate:.1%}")
-    table.add_row("Brier", f"{report.brier:.4f}")
-    table.add_row("calibration error", f"{report.calibration_error:.3f}")
-    table.add_row(f"votes up, P >= {report.threshold:.2f}", _acted_on(report.long))
-    table.add_row(f"votes down, P <= {1 - report.threshold:.2f}", _acted_on(report.short))
-    return table
-
-
-def _criteria(report: Report) -> Table:
-    """Lay out what the gate asked, over the test block and, fold by fold, the sessions before it."""
-    table = Table(title=f"{report.sessions} sessions unseen", title_justify="left")
-    for name in ("", "criterion", "found", "must be"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("because")
-    for one in report.criteria:
-        table.add_row("ok" if one.passed else "NO", one.name, one.value, one.limit, one.meaning)
-    return table
-
-
-def _acted_on(found: Selected) -> str:
-    if found.precision is None or found.confidence is None or found.move_bps is None:
-        return "none"
-    return (
-        f"{found.coverage:.1%} of bars, right {found.precision:.1%} (said {found.confidence:.1%}), "
-        f"{found.move_bps:+.1f} bp each before costs"
-    )
-
-
 def command(
     symbols: Annotated[str, typer.Option(help="Comma-separated; all in the database where not given.")] = "",
     db: Annotated[
@@ -301,12 +253,24 @@ def command(
     threshold: Annotated[
         float | None, typer.Option(help="Vote to be judged at; ML_THRESHOLD where not given.")
     ] = None,
-    trials: Annotated[
+    tried_before: Annotated[
         int,
+        typer.Option(min=0, help="Models tried for this until now, where that is more than are recorded."),
+    ] = 0,
+    trials: Annotated[
+        int, typer.Option(min=0, help="Configurations of each kind of model to try on the training block.")
+    ] = 0,
+    trial_seconds: Annotated[
+        float, typer.Option(min=0, help="When no more of them are begun; 0 for when all are tried.")
+    ] = 0.0,
+    cluster_at: Annotated[
+        str,
         typer.Option(
-            min=1, help="Models tried until this one, it included, where that is more than are recorded."
+            "--cluster",
+            metavar="tcp://HOST:PORT",
+            help="A dask scheduler whose workers grow the models of folds.",
         ),
-    ] = 1,
+    ] = "",
     market: Annotated[
         str | None, typer.Option(help="What shares are compared with; FEATURES_MARKET where not given.")
     ] = None,
@@ -332,7 +296,7 @@ def command(
     settings = load(features_market=market, features_sectors=sectors, ml_threshold=threshold)
     database = db or default_database()
     console = Console(soft_wrap=not sys.stdout.isatty())
-    lesson = Lesson(database, models, name or default_name(database), by, seed, promote, trials)
+    lesson = Lesson(database, models, name or default_name(database), by, seed, promote, tried_before + 1)
     lesson.begin(lambda said: console.print(said, highlight=False))
     try:
         train_from_database(
@@ -340,7 +304,11 @@ def command(
             [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()],
             lesson.name,
             models,
-            trainer.TrainingOptions(threshold=settings.ml_threshold, members=MemberOptions(seed=seed)),
+            trainer.TrainingOptions(
+                threshold=settings.ml_threshold,
+                members=MemberOptions(seed=seed),
+                search=SearchOptions(trials, trial_seconds or None),
+            ),
             console,
             days,
             bar_seconds * SECOND_NS,
@@ -348,7 +316,7 @@ def command(
             Comparison(settings.features_market, settings.sectors(), required=bool(market or sectors)),
             _date(start),
             lesson,
-            workers or None,
+            _crew(cluster_at, trials, workers),
         )
     except RoboTraderError as error:
         lesson.failed(str(error))
@@ -367,6 +335,13 @@ def _date(text: str) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError:
         raise ConfigurationError(f"--from {text!r}: expected a date such as 2026-01-05") from None
+
+
+def _crew(address: str, trials: int, workers: int) -> Crew:
+    """Choose who grows the models of folds: processes where many are to come, for they take seconds to start."""
+    if address:
+        return cluster(address)
+    return processes(workers or None) if trials else threads(workers or None)
 
 
 def _end_with(parent_pid: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,11 @@ class Dataset:
         """The bars that a label looks ahead."""
         return self.asked.horizon
 
+    def part(self, rows: Rows) -> Dataset:
+        """Return these rows alone; what describes all of them stays as it is."""
+        over_rows = ("rows", "label", "ts", "known_at", "forward", "nearest", "symbol")
+        return replace(self, **{name: getattr(self, name)[rows] for name in over_rows})
+
 
 def build_dataset(
     bars: Mapping[str, Bars],
@@ -79,9 +84,15 @@ def build_dataset(
         label[mine], known_at[mine] = found.label[at], found.known_at[at]
         forward[mine], nearest[mine] = found.forward[at], found.nearest[at]
     if not keep.any():
+        longest = max((_longest_session(one, calendar) for one in bars.values()), default=0)
         raise DataError(
             f"no bar of {', '.join(bars) or 'no symbol'} has both features and {options.horizon} more bars in its "
-            f"session to be judged by, after {options.sigma_bars} that say how far the price swings; fetch more history"
+            f"session to be judged by, after {options.sigma_bars} that say how far the price swings; "
+            + (
+                "fetch more history"
+                if longest > options.horizon
+                else f"no session has more than {longest} of these bars, and no label spans a night: take smaller bars"
+            )
         )
     learnt = np.unique(matrix.symbol[keep])  # and not what those are compared with
     return Dataset(
@@ -103,6 +114,11 @@ def build_dataset(
         market=matrix_options.market,
         sectors=dict(matrix_options.sectors or {}),
     )
+
+
+def _longest_session(bars: Bars, calendar: Calendar) -> int:
+    number = session_numbers(bars.ts, calendar)
+    return int(np.bincount(number[number >= 0], minlength=1).max())
 
 
 def _meet(mine: Rows, bar: Ints, labelled: Ints, bars: int) -> tuple[Rows, Ints]:

@@ -13,6 +13,7 @@ from robo_trader.ml.trades import Evidence, Trades, by_session, trade
 from robo_trader.ml.validation import Interval, Overlap
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 QUARTER = 63  # sessions
 
@@ -180,17 +181,22 @@ def trading(seen: Evidence, trades: Trades, even: float, options: GateOptions) -
 
 
 def luck(
-    seen: Evidence, trades: Trades, names: tuple[str, ...], trials: int, options: GateOptions
+    seen: Evidence,
+    trades: Trades,
+    names: tuple[str, ...],
+    trials: int,
+    options: GateOptions,
+    tried: Floats | None = None,
 ) -> list[Criterion]:
-    """Ask whether luck, or the best of many tries, would have shown as much; by session, for symbols move together."""
+    """Ask whether luck, or the best of many tries, would have shown as much; by session, for symbols move together.
+
+    `tried` (sessions, configurations) is what each configuration earned that a search compared.
+    """
     earned = sharpe.returns(by_session(seen.session, trades.row, trades.net_bps))
     psr, dsr = sharpe.probabilistic(earned), sharpe.deflated(earned, trials)
     needed = sharpe.least_record(earned, level=options.level)
     enough = f"{needed:.0f} sessions would do" if math.isfinite(needed) else "no record could prove it"
-    bets = 2 * np.column_stack([seen.votes, seen.probability]) - 1
-    bets = by_session(seen.session, np.arange(len(seen.ts)), bets * seen.forward[:, None])
-    # Beside its own reverse: among members that are equally good the plain index is a half whatever they know.
-    pbo = sharpe.overfitting(np.hstack([bets, -bets]))
+    bets = wagered(seen.session, np.column_stack([seen.votes, seen.probability]), seen.forward)
     years = f" (a ratio of 1 in {sharpe.least_backtest(trials):.1f} years)" if trials > 1 else ""
     return [
         Criterion(
@@ -201,11 +207,27 @@ def luck(
             f"DSR, {trials} tried", f"{dsr:.3f}", f">= {options.level:g}", dsr >= options.level,
             f"above what the best of so many would show by luck{years}",
         ),
-        Criterion(
-            "PBO", f"{pbo:.3f}", f"< {options.overfitting:g}", pbo < options.overfitting,
-            f"the best of {len(names)} members and their blend in one half of time earns in the other",
+        _overfitting("PBO", bets, f"{len(names)} members and their blend", options),
+        *(
+            []
+            if tried is None
+            else [_overfitting("PBO, search", tried, f"{tried.shape[1]} configurations", options)]
         ),
     ]  # fmt: skip
+
+
+def wagered(session: Ints, probability: Floats, forward: Floats) -> Floats:
+    """Return what probabilities (n, c) earned in each session when each staked 2P - 1 on every row: (sessions, c)."""
+    return by_session(session, np.arange(len(session)), (2 * probability - 1) * forward[:, None])
+
+
+def _overfitting(name: str, earned: Floats, of: str, options: GateOptions) -> Criterion:
+    # Beside its own reverse: among choices that are equally good the plain index is a half whatever they know.
+    found = sharpe.overfitting(np.hstack([earned, -earned]))
+    return Criterion(
+        name, f"{found:.3f}", f"< {options.overfitting:g}", found < options.overfitting,
+        f"the best of {of} in one half of time earns in the other",
+    )  # fmt: skip
 
 
 def _right(seen: Evidence, trades: Trades) -> Floats:

@@ -31,8 +31,11 @@ class MemberOptions:
     forest_trees: int = 100
     forest_depth: int = 6
     forest_columns: float = 0.3
+    forest_leaf_rows: int = 200
     boosted_trees: int = 150
     boosted_depth: int = 3
+    boosted_columns: float = 0.5
+    boosted_l2: float = 10.0
     learning_rate: float = 0.04
     leaf_rows: int = 200
     later_share: float = 0.15
@@ -107,7 +110,7 @@ def _forest(sample: Sample, options: MemberOptions) -> Any:
         "max_depth": options.forest_depth,
         "num_parallel_tree": options.forest_trees,
         "learning_rate": 1.0,
-        "min_child_weight": options.leaf_rows / 4,  # of a tree's half of the rows
+        "min_child_weight": options.forest_leaf_rows / 4,  # of a tree's half of the rows
         "subsample": 0.5,
         "colsample_bynode": options.forest_columns,
         "lambda": 0.0,
@@ -129,8 +132,8 @@ def _xgboost(sample: Sample, options: MemberOptions) -> Any:
         "learning_rate": options.learning_rate,
         "min_child_weight": options.leaf_rows / 4,  # a row at P = 1/2 weighs 1/4
         "subsample": 0.5,
-        "colsample_bytree": 0.5,
-        "lambda": 10.0,
+        "colsample_bytree": options.boosted_columns,
+        "lambda": options.boosted_l2,
         "nthread": 1,
         "seed": options.seed,
     }
@@ -165,8 +168,8 @@ def _lightgbm(sample: Sample, options: MemberOptions) -> Any:
         "min_data_in_leaf": options.leaf_rows,
         "bagging_fraction": 0.5,
         "bagging_freq": 1,
-        "feature_fraction": 0.5,
-        "lambda_l2": 10.0,
+        "feature_fraction": options.boosted_columns,
+        "lambda_l2": options.boosted_l2,
         "num_threads": 1,
         "deterministic": True,
         "force_row_wise": True,

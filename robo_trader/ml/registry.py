@@ -24,13 +24,14 @@ from robo_trader.ml.members import MEMBERS
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.parts import Nets, Parts, Space, Tables, Trees
 from robo_trader.ml.report import Report, payoff
+from robo_trader.ml.search import Searched
 from robo_trader.ml.trainer import Trained, TrainingOptions
 
 SCHEMA = 4
 MANIFEST = "manifest.json"
 ARRAYS = "ensemble.npz"
 REFERENCE = "reference.npz"
-LIBRARIES = ("scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "skops", "numpy", "numba")
+LIBRARIES = ("scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "optuna", "skops", "numpy", "numba")
 PROBES = 8
 AGAIN = "train again with `python -m robo_trader.train_models`"
 
@@ -64,6 +65,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bars_sha256: str
     split: dict[str, Window]
     options: TrainingOptions
+    searched: Searched | None
     report: Report
     calibration: dict[str, str]
     weights: dict[str, float]
@@ -197,6 +199,7 @@ def _describe(trained: Trained, created: datetime, files: dict[str, str]) -> Man
         bars_sha256=dataset.bars_sha256,
         split={name: _window(dataset.ts[getattr(blocks, name)]) for name in ("train", "calibration", "test")},
         options=trained.options,
+        searched=trained.searched,
         report=trained.report,
         calibration=dict(zip(ensemble.names, trained.methods, strict=True)),
         weights=dict(zip(ensemble.names, ensemble.weight.tolist(), strict=True)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robo_trader.core.steps import Payoff
 from robo_trader.ml import gate, validation
@@ -12,6 +13,8 @@ from robo_trader.ml.gate import Criterion, GateOptions, Learnt, Record
 from robo_trader.ml.model import sides
 from robo_trader.ml.trades import Evidence, trade
 from robo_trader.ml.validation import Interval, Overlap, Selected
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,12 @@ def judge(
     asked: float,
     trials: int,
     options: GateOptions,
+    tried: Floats | None = None,
 ) -> Report:
-    """Judge the ensemble by what was said of the test block and, fold by fold, of the rows before it (`past`)."""
+    """Judge the ensemble by what was said of the test block and, fold by fold, of the rows before it (`past`).
+
+    `tried` (sessions, configurations) is what each earned that was searched among.
+    """
     threshold = gate.acting_threshold(past, asked, cost_bps, options)
     seen = past.and_then(test)
     trades = trade(seen, threshold, cost_bps)
@@ -85,7 +92,7 @@ def judge(
         criteria=(
             *gate.forecasts(seen, auc, skill, learnt, overlap, options),
             *gate.trading(seen, trades, even, options),
-            *gate.luck(seen, trades, names, trials, options),
+            *gate.luck(seen, trades, names, trials, options, tried),
         ),
     )
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +11,20 @@ from numpy.typing import NDArray
 
 from robo_trader.core.errors import DataError
 from robo_trader.features.session import OF_THE_CALENDAR
-from robo_trader.ml import blend, dense, drift, folds, guard, labels, leaks, model, report, validation
+from robo_trader.ml import (
+    blend,
+    dense,
+    drift,
+    folds,
+    guard,
+    labels,
+    leaks,
+    report,
+    search,
+    unseen,
+    validation,
+)
+from robo_trader.ml.crew import Crew, threads
 from robo_trader.ml.dataset import Dataset
 from robo_trader.ml.drift import Reference
 from robo_trader.ml.folds import FoldOptions
@@ -23,7 +33,9 @@ from robo_trader.ml.members import MEMBERS, MemberOptions, native_probabilities
 from robo_trader.ml.model import Card, Ensemble
 from robo_trader.ml.parts import Tables
 from robo_trader.ml.report import Report
+from robo_trader.ml.search import Found, Searched, SearchOptions
 from robo_trader.ml.trades import Evidence
+from robo_trader.ml.unseen import Job
 from robo_trader.ml.validation import Blocks, Overlap, SplitOptions
 
 Progress = Callable[[str], None]
@@ -43,7 +55,8 @@ AGREEMENT = 1e-6
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train and to judge: the vote to act on, blocks in time, the fewest rows of a block, folds, members and gate.
+    """How to train and to judge: the vote to act on, blocks in time, the fewest rows of a block, folds, members, how to
+    search for better ones, and gate.
 
     The oldest row weighs `oldest` of what the newest does.
     """
@@ -55,6 +68,7 @@ class TrainingOptions:
     folds: FoldOptions = field(default_factory=FoldOptions)
     gate: GateOptions = field(default_factory=GateOptions)
     oldest: float = 0.5
+    search: SearchOptions = field(default_factory=SearchOptions)
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,8 @@ class Trained:
     """A finished training: the ensemble, the libraries' own models by member name, the blocks and the report.
 
     `reference` is what later days are compared with: all rows that it was trained, calibrated and judged on, without
-    the columns of the calendar. `methods` names how each member was calibrated.
+    the columns of the calendar. `methods` names how each member was calibrated. `options` are those it was trained by;
+    where they were searched for, `searched` says among what.
     """
 
     ensemble: Ensemble
@@ -73,6 +88,7 @@ class Trained:
     options: TrainingOptions
     reference: Reference
     methods: tuple[str, ...]
+    searched: Searched | None
 
 
 def silent(stage: str) -> None:
@@ -84,12 +100,12 @@ def train(
     options: TrainingOptions | None = None,
     progress: Progress = silent,
     trials: int = 1,
-    workers: int | None = None,
+    crew: Crew | None = None,
 ) -> Trained:
     """Train, calibrate and judge on the dataset's blocks in time; the same input gives the same models.
 
-    `progress` is told each of STAGES as it begins; `trials` is how many models were tried until this one, it included;
-    `workers` learn folds at the same time, as many as there are processors where not given.
+    `progress` is told each of STAGES as it begins; `trials` is how many models were tried until this one, it included and
+    not those that it searches among, which are added. The `crew` grows the models of folds, threads where not given.
     Raises DataError where a block has too few rows or one class only, or where a feature knows the future.
     """
     options = options or TrainingOptions()
@@ -97,15 +113,19 @@ def train(
     blocks = validation.split_in_time(dataset.ts, dataset.known_at, embargo_ns, options.split)
     _require_enough(dataset, blocks, options)
     leaks.refuse(dataset, blocks.train)
+    crew = crew or threads()
+    found = _look(dataset, blocks.train, options, crew, progress)
+    if found:
+        options = replace(options, members=found.members)
     native = _grow(dataset, blocks.train, options, progress)
     progress("folds")
-    rows, odds = _out_of_fold(dataset, blocks, options, workers or os.cpu_count())
+    rows, odds = _out_of_fold(dataset, blocks, options, crew)
     past = _said_of_past(dataset, rows, odds, options)
     progress("calibration")
     part = blend.weights(odds, dataset.label[rows], _counts(dataset, rows))
     ensemble, methods = _calibrated(native, dataset, blocks, part, options)
     progress("verdict")
-    said = _judge(ensemble, past, dataset, blocks, options, trials)
+    said = _judge(ensemble, past, dataset, blocks, options, trials + options.search.count, found)
     proven, reason = report.verdict(said)
     card = Card(
         "untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, proven, reason,
@@ -113,8 +133,9 @@ def train(
     )  # fmt: skip
     progress("reference of drift")
     return Trained(
-        ensemble.with_card(card), native, dataset, blocks, said, options, remember(dataset), methods
-    )
+        ensemble.with_card(card), native, dataset, blocks, said, options, remember(dataset), methods,
+        found.searched if found else None,
+    )  # fmt: skip
 
 
 def remember(dataset: Dataset) -> Reference:
@@ -135,33 +156,28 @@ def _require_enough(dataset: Dataset, blocks: Blocks, options: TrainingOptions) 
             )
 
 
-def _grow(
-    dataset: Dataset, rows: Rows, options: TrainingOptions, progress: Progress = silent
-) -> dict[str, Any]:
-    x, label = dataset.rows[rows], dataset.label[rows]
-    weight = labels.weights(dataset.ts[rows], dataset.known_at[rows], dataset.symbol[rows], options.oldest)
-    reach = replace(options.members, pause_rows=dataset.horizon * len(dataset.symbols))
+def _look(
+    dataset: Dataset, rows: Rows, options: TrainingOptions, crew: Crew, progress: Progress
+) -> Found | None:
+    if not options.search.trials:
+        return None
+    asked = (options.members, options.folds, options.oldest, options.search)
+    return search.search(dataset, rows, *asked, crew, progress)
+
+
+def _grow(dataset: Dataset, rows: Rows, options: TrainingOptions, progress: Progress) -> dict[str, Any]:
     grown = {}
     for name, member in MEMBERS.items():
         progress(member.title)
-        grown[name] = member.fit(x, label, weight, dataset.feature_names, reach)
+        grown[name] = unseen.grow(dataset, rows, name, options.members, options.oldest)
     return grown
-
-
-def _raw(native: dict[str, Any], dataset: Dataset) -> Ensemble:
-    """Lay the models out for the desk as they are, not calibrated."""
-    card = Card(
-        "untitled", dataset.feature_version, dataset.horizon, dataset.interval_ns, False, "not judged yet"
-    )
-    flat = [member.flat(native[name]) for name, member in MEMBERS.items()]
-    return model.raw(flat, dataset.feature_names, card, guard.boundless(*dense.standard(native["logit"])))
 
 
 def _calibrated(
     native: dict[str, Any], dataset: Dataset, blocks: Blocks, part: Floats, options: TrainingOptions
 ) -> tuple[Ensemble, tuple[str, ...]]:
     """Lay the models out, calibrated and weighed by `part`, beside what their training rows looked like."""
-    raw, rows = _raw(native, dataset), dataset.rows[blocks.calibration]
+    raw, rows = unseen.laid_out(native, dataset), dataset.rows[blocks.calibration]
     _require_equal(raw, native_probabilities(native, rows), rows)
     tables, methods = _tables(raw.log_odds(rows), dataset, blocks.calibration, part, options)
     space = guard.learn(dataset.rows[blocks.train], *dense.standard(native["logit"]))
@@ -184,28 +200,20 @@ def _counts(dataset: Dataset, rows: Rows) -> Floats:
 
 
 def _out_of_fold(
-    dataset: Dataset, blocks: Blocks, options: TrainingOptions, workers: int | None
+    dataset: Dataset, blocks: Blocks, options: TrainingOptions, crew: Crew
 ) -> tuple[Rows, Floats]:
     """Let models of the same kind speak of rows before the test block, each of rows that its fold has not learnt from.
 
     Returns those rows and their log-odds (n, m).
     """
     before = np.concatenate([blocks.train, blocks.calibration])
-    cut = folds.split(dataset.ts[before], dataset.known_at[before], options.folds)
-    total, count = np.zeros((len(before), len(MEMBERS))), np.zeros(len(before))
-    with ThreadPoolExecutor(workers) as pool:
-        odds = pool.map(partial(_odds_of_fold, dataset, before, options), cut)
-        for fold, said in zip(cut, odds, strict=True):
-            total[fold.test] += said
-            count[fold.test] += 1
-    known = np.flatnonzero(count)
-    return before[known], total[known] / count[known, None]
-
-
-def _odds_of_fold(dataset: Dataset, before: Rows, options: TrainingOptions, fold: folds.Fold) -> Floats:
-    return _raw(_grow(dataset, before[fold.train], options), dataset).log_odds(
-        dataset.rows[before[fold.test]]
-    )
+    ground = unseen.cut(dataset, before, options.folds, options.oldest)
+    jobs = [Job(name, fold, options.members) for fold in range(len(ground.folds)) for name in MEMBERS]
+    with crew(ground) as ask:
+        said = ask(unseen.odds, jobs)
+    each = range(0, len(jobs), len(MEMBERS))
+    known, odds = unseen.averaged(ground, [np.column_stack(said[at : at + len(MEMBERS)]) for at in each])
+    return before[known], odds
 
 
 def _said_of_past(dataset: Dataset, rows: Rows, odds: Floats, options: TrainingOptions) -> Evidence:
@@ -236,6 +244,7 @@ def _judge(
     blocks: Blocks,
     options: TrainingOptions,
     trials: int,
+    found: Found | None,
 ) -> Report:
     answers = ensemble.answers(dataset.rows[blocks.test])
     known = np.where(answers[:, -1:] > 1, 0.5, answers[:, :-1])  # of rows too strange the desk takes no word
@@ -252,6 +261,7 @@ def _judge(
         options.threshold,
         trials,
         options.gate,
+        found.earned if found else None,
     )
 
 

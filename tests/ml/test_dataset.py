@@ -90,6 +90,13 @@ def test_bars_too_few_for_a_label_are_refused(bars: dict[str, Bars]) -> None:
         build_dataset(short, CALENDAR)
 
 
+def test_bars_larger_than_any_label_are_refused_with_a_remedy() -> None:
+    closes = np.array([session.close for session in CALENDAR.before("2026-01-05", 60)])
+    days = Bars(closes, *(100 + 0.1 * np.arange(60.0) for _ in range(4)), np.full(60, 1e6))
+    with pytest.raises(DataError, match=r"no session has more than 1 of these bars.*take smaller bars"):
+        build_dataset({"AAPL": days}, CALENDAR, LabelOptions(horizon=5), 1440 * MINUTE_NS)
+
+
 def test_a_planted_edge_is_proven_and_a_martingale_is_not() -> None:
     there = trainer.train(build_dataset(market_bars(edge=1.0, sessions=90), CALENDAR), QUICK)
     assert there.ensemble.card.proven, there.ensemble.card.reason

@@ -13,7 +13,7 @@ from robo_trader.ml.members import MEMBERS, MemberOptions, Sample
 from tests.ml.conftest import CARD, clipped
 
 NAMES = tuple(f"f{i}" for i in range(8))
-OPTIONS = MemberOptions(forest_trees=30, boosted_trees=60, leaf_rows=40, net_rounds=30)
+OPTIONS = MemberOptions(forest_trees=30, boosted_trees=60, leaf_rows=40, forest_leaf_rows=40, net_rounds=30)
 ROWS = 3000
 
 

@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from robo_trader.features.feature_engine import schema_version
 from robo_trader.features.technical_indicators import WARM_SESSIONS
 from robo_trader.ml import registry
 from robo_trader.ml.members import MemberOptions
+from robo_trader.ml.search import SearchOptions
 from robo_trader.ml.trainer import TrainingOptions
 from robo_trader.train_models import (
     Comparison,
@@ -93,6 +95,17 @@ def test_a_model_is_trained_saved_and_loads_with_todays_features(
             for session in XnysCalendar().before("2026-01-05", SESSIONS)
         ),
     )
+
+
+def test_what_a_search_found_is_told_beside_what_was_there_before(bars: Path, tmp_path: Path) -> None:
+    told = io.StringIO()
+    options = replace(QUICK, search=SearchOptions(trials=1))
+    train_from_database(bars, ["AAPL"], "x", tmp_path, options, Console(file=told, width=200), trials=6)
+    said = told.getvalue()
+    assert "training: trials 1 to 1 of 1" in said
+    assert "8 configurations on 4 folds of the training block" in said
+    assert re.search(r"boosted +│ 0\.\d{4} +│ 0\.\d{4} +│ (as it was|boosted_trees \d)", said)
+    assert "DSR, 10 tried" in said
 
 
 def test_only_the_last_sessions_and_those_that_warm_are_read(bars: Path) -> None:
