@@ -24,7 +24,18 @@ SPEED = 300  # market seconds a second, so that a bar need not be waited for
 TWO = ["AAPL", "NVDA"]
 FIFTY = TWO + [f"{a}{b}Y" for a in "ABCDEF" for b in "KLMNPQRS"]
 # Training and the page load these, each in a process of its own.
-FOREIGN = ("pandas", "sklearn", "xgboost", "lightgbm", "exchange_calendars", "pyarrow", "fastapi", "scipy")
+FOREIGN = (
+    "pandas",
+    "sklearn",
+    "xgboost",
+    "lightgbm",
+    "exchange_calendars",
+    "pyarrow",
+    "fastapi",
+    "scipy",
+    "optuna",
+    "distributed",
+)
 SHOWN = 12
 _IMPORT = re.compile(r"^import time:\s+(\d+) \|\s+(\d+) \|( +)(\S+)$", re.MULTILINE)
 

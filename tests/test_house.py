@@ -29,7 +29,18 @@ BORDERS = frozenset(MODULES) & {PACKAGE / "websocket_server.py", *(PACKAGE / "ib
 # The page's process serves HTTP and nothing else, so it may load its server at once.
 PAGE = PACKAGE / "dashboard"
 ABOVE_SETTINGS = (PACKAGE, PACKAGE / "bootstrap", PAGE)
-HEAVY = {"pandas", "sklearn", "lightgbm", "xgboost", "exchange_calendars", "pyarrow", "fastapi", "scipy"}
+HEAVY = {
+    "pandas",
+    "sklearn",
+    "lightgbm",
+    "xgboost",
+    "exchange_calendars",
+    "pyarrow",
+    "fastapi",
+    "scipy",
+    "optuna",
+    "distributed",
+}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 GENERATED = PACKAGE / "features" / "step.py"
 NUMBA = re.compile(r"^\s*(import numba\b|from numba import)", re.MULTILINE)

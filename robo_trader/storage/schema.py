@@ -358,19 +358,15 @@ _REGIMES = """
 CREATE TABLE regimes (
     id INTEGER PRIMARY KEY,
     session_id TEXT NOT NULL REFERENCES sessions (id),
-    ts INTEGER NOT NULL,
-    symbol TEXT NOT NULL,
-    regime TEXT NOT NULL, was TEXT NOT NULL,
-    why TEXT NOT NULL, known INTEGER NOT NULL
+    ts INTEGER NOT NULL, symbol TEXT NOT NULL,
+    regime TEXT NOT NULL, was TEXT NOT NULL, why TEXT NOT NULL, known INTEGER NOT NULL
 ) STRICT;
 
 ALTER TABLE signals ADD COLUMN regime TEXT NOT NULL DEFAULT '';
 ALTER TABLE decisions ADD COLUMN regime TEXT NOT NULL DEFAULT '';
 """
 
-MIGRATIONS: tuple[str, ...] = (
-    _ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS, _SUMS, LEARNING, _REGIMES,
-)  # fmt: skip
+MIGRATIONS = (_ROOMS, _PROTECTION, _DRIFT, _FEATURES, _QUALITY, _SPLITS, _SUMS, LEARNING, _REGIMES)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -109,12 +109,10 @@ class Picture:
             case OrderUpdate():
                 self._protect(self._protection.update(event))
             case ModelChanged():
-                self._tell(
-                    "info", event.ts, f"{event.role} {event.version or 'none'} by {event.by}: {event.reason}"
-                )
+                self._tell("info", event.ts, f"{event.role} {event.version}, by {event.by}: {event.reason}")
             case Retrained():
-                severity = "warn" if event.result == "failed" else "info"
-                self._tell(severity, event.ts, f"retraining, {event.result} {event.version}: {event.reason}")
+                how = ("info", "warn")[event.result == "failed"]
+                self._tell(how, event.ts, f"retraining, {event.result} {event.version}: {event.reason}")
             case _:  # halts and what else a person wants are told by the facts they lead to
                 return
 
@@ -273,14 +271,14 @@ class Picture:
     def _on_bare(self, fact: Unprotected) -> None:
         self._protect(self._protection.bare(fact))
         severity = "crit" if fact.shares else "info"
-        said = f"{fact.shares} shares without a stop at the broker: {fact.why}"
-        self._tell(severity, fact.ts, said if fact.shares else "protected again", fact.symbol)
+        bare = f"{fact.shares} shares without a stop at the broker: {fact.why}"
+        self._tell(severity, fact.ts, bare if fact.shares else "protected again", fact.symbol)
 
     def _on_regime(self, fact: RegimeChanged) -> None:
         self._put("regimes", fact.symbol, fact)
         if fact.was:
-            severity = "warn" if fact.regime is Regime.CRASH else "info"
-            self._tell(severity, fact.ts, f"{fact.regime} after {fact.was}: {fact.why}", fact.symbol)
+            how = "warn" if fact.regime is Regime.CRASH else "info"
+            self._tell(how, fact.ts, f"{fact.regime} after {fact.was}: {fact.why}", fact.symbol)
 
     def _on_drifted(self, fact: Drifted) -> None:
         key = f"{fact.feature} {fact.test}"

@@ -390,11 +390,8 @@ RATIOS = [
 def test_no_stop_is_sent_that_would_trade_at_once_because_the_shares_are_others(ratio, sign, plan):
     broker = Broker(ratio, sign)
     for one in plan:
-        if isinstance(one, int):
-            broker.hear(one)
-        else:
-            getattr(broker, one)()
+        broker.hear(one) if isinstance(one, int) else getattr(broker, one)()
     settle(broker)
-    assert bare(broker) == 0
     desk = broker.engine.desk
+    assert bare(broker) == 0
     assert desk.quarantined("NVDA") == (desk.position("NVDA") != broker.held)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from robo_trader.bootstrap.lesson import Lesson
 from robo_trader.core.errors import ConfigurationError, DataError
 from robo_trader.core.events import MINUTE_NS
 from robo_trader.data.sessions import XnysCalendar
@@ -100,7 +101,9 @@ def test_a_model_is_trained_saved_and_loads_with_todays_features(
 def test_what_a_search_found_is_told_beside_what_was_there_before(bars: Path, tmp_path: Path) -> None:
     told = io.StringIO()
     options = replace(QUICK, search=SearchOptions(trials=1))
-    train_from_database(bars, ["AAPL"], "x", tmp_path, options, Console(file=told, width=200), trials=6)
+    lesson = Lesson(bars, tmp_path, "x", trials=6)
+    console = Console(file=told, width=200)
+    train_from_database(bars, ["AAPL"], "x", tmp_path, options, console, lesson=lesson)
     said = told.getvalue()
     assert "training: trials 1 to 1 of 1" in said
     assert "8 configurations on 4 folds of the training block" in said

@@ -50,7 +50,7 @@ from tests.storage.test_bad_disk import order
 async def main():
     database = await Database.open(Path(sys.argv[1]))
     await database.start_session("s", 0, "paper", "DU1", [], "{}")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, 700_000))
     journal = SqliteJournal(database, "s")
     for n in range(10_000):
         await journal.record(*order(n))
