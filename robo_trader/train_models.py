@@ -168,7 +168,7 @@ def train_from_database(
         matrix = MatrixOptions(compared.market, compared.sectors, of, np.float32, since=since)
         dataset = build_dataset(bars, XnysCalendar(), LabelOptions(horizon), interval_ns, matrix, progress)
         console.print(_window(dataset, bars, days), highlight=False)
-        trials = lesson.trials if lesson else 1
+        trials = lesson.trials - lesson.tries if lesson else 1  # the search adds its own
         trained = trainer.train(dataset, options, progress, trials, crew)
         directory = registry.save(trained, models, name, datetime.now(UTC))
     tell_verdict(console, trained, directory)
@@ -296,7 +296,10 @@ def command(
     settings = load(features_market=market, features_sectors=sectors, ml_threshold=threshold)
     database = db or default_database()
     console = Console(soft_wrap=not sys.stdout.isatty())
-    lesson = Lesson(database, models, name or default_name(database), by, seed, promote, tried_before + 1)
+    search = SearchOptions(trials, trial_seconds or None)
+    lesson = Lesson(
+        database, models, name or default_name(database), by, seed, promote, tried_before + 1, search.count
+    )
     lesson.begin(lambda said: console.print(said, highlight=False))
     try:
         train_from_database(
@@ -307,7 +310,7 @@ def command(
             trainer.TrainingOptions(
                 threshold=settings.ml_threshold,
                 members=MemberOptions(seed=seed),
-                search=SearchOptions(trials, trial_seconds or None),
+                search=search,
             ),
             console,
             days,

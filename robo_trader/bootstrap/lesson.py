@@ -28,7 +28,7 @@ class Lesson:
     """A training of the models called `name`, from its beginning to its end.
 
     `source` is what is learnt from; where that is no database, or one that cannot be written, only the models themselves
-    know of it. `trials` is how many models were tried until this one, it included.
+    know of it. `trials` is how many models were tried until this one, it and the `tries` that it searches among included.
     """
 
     source: Path
@@ -38,6 +38,7 @@ class Lesson:
     seed: int = 7
     promote: bool = False
     trials: int = 1
+    tries: int = 0
     _number: int = 0
     _champion: Path | None = None
     _unusable: str = ""
@@ -48,7 +49,7 @@ class Lesson:
         self._tell = tell
         roles.sweep(self.models, self.name)
         self._champion = roles.champion(self.models, self.name)
-        began = Began(self.name, self.by, time.time_ns(), self.seed)
+        began = Began(self.name, self.by, time.time_ns(), self.seed, 1 + self.tries)
         kept = max(self.trials - 1, _kept_trials(self.models, self.name))
         self.trials = kept + began.trials
         if self.source.suffix in DATABASES and self.source.is_file():

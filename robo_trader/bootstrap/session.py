@@ -295,8 +295,8 @@ class TradingSession:
         """Delete what is kept no longer, a little at a time: an order may wait for the disk behind each deletion."""
         while self._keep_ns:
             before = self._inbox.now - self._keep_ns
-            gone = await self._database.forget_features(before)
-            gone = gone or await self._database.forget_feature_states(before)
+            gone = await self._database.forget_feature_states(before)
+            gone = await self._database.forget_features(before) or gone
             await asyncio.sleep(A_WHILE_S if gone else FORGET_S)
 
     def _obey_kill_file(self, now: int) -> None:

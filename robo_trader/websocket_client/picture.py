@@ -64,8 +64,7 @@ from robo_trader.websocket_client.protection import Protection
 from robo_trader.websocket_client.wire import Board, Outbox, Row, wall_ms
 
 NEW_YORK = ZoneInfo("America/New_York")
-SEVERITY = {Feed.LIVE: "info", Feed.GAP: "info", Feed.STALE: "warn", Feed.LOST: "crit"}
-SEVERITY |= {Feed.REJECTED: "warn", Feed.DOUBTED: "warn"}
+SEVERITY = {Feed.LIVE: "info", Feed.GAP: "info", Feed.LOST: "crit"}  # the others are warnings
 
 
 class Picture:
@@ -311,7 +310,9 @@ class Picture:
             self.describe(connection={"state": status.state, "detail": status.detail, "ts": status.ts})
         what = f"feed {status.state}" + (f": {status.detail}" if status.detail else "")
         is_given_up = status.state is Feed.GAP and status.detail.startswith(NOT_FILLED)
-        self._tell("warn" if is_given_up else SEVERITY[status.state], status.ts, what, status.symbol)
+        self._tell(
+            "warn" if is_given_up else SEVERITY.get(status.state, "warn"), status.ts, what, status.symbol
+        )
 
     def _on_account(self, snapshot: AccountSnapshot) -> None:
         self.describe(account=snapshot.account)

@@ -16,7 +16,8 @@ LESS_HISTORY = {"ml_history_days": 30}
 
 async def test_a_planted_edge_is_learnt_proven_and_traded_and_the_model_is_found_again(desk: Desk):
     _, port = await desk.gateway(SyntheticMarket(1, edge=1.0))
-    run = await desk.daemon(port, "--use-ml", **LESS_HISTORY)
+    run = await desk.daemon(port, "--use-ml")
+    await run.until("training: reference of drift")  # each wait has patience of its own
     await run.until("status=filled")
     run.signal(signal.SIGTERM)
     assert await run.end() == 0, run.text
@@ -30,7 +31,7 @@ async def test_a_planted_edge_is_learnt_proven_and_traded_and_the_model_is_found
         assert model == version
         assert probability >= 0.65
         assert "threshold 0.65" in reason
-    again = await desk.daemon(port, "--use-ml", "--once", **LESS_HISTORY)
+    again = await desk.daemon(port, "--use-ml", "--once")
     assert await again.end() == 0
     assert "training:" not in again.text
     replayed = await desk.command("replay")

@@ -235,7 +235,7 @@ def stored(tmp_path: Path) -> tuple[Path, Exchange]:
         migrate(connection)
         rows = zip(minutes.start.tolist(), minutes.close.tolist(), minutes.volume.tolist(), strict=True)
         connection.executemany(
-            "INSERT INTO bars VALUES ('AAPL', ?, ?, ?, ?, ?, ?, ?, 0)",
+            "INSERT INTO bars VALUES ('AAPL', ?, ?, ?, ?, ?, ?, ?, 0, NULL)",
             [
                 (MINUTE_NS, start + MINUTE_NS, close, close, close, close, volume)
                 for start, close, volume in rows
