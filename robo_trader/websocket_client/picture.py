@@ -110,7 +110,7 @@ class Picture:
             case ModelChanged():
                 self._tell("info", event.ts, f"{event.role} {event.version}, by {event.by}: {event.reason}")
             case Retrained():
-                how = ("info", "warn")[event.result == "failed"]
+                how = "warn" if event.result == "failed" else "info"
                 self._tell(how, event.ts, f"retraining, {event.result} {event.version}: {event.reason}")
             case _:  # halts and what else a person wants are told by the facts they lead to
                 return
@@ -310,9 +310,8 @@ class Picture:
             self.describe(connection={"state": status.state, "detail": status.detail, "ts": status.ts})
         what = f"feed {status.state}" + (f": {status.detail}" if status.detail else "")
         is_given_up = status.state is Feed.GAP and status.detail.startswith(NOT_FILLED)
-        self._tell(
-            "warn" if is_given_up else SEVERITY.get(status.state, "warn"), status.ts, what, status.symbol
-        )
+        how = "warn" if is_given_up else SEVERITY.get(status.state, "warn")
+        self._tell(how, status.ts, what, status.symbol)
 
     def _on_account(self, snapshot: AccountSnapshot) -> None:
         self.describe(account=snapshot.account)
