@@ -309,9 +309,8 @@ class Picture:
         if not status.symbol:
             self.describe(connection={"state": status.state, "detail": status.detail, "ts": status.ts})
         what = f"feed {status.state}" + (f": {status.detail}" if status.detail else "")
-        is_given_up = status.state is Feed.GAP and status.detail.startswith(NOT_FILLED)
-        how = "warn" if is_given_up else SEVERITY.get(status.state, "warn")
-        self._tell(how, status.ts, what, status.symbol)
+        lost = status.state is Feed.GAP and status.detail.startswith(NOT_FILLED)
+        self._tell("warn" if lost else SEVERITY.get(status.state, "warn"), status.ts, what, status.symbol)
 
     def _on_account(self, snapshot: AccountSnapshot) -> None:
         self.describe(account=snapshot.account)
