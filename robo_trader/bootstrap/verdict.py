@@ -20,6 +20,9 @@ def tell_verdict(console: Console, trained: Trained, directory: Path) -> None:
         console.print(_found(trained.searched))
     console.print(_scores(report))
     console.print(_criteria(report))
+    for one in report.criteria:
+        if not one.passed:
+            console.print(f"{one.name}: a model that is traded on {one.meaning}", highlight=False)
     console.print(f"{'PROVEN' if card.proven else 'UNPROVEN'}: {card.reason}", style="bold", highlight=False)
     if not card.proven:
         console.print(
@@ -58,11 +61,11 @@ def _scores(report: Report) -> Table:
 def _criteria(report: Report) -> Table:
     """Lay out what the gate asked, over the test block and, fold by fold, the sessions before it."""
     table = Table(title=f"{report.sessions} sessions unseen", title_justify="left")
-    for name in ("", "criterion", "found", "must be"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("because")
+    table.add_column("", no_wrap=True)
+    for name in ("criterion", "found", "must be"):
+        table.add_column(name)
     for one in report.criteria:
-        table.add_row("ok" if one.passed else "NO", one.name, one.value, one.limit, one.meaning)
+        table.add_row("ok" if one.passed else "NO", one.name, one.value, one.limit)
     return table
 
 
