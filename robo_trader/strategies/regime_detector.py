@@ -36,9 +36,13 @@ class _Today(msgspec.Struct):
     def add(self, bar: Bar) -> None:
         self.ts, self.price = bar.ts, bar.close
         self.high, self.low = max(self.high, bar.high), min(self.low, bar.low)
-        self.recent = [one for one in self.recent if one[0] >= bar.ts - SPAN_NS]
-        self.recent.append((bar.ts, bar.close))
-        self.fall = max(self.fall, 1 - bar.close / max(price for _, price in self.recent))
+        recent = self.recent  # prices that no later one has reached, the highest first
+        while recent and recent[-1][1] <= bar.close:
+            recent.pop()
+        recent.append((bar.ts, bar.close))
+        while recent[0][0] < bar.ts - SPAN_NS:
+            del recent[0]
+        self.fall = max(self.fall, 1 - bar.close / recent[0][1])
 
 
 class _Saved(msgspec.Struct, frozen=True):
@@ -110,7 +114,10 @@ class RegimeDetector:
         self._tracks, self._today = found.tracks, found.today
 
     def _track(self, symbol: str) -> Track:
-        return self._tracks.setdefault(symbol, Track(self._options))
+        found = self._tracks.get(symbol)
+        if found is None:
+            found = self._tracks[symbol] = Track(self._options)
+        return found
 
     def _last(self, symbol: str) -> int:
         today, days = self._today.get(symbol), self._track(symbol).days
