@@ -46,7 +46,7 @@ async def test_an_outage_a_restart_and_a_freeze_leave_no_hole_in_the_bars_and_tr
     await run.until("state=lost")
     await run.until("state=ready", times=2)
     await later(gateway, 3)
-    gateway.plant("freeze", **{"for": 600})
+    gateway.plant("freeze", **{"for": 1800})  # three seconds here: several beats that nobody answers
     await run.until("state=ready", times=3)
     gateway.plant("restart-keep", at="13:01", **{"for": 600})
     await run.until("TWS restarts, 13:00-13:20 America/New_York;")
