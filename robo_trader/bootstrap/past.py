@@ -14,11 +14,12 @@ import structlog
 from robo_trader.bootstrap.days import warm_regimes
 from robo_trader.bootstrap.plan import Plan, Recent, Warmth, new_features, new_regimes, new_watch
 from robo_trader.core.events import MINUTE_NS, SECOND_NS, Bar
+from robo_trader.data.bars import columns
 from robo_trader.data.history import HistoryOptions, wanted, warm
 from robo_trader.data.nights import Nights
 from robo_trader.data.pipeline import Pipeline
 from robo_trader.data.sessions import XnysCalendar
-from robo_trader.features.base import Bars, Floats
+from robo_trader.features.base import Floats
 from robo_trader.features.scan import Scan
 from robo_trader.features.technical_indicators import WARM_SESSIONS, WARMUP
 from robo_trader.ibkr.feed import IbFeed
@@ -156,7 +157,7 @@ def warm_desk(
     watch = new_watch(plan, features)
     told = {symbol: bars for symbol, bars in past.items() if bars}
     vectors, recent = {}, {}
-    for symbol, scan in features.scans({symbol: _columns(bars) for symbol, bars in told.items()}).items():
+    for symbol, scan in features.scans({symbol: columns(bars) for symbol, bars in told.items()}).items():
         watched = watch if symbol in plan.traded else None
         rows = _last_rows(scan, watched.reach if watched else 1)
         if scan.seen:
@@ -187,8 +188,3 @@ def _last_rows(scan: Scan, most: int) -> Floats:
     for _, block in blocks:
         rows = np.concatenate((rows, block))[-most:]
     return rows
-
-
-def _columns(bars: Sequence[Bar]) -> Bars:
-    rows = np.array([(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars])
-    return Bars(np.array([bar.ts for bar in bars]), *np.ascontiguousarray(rows.T))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date
@@ -16,13 +15,13 @@ from robo_trader.bootstrap import contest
 from robo_trader.bootstrap.contest import Result, Verdict
 from robo_trader.bootstrap.link import Link
 from robo_trader.bootstrap.plan import Plan
+from robo_trader.bootstrap.training import trainer_of
 from robo_trader.config import Settings
 from robo_trader.core.errors import DataError, RoboTraderError
 from robo_trader.core.events import MINUTE_NS, Retrained
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ml import registry, roles
 from robo_trader.ml.model import too_old
-from robo_trader.processes import Child
 from robo_trader.storage import queries, trainings
 from robo_trader.storage.database import Database
 
@@ -129,11 +128,9 @@ class Retraining:
 
     async def _train(self) -> Verdict:
         """Train in a process that gives way to all others; the desk goes on."""
-        trainer = Child(
-            "robo_trader.train_models",
-            self._arguments(),
-            {"FEATURES_MARKET": self._plan.market, "FEATURES_SECTORS": self._settings.features_sectors},
-        )
+        gives_way = ("--nice", "19", "--workers", "1")
+        about = (self._home.name, self._plan.traded, self._plan.bar_s)
+        trainer = trainer_of(self._settings, self._database, *about, BY, *gives_way)
         self._stage, self._heard = "starting", []
         try:
             await trainer.start(heard=self._hear)
@@ -152,25 +149,6 @@ class Retraining:
                 f"training ended with code {code}: {' '.join(self._heard[-3:]) or 'it said nothing'}"
             )
         return self._tell(*self._found())
-
-    def _arguments(self) -> list[str]:
-        return [
-            *("--db", str(self._database.path), "--symbols", ",".join(self._plan.traded)),
-            *("--name", self._home.name, "--days", str(self._settings.ml_history_days)),
-            *("--models", str(self._home.parent), "--bar-seconds", str(self._plan.bar_s)),
-            *(
-                "--threshold",
-                str(self._settings.ml_threshold),
-                "--by",
-                BY,
-                "--nice",
-                "19",
-                "--workers",
-                "1",
-                "--parent-pid",
-                str(os.getpid()),
-            ),
-        ]
 
     def _hear(self, line: str) -> None:
         if line.startswith(_STAGE):

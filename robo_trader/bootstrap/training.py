@@ -86,23 +86,43 @@ def _warn_of_a_short_past(wished: int, names: Collection[str], bar_s: int) -> No
         )
 
 
+def trainer_of(
+    settings: Settings,
+    database: Database,
+    name: str,
+    symbols: Collection[str],
+    bar_s: int,
+    by: str,
+    *more: str,
+) -> Child:
+    """Return a process that will train a model called `name` on what the database has of these symbols."""
+    return Child(
+        "robo_trader.train_models",
+        [
+            *("--db", str(database.path), "--symbols", ",".join(symbols)),
+            *(
+                "--name",
+                name,
+                "--days",
+                str(settings.ml_history_days),
+                "--models",
+                str(settings.ml_models_dir),
+            ),
+            *("--threshold", str(settings.ml_threshold), "--by", by),
+            *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid()), *more),
+        ],
+        # Not as flags: what TWS refused has no bars, and is then not compared with.
+        {"FEATURES_MARKET": settings.features_market, "FEATURES_SECTORS": settings.features_sectors},
+    )
+
+
 async def _train(settings: Settings, link: Link, database: Database, name: str, bar_s: int) -> None:
     days = settings.ml_history_days
     log.info("no_model_yet", name=name, doing=f"fetching {days} sessions of bars to train on")
     history = await link.history(database, days + WARM_SESSIONS)
     await take(history, link.pipeline, database)  # bars that are refused are not learnt from either
     symbols = [symbol for symbol in history.bars if symbol not in link.beside]
-    trainer = Child(
-        "robo_trader.train_models",
-        [
-            *("--db", str(database.path), "--symbols", ",".join(symbols)),
-            *("--name", name, "--days", str(days), "--models", str(settings.ml_models_dir)),
-            *("--threshold", str(settings.ml_threshold), "--by", "first start"),
-            *("--bar-seconds", str(bar_s), "--parent-pid", str(os.getpid())),
-        ],
-        # Not as flags: what TWS refused has no bars, and is then not compared with.
-        {"FEATURES_MARKET": settings.features_market, "FEATURES_SECTORS": settings.features_sectors},
-    )
+    trainer = trainer_of(settings, database, name, symbols, bar_s, "first start")
     try:
         await trainer.start()
         code = await trainer.wait()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from robo_trader.core.events import Bar
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -31,6 +33,12 @@ class Bars:
         prices = (self.open, self.high, self.low, self.close)
         opened, high, low, close = (column[rows] for column in prices)
         return Bars(self.ts[rows], opened, high, low, close, self.volume[rows])
+
+
+def columns(bars: Sequence[Bar]) -> Bars:
+    """Return the bars of one symbol as arrays, in their order."""
+    rows = np.array([(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars])
+    return Bars(np.array([bar.ts for bar in bars]), *np.ascontiguousarray(rows.T))
 
 
 def merge(bars: Bars, groups: Ints) -> Bars:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
-import numpy as np
 
 from robo_trader.core.events import (
     MINUTE_NS,
@@ -23,7 +22,7 @@ from robo_trader.core.events import (
 from robo_trader.core.protocols import Inbox
 from robo_trader.data import inspection
 from robo_trader.data.aggregation import Aggregator, Gap, bucket, closes
-from robo_trader.data.bars import Bars
+from robo_trader.data.bars import columns
 from robo_trader.data.findings import Defect
 from robo_trader.data.history import merge
 from robo_trader.data.quality import Quality, Tally
@@ -173,9 +172,7 @@ class Pipeline:
 
     def _doubt(self, track: _Track, symbol: str, past: Sequence[Bar]) -> None:
         """Tell what no single bar of the past shows, once."""
-        rows = np.array([(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in past])
-        bars = Bars(np.array([bar.ts for bar in past]), *np.ascontiguousarray(rows.T))
-        for found in inspection.doubts(bars, self._options.interval_ns, self._calendar)[0]:
+        for found in inspection.doubts(columns(past), self._options.interval_ns, self._calendar)[0]:
             if (found.what, found.at) not in track.doubted:
                 track.doubted.add((found.what, found.at))
                 self._say(Feed.DOUBTED, symbol, found.in_words())

@@ -11,12 +11,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from robo_trader.bootstrap import past, plan
+from robo_trader.bootstrap import plan
 from robo_trader.bootstrap.past import warm_desk
 from robo_trader.config import load
 from robo_trader.core.events import MINUTE_NS, AccountSnapshot, Bar
 from robo_trader.core.protocols import Session
 from robo_trader.core.steps import Drifted, DriftSummary
+from robo_trader.data import bars as data_bars
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.features.feature_engine import schema_version
 from robo_trader.features.technical_indicators import NAMES
@@ -77,7 +78,7 @@ def test_a_start_keeps_the_newest_session_of_each_traded_share_bit_for_bit(
     warmth = warm_desk(the_plan, known)
     assert plan.read_warmth("s", plan.write_warmth(warmth)) == warmth
     assert warmth.recent.keys() == {"NVDA", "AAPL"}
-    columns = {symbol: past._columns(bars) for symbol, bars in known.items()}
+    columns = {symbol: data_bars.columns(bars) for symbol, bars in known.items()}
     matrices = plan.new_features(the_plan).matrices(columns)
     window = registry.load_reference(model).window
     wanted = [
@@ -96,7 +97,7 @@ def test_a_start_keeps_the_newest_session_of_each_traded_share_bit_for_bit(
 def test_a_window_of_before_is_read_whole(model: Path, known: dict[str, list[Bar]]):
     the_plan = plan_of(model)
     warmth = warm_desk(the_plan, known)
-    matrices = plan.new_features(the_plan).matrices({s: past._columns(bars) for s, bars in known.items()})
+    matrices = plan.new_features(the_plan).matrices({s: data_bars.columns(bars) for s, bars in known.items()})
     before = {
         symbol: plan.Recent(
             kept.ts, matrices[symbol][np.isin(closes_of(known[symbol]), kept_ts(kept))].tobytes()

@@ -17,6 +17,7 @@ from robo_trader.config import load
 from robo_trader.core.errors import DataError
 from robo_trader.core.events import MINUTE_NS, Bar
 from robo_trader.core.inbox import Inbox
+from robo_trader.data import bars as data_bars
 from robo_trader.data.pipeline import Pipeline
 from robo_trader.data.sessions import XnysCalendar
 from robo_trader.ibkr.refusals import RequestRefused, Unanswered
@@ -148,7 +149,7 @@ async def test_features_begin_with_what_the_matrix_of_the_same_bars_ends_with(da
     warmth = warm_desk(the_plan, known)
     kept = plan.read_warmth("s", plan.write_warmth(warmth))
     assert kept == warmth
-    columns = {symbol: past._columns(bars) for symbol, bars in known.items()}
+    columns = {symbol: data_bars.columns(bars) for symbol, bars in known.items()}
     matrices = plan.new_features(the_plan).matrices(columns)
     for symbol, vector in warmth.read_vectors().items():
         assert vector.tobytes() == matrices[symbol][-1].tobytes()
